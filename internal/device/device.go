@@ -1,0 +1,166 @@
+// Package device is the seam between the mathematics and the hardware: what a backend must do, and
+// nothing about how. Three backends implement it: cpukern (the host), cudakern (one GPU) and memdev
+// (counts bytes, computes nothing). devtest is the suite all of them pass.
+//
+// Letters in shapes: B batch, T tokens, N = B·T rows, C hidden, F intermediate, V vocabulary, Hq and Hkv
+// query and key/value heads, Hd head size. Every matrix is row-major; a linear layer's weight is (Out, In).
+package device
+
+import "lomo/internal/tensor"
+
+// Device is where tensors live and mathematics happens. Work is queued in call order. Launches return
+// nothing: the first failure sticks, later launches are skipped, and Sync reports it. A wrong shape or
+// dtype is a programmer's error and panics at the call.
+//
+// Activations, weights and gradients of activations may be F32 or BF16, each tensor on its own; every sum
+// is taken in float32 (scalars in float64) and rounded once, to nearest even, when stored as BF16.
+// Results do not depend on the number of threads.
+type Device interface {
+	Name() string // for messages and state files: "cpu avx2+fma"
+	Memory() *Arena
+
+	// Alloc takes a tensor from the arena; its bytes are zero. owner says in memory tables who holds it.
+	// When the arena is full it returns an *OutOfMemoryError.
+	Alloc(owner, name string, dt tensor.DType, shape ...int) (tensor.Tensor, error)
+	Sync() error
+	Close() error
+
+	CopyIn(dst tensor.Tensor, src []byte)  // the host's bytes to the device
+	CopyOut(dst []byte, src tensor.Tensor) // and back; waits for the work queued so far
+	Zero(t tensor.Tensor)
+	Copy(dst, src tensor.Tensor) // element by element, converting between F32 and BF16 (nearest even)
+
+	// MatMul is y = x·wᵀ: x (N, In), w (Out, In), y (N, Out); with acc, y += x·wᵀ. y overlaps neither.
+	MatMul(y, x, w tensor.Tensor, acc bool)
+	// MatMulBackwardInput is dx = dy·w: dy (N, Out), w (Out, In), dx (N, In); with acc, dx += dy·w.
+	MatMulBackwardInput(dx, dy, w tensor.Tensor, acc bool)
+	// OuterAdd is g = dyᵀ·x: dy (N, Out), x (N, In), g (Out, In) F32; with acc, g += dyᵀ·x.
+	OuterAdd(g, dy, x tensor.Tensor, acc bool)
+	// OuterSumSq adds ‖dyᵀ·x‖² to sum (F64, 1) without storing the product.
+	OuterSumSq(sum, dy, x tensor.Tensor)
+	// OuterUpdate is Update with g = dyᵀ·x, made tile by tile inside the product and never stored. When any
+	// element of the product is not finite, nothing is written and a *NonFiniteError sticks.
+	OuterUpdate(w, dy, x tensor.Tensor, s Step)
+
+	// SumSq adds Σg² to sum (F64, 1). g is F32 or BF16, any shape.
+	SumSq(sum, g tensor.Tensor)
+	// Update is w ← w·(1−LR·Decay) − LR·Coef·clamp(Scale·g), rounded once as s says (LOMO, algorithms.md 1).
+	// g (F32) has w's shape. When any element of g is not finite, nothing is written and a *NonFiniteError sticks.
+	Update(w, g tensor.Tensor, s Step)
+
+	// RMSNorm is y = w ⊙ x·rstd, rstd = 1/sqrt(mean(x²)+eps) over the last axis: x, y (N, C), w (C), rstd (N) F32.
+	RMSNorm(y, rstd, x, w tensor.Tensor, eps float32)
+	// RMSNormBackward is dx += … and dw (C, F32) = … (with acc, dw += …), algorithms.md 12. dx (N, C) and dy may differ in dtype.
+	RMSNormBackward(dx, dw, dy, x, w, rstd tensor.Tensor, acc bool)
+
+	// RoPE rotates each head of x (N, heads·Hd) in place by its row's position, in Hugging Face half-split
+	// order: pos (N) I32, cos and sin (P, Hd/2) F32. inverse rotates back (the backward of RoPE).
+	RoPE(x, pos, cos, sin tensor.Tensor, headDim int, inverse bool)
+
+	// Attention is softmax(q·kᵀ/√Hd)·v in tiles, never (T, T). q, o (B, Tq, Hq·Hd); k, v (B, Tk, Hkv·Hd);
+	// start (B, Tq) I32; lse (B, Hq, Tq) F32 is the natural logarithm of each row's sum. Query i of a sequence
+	// sees the keys j with start[i] ≤ j ≤ i + Tk − Tq: causal, and within its own document. Tk > Tq is a
+	// continued sequence (generation from a cache).
+	Attention(o, lse, q, k, v, start tensor.Tensor, headDim int)
+	// AttentionBackward writes dq, dk, dv (=) from do, recomputing the probabilities from lse; Tk = Tq.
+	AttentionBackward(dq, dk, dv, do, o, lse, q, k, v, start tensor.Tensor, headDim int)
+
+	// SwiGLU is act = silu(gate) ⊙ up, all (N, F).
+	SwiGLU(act, gate, up tensor.Tensor)
+	// SwiGLUBackward writes dgate and dup; dgate may be gate and dup may be up (in place).
+	SwiGLUBackward(dgate, dup, dact, gate, up tensor.Tensor)
+
+	// GatherRows is dst[i] = src[idx[i]]: dst (M, C), src (R, C), idx (M) I32 (the embedding lookup).
+	GatherRows(dst, src, idx tensor.Tensor)
+	// ScatterRows is dst[idx[i]] = src[i]; rows not named keep their value. idx has no duplicates.
+	ScatterRows(dst, src, idx tensor.Tensor)
+
+	// RowsAdd adds the row gradients r to g (n, C) F32, which stands for the table's rows row0 … row0+n−1.
+	RowsAdd(g tensor.Tensor, r Rows, row0 int)
+	// RowsSumSq adds the sum of squares of the summed rows to sum (F64, 1).
+	RowsSumSq(sum tensor.Tensor, r Rows)
+	// RowsUpdate is Update of the whole table w (V, C) with the row gradients: rows without one only decay.
+	RowsUpdate(w tensor.Tensor, r Rows, s Step)
+
+	// SoftmaxStats folds the logits z (R, n) F32 of the vocabulary block v0 … v0+n−1 into stats (R, 3) F32:
+	// running maximum, sum of exponentials under it, and the target's logit. first starts afresh.
+	// targets (R) I32 are vocabulary ids.
+	SoftmaxStats(stats, z, targets tensor.Tensor, v0 int, first bool)
+	// SoftmaxLoss is lse = max + ln(sum) and loss = lse − target logit, both (R) F32.
+	SoftmaxLoss(loss, lse, stats tensor.Tensor)
+	// SoftmaxGrad is z ← (exp(z − lse) − [column is the target])·scale in place: z (R, n) F32, block at v0.
+	SoftmaxGrad(z, lse, targets tensor.Tensor, v0 int, scale float32)
+	// Sum adds Σx of an F32 tensor to sum (F64, 1), in a fixed order.
+	Sum(sum, x tensor.Tensor)
+	// ClipCoef is coef (F32, 1) = min(1, maxNorm/(sqrt(sumSq)·scale + 1e-6)).
+	ClipCoef(coef, sumSq tensor.Tensor, maxNorm, scale float32)
+
+	// The parts of AdaLomo (algorithms.md 2), apart so that ranks can reduce between them. The gradient seen is
+	// h = Coef·clamp(Scale·g). For a matrix g (m, n) F32:
+	//   FactorSums   rows[i] = Σ_j (h²+eps1), cols[j] = Σ_i (h²+eps1), stats[0] = Σw²; not finite sticks before any write
+	//   FactorEMA    r ← β·r + (1−β)·rows/n, c ← β·c + (1−β)·cols/m, stats[1] = mean(r)
+	//   FactorNorm   stats[2] = Σu², u = h·(r_i/mean r)^−½·c_j^−½, and u = 0 where h = 0
+	//   FactorUpdate a = LR·max(eps2, sqrt(stats[0]/(m·n))), w ← w·(1−a·Decay) − a·u/max(1, rms(u)/d)
+	// rows, cols, r, c are F32, stats is (4) F64.
+	FactorSums(rows, cols, stats, w, g tensor.Tensor, eps1 float32, s Step)
+	FactorEMA(r, c, stats, rows, cols tensor.Tensor, beta float32)
+	FactorNorm(stats, g, r, c tensor.Tensor, s Step)
+	FactorUpdate(w, g, r, c, stats tensor.Tensor, eps2, d float32, s Step)
+	// For a vector: VectorStats is v ← β·v + (1−β)(h²+eps1), stats[0] = Σw², stats[2] = Σ(h·v^−½)²; VectorUpdate as FactorUpdate.
+	VectorStats(v, stats, w, g tensor.Tensor, beta, eps1 float32, s Step)
+	VectorUpdate(w, g, v, stats tensor.Tensor, eps2, d float32, s Step)
+
+	// AdamW is torch's (algorithms.md 11) with h as above; m, v F32 like w; master F32 or the zero Tensor: with it the
+	// float32 weights live there and w receives them rounded.
+	AdamW(w, m, v, master, g tensor.Tensor, a AdamW, s Step)
+	// SGD is torch's with momentum: b ← momentum·b + (1−dampening)(h+Decay·w) (b = h+Decay·w at the first step),
+	// then w ← w − LR·b (nesterov: h + Decay·w + momentum·b). buf F32. Decay is coupled here.
+	SGD(w, buf, g tensor.Tensor, m Momentum, s Step)
+
+	// AbsMax writes max|x| to out (F32, 1): +Inf for an infinity, NaN for a NaN.
+	AbsMax(out, x tensor.Tensor)
+}
+
+// Step is what an update needs beside the gradient. The zero value of an optional field turns it off.
+type Step struct {
+	LR    float32
+	Decay float32       // λ, decoupled: w is multiplied by 1 − LR·λ (AdaLomo: its own rate)
+	Clip  float32       // clip_value: |g| is clamped to it after Scale, before Coef; 0 is off
+	Scale float32       // multiplies the gradient first (1/loss scale); 0 means 1
+	Coef  tensor.Tensor // F32 (1) on the device: multiplies the gradient last (the norm clip); zero Tensor means 1
+
+	Round  Rounding
+	Seed   uint64
+	Number uint32 // optimizer step, for the noise
+	Tensor uint32 // which tensor, for the noise
+	Base   int64  // global index of the tensor's first element when w is a slice of rows, for the noise
+}
+
+// Rounding says how a float32 result becomes a BF16 weight. F32 weights are not rounded.
+type Rounding uint8
+
+const (
+	Nearest    Rounding = iota
+	Stochastic          // element i takes draw Base+i of stream (Seed, rng.Rounding, Tensor, Number), rng.Uint16x8
+)
+
+// Rows is the gradient of an embedding table (V, C): row IDs[u] has the gradient Σ D[Index[i]] over
+// Offs[u] ≤ i < Offs[u+1]. IDs ascend and are unique; Index keeps the order of the rows in D, so sums are reproducible.
+type Rows struct {
+	IDs   tensor.Tensor // (U) I32
+	Offs  tensor.Tensor // (U+1) I32
+	Index tensor.Tensor // (N) I32
+	D     tensor.Tensor // (N, C) F32 or BF16
+}
+
+// AdamW are the constants of one AdamW step; T counts from 1.
+type AdamW struct {
+	Beta1, Beta2, Eps float32
+	T                 int
+}
+
+// Momentum are the constants of SGD with momentum.
+type Momentum struct {
+	Momentum, Dampening float32
+	Nesterov, First     bool
+}
