@@ -22,6 +22,8 @@ type Device interface {
 	// Alloc takes a tensor from the arena; its bytes are zero. owner says in memory tables who holds it.
 	// When the arena is full it returns an *OutOfMemoryError.
 	Alloc(owner, name string, dt tensor.DType, shape ...int) (tensor.Tensor, error)
+	// Scratch is Alloc with undefined contents, for buffers that are written before they are read.
+	Scratch(owner, name string, dt tensor.DType, shape ...int) (tensor.Tensor, error)
 	Sync() error
 	Close() error
 
