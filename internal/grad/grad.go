@@ -1,0 +1,105 @@
+// Package grad is the gradient as a value: what the backward pass hands to whoever consumes it, instead
+// of a tensor that waits (design.md 2.1). model makes gradients, optim consumes them; neither knows the other.
+package grad
+
+import (
+	"fmt"
+
+	"lomo/internal/device"
+	"lomo/internal/tensor"
+)
+
+// Param is one trained tensor, or some rows of one.
+type Param struct {
+	Name  string // the Hugging Face name, model.layers.0.self_attn.q_proj.weight
+	ID    uint32 // position in the model's parameter table; keys the rounding noise
+	Block int    // 0 … L−1; −1 for the embedding, L for the final norm and the head
+	Shape []int  // of the whole tensor
+	W     tensor.Tensor
+	Row0  int // first row of W in the whole tensor
+}
+
+// Matrix reports whether the parameter is 2-D.
+func (p *Param) Matrix() bool { return len(p.Shape) == 2 }
+
+// Len is the number of elements of the whole tensor.
+func (p *Param) Len() int {
+	n := 1
+	for _, d := range p.Shape {
+		n *= d
+	}
+	return n
+}
+
+// Base is the index in the whole tensor of W's first element.
+func (p *Param) Base() int64 {
+	b := int64(p.Row0)
+	for _, d := range p.Shape[1:] {
+		b *= int64(d)
+	}
+	return b
+}
+
+// Rows is the parameter restricted to the rows [r0, r1) of W.
+func (p *Param) Rows(r0, r1 int) *Param {
+	q := *p
+	q.W, q.Row0 = p.W.Slice(r0, r1), p.Row0+r0
+	return &q
+}
+
+// Kind is the form a gradient comes in.
+type Kind uint8
+
+const (
+	Outer Kind = iota // factors: g = DYᵀ·X
+	Rows              // an embedding's touched rows
+	Dense             // the gradient itself, float32
+)
+
+// Grad is the gradient of the mean token loss with respect to one Param, valid until Consume returns.
+type Grad struct {
+	Kind  Kind
+	DY, X tensor.Tensor // Outer: (N, Out) and (N, In), maybe the rows of several micro-batches
+	Rows  device.Rows   // Rows
+	Dense tensor.Tensor // Dense: the shape of Param.W
+}
+
+// FromOuter is the gradient of a linear layer.
+func FromOuter(dy, x tensor.Tensor) Grad { return Grad{Kind: Outer, DY: dy, X: x} }
+
+// FromRows is the gradient of an embedding lookup.
+func FromRows(r device.Rows) Grad { return Grad{Kind: Rows, Rows: r} }
+
+// FromDense is a gradient that has been added up already.
+func FromDense(g tensor.Tensor) Grad { return Grad{Kind: Dense, Dense: g} }
+
+// Sink consumes gradients: an optimizer, the norm pass, a test.
+type Sink interface {
+	// Whole reports whether a parameter's gradient must come in one piece. If not, a large table may
+	// arrive as several blocks of rows and no buffer of its size is ever held.
+	Whole() bool
+	Consume(p *Param, g Grad) error
+}
+
+// Materialize calls f with the float32 matrix of g, made in scratch of the device when g is not dense yet.
+func Materialize(d device.Device, p *Param, g Grad, f func(dense tensor.Tensor) error) error {
+	if g.Kind == Dense {
+		return f(g.Dense)
+	}
+	mark := d.Memory().Mark()
+	defer d.Memory().Release(mark)
+	if g.Kind == Outer {
+		t, err := d.Scratch("gradient", p.Name, tensor.F32, p.W.Shape...)
+		if err != nil {
+			return fmt.Errorf("gradient of %q: %w", p.Name, err)
+		}
+		d.OuterAdd(t, g.DY, g.X, false)
+		return f(t)
+	}
+	t, err := d.Alloc("gradient", p.Name, tensor.F32, p.W.Shape...)
+	if err != nil {
+		return fmt.Errorf("gradient of %q: %w", p.Name, err)
+	}
+	d.RowsAdd(t, g.Rows, p.Row0)
+	return f(t)
+}
