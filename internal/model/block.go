@@ -1,0 +1,122 @@
+package model
+
+import (
+	"lomo/internal/device"
+	"lomo/internal/grad"
+	"lomo/internal/tensor"
+)
+
+// Layout is how the rows of a micro-batch are arranged: B sequences of T tokens, their positions and the
+// start of each token's document.
+type Layout struct {
+	B, T  int
+	Pos   tensor.Tensor // (B·T) I32
+	Start tensor.Tensor // (B, T) I32
+}
+
+// Acts is what a block's forward pass leaves for its backward pass, N = B·T rows. With gradient checkpointing
+// one set serves all blocks and is filled again before each block's backward pass.
+type Acts struct {
+	N1, Rstd1        tensor.Tensor // (N, C), (N) F32: input_layernorm
+	Q, K, V          tensor.Tensor // (N, Hq·Hd), (N, Hkv·Hd) ×2, after RoPE
+	Att, LSE         tensor.Tensor // (N, Hq·Hd), (B, Hq, T) F32
+	H                tensor.Tensor // (N, C): x + attention
+	N2, Rstd2        tensor.Tensor // (N, C), (N) F32: post_attention_layernorm
+	Gate, Up, Hidden tensor.Tensor // (N, F): gate, up, silu(gate)⊙up
+}
+
+// Forward computes h = x + attn(norm(x)), out = h + mlp(norm(h)); x, out: (N, C). With out the zero Tensor the last
+// product, which no backward pass reads, is left out (recomputation).
+func (b *Block) Forward(d device.Device, out, x tensor.Tensor, a *Acts, l Layout, r *Rope) {
+	b.Project(d, x, a, l, r)
+	d.Attention(seq(a.Att, l), a.LSE, seq(a.Q, l), seq(a.K, l), seq(a.V, l), l.Start, b.cfg.HeadDim)
+	b.Finish(d, out, x, a)
+}
+
+// Project is the first part of Forward: a.Q, a.K and a.V of x, rotated to their positions.
+func (b *Block) Project(d device.Device, x tensor.Tensor, a *Acts, l Layout, r *Rope) {
+	d.RMSNorm(a.N1, a.Rstd1, x, b.InputNorm.W, b.cfg.RMSNormEps) // (N, C)
+	d.MatMul(a.Q, a.N1, b.Q.W, false)                            // (N, Hq·Hd)
+	d.MatMul(a.K, a.N1, b.K.W, false)                            // (N, Hkv·Hd)
+	d.MatMul(a.V, a.N1, b.V.W, false)                            // (N, Hkv·Hd)
+	d.RoPE(a.Q, l.Pos, r.Cos, r.Sin, b.cfg.HeadDim, false)
+	d.RoPE(a.K, l.Pos, r.Cos, r.Sin, b.cfg.HeadDim, false)
+}
+
+// Finish is the last part of Forward: from a.Att to out.
+func (b *Block) Finish(d device.Device, out, x tensor.Tensor, a *Acts) {
+	d.Copy(a.H, x)
+	d.MatMul(a.H, a.Att, b.O.W, true)                             // (N, C)
+	d.RMSNorm(a.N2, a.Rstd2, a.H, b.PostNorm.W, b.cfg.RMSNormEps) // (N, C)
+	d.MatMul(a.Gate, a.N2, b.GateProj.W, false)                   // (N, F)
+	d.MatMul(a.Up, a.N2, b.UpProj.W, false)                       // (N, F)
+	d.SwiGLU(a.Hidden, a.Gate, a.Up)                              // (N, F)
+	if !out.IsZero() {
+		d.Copy(out, a.H)
+		d.MatMul(out, a.Hidden, b.Down.W, true) // (N, C)
+	}
+}
+
+// Grads is the scratch of a block's backward pass for one micro-batch, N rows.
+type Grads struct {
+	DHidden       tensor.Tensor // (N, F)
+	DGate, DUp    tensor.Tensor // (N, F); may be the Acts' Gate and Up
+	DNorm         tensor.Tensor // (N, C) F32
+	DAtt          tensor.Tensor // (N, Hq·Hd)
+	DQ, DK, DV    tensor.Tensor // (N, Hq·Hd), (N, Hkv·Hd) ×2
+	DInput, DPost tensor.Tensor // (C) F32: gradients of the two norm gains
+}
+
+// Emit receives a matrix's gradient factors as soon as its dX has been taken from the old weights.
+type Emit func(p *grad.Param, dy, x tensor.Tensor) error
+
+// Backward turns dres (N, C) F32 from the gradient of the block's output into that of its input x, and emits every
+// matrix's gradient on the way. The gains' gradients are left in g.DInput and g.DPost (with acc, added to them).
+func (b *Block) Backward(d device.Device, dres, x tensor.Tensor, a *Acts, g *Grads, l Layout, r *Rope, acc bool, emit Emit) error {
+	if err := b.backwardMLP(d, dres, a, g, acc, emit); err != nil {
+		return err
+	}
+	hd := b.cfg.HeadDim
+	d.MatMulBackwardInput(g.DAtt, dres, b.O.W, false) // (N, Hq·Hd)
+	if err := emit(b.O, dres, a.Att); err != nil {
+		return err
+	}
+	d.AttentionBackward(seq(g.DQ, l), seq(g.DK, l), seq(g.DV, l), seq(g.DAtt, l), seq(a.Att, l), a.LSE,
+		seq(a.Q, l), seq(a.K, l), seq(a.V, l), l.Start, hd)
+	d.RoPE(g.DQ, l.Pos, r.Cos, r.Sin, hd, true)
+	d.RoPE(g.DK, l.Pos, r.Cos, r.Sin, hd, true)
+	d.MatMulBackwardInput(g.DNorm, g.DQ, b.Q.W, false) // (N, C)
+	d.MatMulBackwardInput(g.DNorm, g.DK, b.K.W, true)
+	d.MatMulBackwardInput(g.DNorm, g.DV, b.V.W, true)
+	for _, e := range []struct {
+		p  *grad.Param
+		dy tensor.Tensor
+	}{{b.Q, g.DQ}, {b.K, g.DK}, {b.V, g.DV}} {
+		if err := emit(e.p, e.dy, a.N1); err != nil {
+			return err
+		}
+	}
+	d.RMSNormBackward(dres, g.DInput, g.DNorm, x, b.InputNorm.W, a.Rstd1, acc)
+	return nil
+}
+
+func (b *Block) backwardMLP(d device.Device, dres tensor.Tensor, a *Acts, g *Grads, acc bool, emit Emit) error {
+	d.MatMulBackwardInput(g.DHidden, dres, b.Down.W, false) // (N, F)
+	if err := emit(b.Down, dres, a.Hidden); err != nil {
+		return err
+	}
+	d.SwiGLUBackward(g.DGate, g.DUp, g.DHidden, a.Gate, a.Up)
+	d.MatMulBackwardInput(g.DNorm, g.DGate, b.GateProj.W, false) // (N, C)
+	d.MatMulBackwardInput(g.DNorm, g.DUp, b.UpProj.W, true)
+	if err := emit(b.GateProj, g.DGate, a.N2); err != nil {
+		return err
+	}
+	if err := emit(b.UpProj, g.DUp, a.N2); err != nil {
+		return err
+	}
+	d.RMSNormBackward(dres, g.DPost, g.DNorm, a.H, b.PostNorm.W, a.Rstd2, acc)
+	return nil
+}
+
+// seq is t (N, n) as (B, T, n).
+func seq(t tensor.Tensor, l Layout) tensor.Tensor { return t.View(l.B, l.T, t.Cols()) }

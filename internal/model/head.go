@@ -1,0 +1,148 @@
+package model
+
+import (
+	"fmt"
+
+	"lomo/internal/device"
+	"lomo/internal/grad"
+	"lomo/internal/tensor"
+)
+
+// LogitsBytes bounds one chunk of logits. It is large enough that the head's products run at full speed
+// and small beside a model's weights.
+const LogitsBytes = 32 << 20
+
+// Head computes final norm, logits and cross-entropy over the rows that have a label, chunk by chunk,
+// never the whole logits (design.md 2.6, algorithms.md 12).
+type Head struct {
+	d    device.Device
+	norm *grad.Param
+	w    *grad.Param
+	eps  float32
+
+	// Per step, R rows with a label.
+	Targets tensor.Tensor // (R) I32: vocabulary ids
+	X       tensor.Tensor // (R, C) F32: rows before the norm
+	Normed  tensor.Tensor // (R, C): after it
+	Rstd    tensor.Tensor // (R) F32
+	LSE     tensor.Tensor // (R) F32
+	Loss    tensor.Tensor // (R) F32: each row's −log p
+}
+
+// NewHead takes the head's tensors for R rows: act is the dtype of activations.
+func NewHead(d device.Device, n *Network, rows int, act tensor.DType) (*Head, error) {
+	h := &Head{d: d, norm: n.Norm, w: n.Head, eps: n.Cfg.RMSNormEps}
+	c := n.Cfg.HiddenSize
+	for _, a := range []struct {
+		t     *tensor.Tensor
+		name  string
+		dt    tensor.DType
+		shape []int
+	}{{&h.Targets, "targets", tensor.I32, []int{rows}}, {&h.X, "hidden", act, []int{rows, c}},
+		{&h.Normed, "hidden.norm", act, []int{rows, c}}, {&h.Rstd, "rstd", tensor.F32, []int{rows}},
+		{&h.LSE, "logsumexp", tensor.F32, []int{rows}}, {&h.Loss, "loss", tensor.F32, []int{rows}}} {
+		var err error
+		if *a.t, err = d.Scratch("head", "head."+a.name, a.dt, a.shape...); err != nil {
+			return nil, fmt.Errorf("head: %w", err)
+		}
+	}
+	return h, nil
+}
+
+// rowChunk is how many rows' logits fit in LogitsBytes, vocabChunk how many vocabulary rows of r rows do.
+func rowChunk(rows, vocab int) int   { return max(1, min(rows, LogitsBytes/4/vocab)) }
+func vocabChunk(rows, vocab int) int { return max(1, min(vocab, LogitsBytes/4/max(rows, 1))) }
+
+// Pass says what Forward does beside the loss.
+type Pass struct {
+	Scale   float32       // of the gradient: 1/trained tokens of the step
+	DNormed tensor.Tensor // (R, C) F32: receives dX of the logits; zero Tensor: the loss only
+	GradW   tensor.Tensor // (V, C) F32: receives the head's gradient; zero Tensor: not kept
+}
+
+// Forward fills Normed, LSE and Loss from X, and as p asks dX and the head's gradient. It writes no weight.
+func (h *Head) Forward(p Pass) error {
+	d, rows, vocab := h.d, h.X.Shape[0], h.w.Shape[0]
+	d.RMSNorm(h.Normed, h.Rstd, h.X, h.norm.W, h.eps)
+	mark := d.Memory().Mark()
+	defer d.Memory().Release(mark)
+	step := rowChunk(rows, vocab)
+	z, err := d.Scratch("logits", "logits", tensor.F32, step, vocab)
+	if err != nil {
+		return err
+	}
+	stats, err := d.Scratch("logits", "softmax", tensor.F32, step, 3)
+	if err != nil {
+		return err
+	}
+	for r := 0; r < rows; r += step {
+		e := min(r+step, rows)
+		x, t, lse, z := h.Normed.Slice(r, e), h.Targets.Slice(r, e), h.LSE.Slice(r, e), z.Slice(0, e-r)
+		d.MatMul(z, x, h.w.W, false)
+		d.SoftmaxStats(stats.Slice(0, e-r), z, t, 0, true)
+		d.SoftmaxLoss(h.Loss.Slice(r, e), lse, stats.Slice(0, e-r))
+		if p.DNormed.IsZero() {
+			continue
+		}
+		d.SoftmaxGrad(z, lse, t, 0, p.Scale)
+		d.MatMulBackwardInput(p.DNormed.Slice(r, e), z, h.w.W, false)
+		if !p.GradW.IsZero() {
+			d.OuterAdd(p.GradW, z, x, true)
+		}
+	}
+	return nil
+}
+
+// Blocks goes over the vocabulary block by block, after Forward: logits again, and to the sink the gradient of those
+// rows of the head, from the old rows. With dnormed (untied) dX is added up on the way; with rows (tied) the rows' own
+// gradient as an embedding is added to each block, so that the tensor is updated once with the sum.
+func (h *Head) Blocks(sink grad.Sink, scale float32, dnormed tensor.Tensor, rows *device.Rows) error {
+	d, n, vocab := h.d, h.X.Shape[0], h.w.Shape[0]
+	mark := d.Memory().Mark()
+	defer d.Memory().Release(mark)
+	step := vocabChunk(n, vocab)
+	zs, err := d.Scratch("logits", "logits", tensor.F32, n*step)
+	if err != nil {
+		return err
+	}
+	var acc tensor.Tensor
+	if rows != nil {
+		if acc, err = d.Scratch("gradient", h.w.Name, tensor.F32, step, h.w.Shape[1]); err != nil {
+			return err
+		}
+	}
+	for v := 0; v < vocab; v += step {
+		e := min(v+step, vocab)
+		w, z := h.w.Rows(v, e), zs.Slice(0, n*(e-v)).View(n, e-v)
+		d.MatMul(z, h.Normed, w.W, false)
+		d.SoftmaxGrad(z, h.LSE, h.Targets, v, scale)
+		if !dnormed.IsZero() {
+			d.MatMulBackwardInput(dnormed, z, w.W, v > 0)
+		}
+		g := grad.FromOuter(z, h.Normed)
+		if rows != nil {
+			block := acc.Slice(0, e-v)
+			d.OuterAdd(block, z, h.Normed, false)
+			d.RowsAdd(block, *rows, v)
+			g = grad.FromDense(block)
+		}
+		if err := sink.Consume(w, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Logits writes the logits of the rows x (n, C), taken before the final norm, into z (n, V) F32.
+func (h *Head) Logits(z, x tensor.Tensor) error {
+	n := x.Shape[0]
+	h.d.RMSNorm(h.Normed.Slice(0, n), h.Rstd.Slice(0, n), x, h.norm.W, h.eps)
+	h.d.MatMul(z, h.Normed.Slice(0, n), h.w.W, false)
+	return nil
+}
+
+// BackwardNorm takes the gradient through the final norm: dx (R, C) F32 = …, dw (C) F32 = ….
+func (h *Head) BackwardNorm(dx, dw, dnormed tensor.Tensor) {
+	h.d.Zero(dx)
+	h.d.RMSNormBackward(dx, dw, dnormed, h.X, h.norm.W, h.Rstd, false)
+}

@@ -1,0 +1,70 @@
+package model
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"lomo/internal/device"
+	"lomo/internal/tensor"
+)
+
+// Rope is the rotary table: cosines and sines of position·inv_freq, both (P, Hd/2) float32.
+type Rope struct{ Cos, Sin tensor.Tensor }
+
+// InvFreq is the Hd/2 inverse frequencies, scaled as rope_scaling says (formats.md 1).
+func (c *Config) InvFreq() []float64 {
+	inv := make([]float64, c.HeadDim/2)
+	for i := range inv {
+		f := math.Pow(c.RopeTheta, -2*float64(i)/float64(c.HeadDim))
+		if s := c.RopeScaling; s != nil {
+			f = s.scale(f)
+		}
+		inv[i] = f
+	}
+	return inv
+}
+
+func (s *RopeScaling) scale(f float64) float64 {
+	if s.Type == "linear" {
+		return f / s.Factor
+	}
+	wavelength := 2 * math.Pi / f
+	switch {
+	case wavelength < s.OriginalPosition/s.HighFreqFactor:
+		return f
+	case wavelength > s.OriginalPosition/s.LowFreqFactor:
+		return f / s.Factor
+	}
+	smooth := (s.OriginalPosition/wavelength - s.LowFreqFactor) / (s.HighFreqFactor - s.LowFreqFactor)
+	return (1-smooth)*f/s.Factor + smooth*f
+}
+
+// NewRope makes the table for the given number of positions.
+func NewRope(d device.Device, c *Config, positions int) (*Rope, error) {
+	half := c.HeadDim / 2
+	var r Rope
+	var err error
+	if r.Cos, err = d.Scratch("rope", "rope.cos", tensor.F32, positions, half); err != nil {
+		return nil, fmt.Errorf("rotary table: %w", err)
+	}
+	if r.Sin, err = d.Scratch("rope", "rope.sin", tensor.F32, positions, half); err != nil {
+		return nil, fmt.Errorf("rotary table: %w", err)
+	}
+	inv := c.InvFreq()
+	row := make([]byte, 4*half)
+	fill := func(t tensor.Tensor, f func(float64) float64) {
+		for p := 0; p < positions; p++ {
+			for i := range inv {
+				// transformers forms position·inv_freq in float32: at long positions the angle's
+				// rounding shows, so it is rounded the same way here.
+				angle := float32(p) * float32(inv[i])
+				binary.LittleEndian.PutUint32(row[4*i:], math.Float32bits(float32(f(float64(angle)))))
+			}
+			d.CopyIn(t.Slice(p, p+1), row)
+		}
+	}
+	fill(r.Cos, math.Cos)
+	fill(r.Sin, math.Sin)
+	return &r, nil
+}
