@@ -130,6 +130,7 @@ type Step struct {
 	Clip  float32       // clip_value: |g| is clamped to it after Scale, before Coef; 0 is off
 	Scale float32       // multiplies the gradient first (1/loss scale); 0 means 1
 	Coef  tensor.Tensor // F32 (1) on the device: multiplies the gradient last (the norm clip); zero Tensor means 1
+	SumSq tensor.Tensor // F64 (1): Update, OuterUpdate and RowsUpdate add Σg² (g as given, unscaled) to it; zero Tensor: not wanted
 
 	Round  Rounding
 	Seed   uint64

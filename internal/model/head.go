@@ -49,9 +49,11 @@ func NewHead(d device.Device, n *Network, rows int, act tensor.DType) (*Head, er
 	return h, nil
 }
 
-// rowChunk is how many rows' logits fit in LogitsBytes, vocabChunk how many vocabulary rows of r rows do.
-func rowChunk(rows, vocab int) int   { return max(1, min(rows, LogitsBytes/4/vocab)) }
-func vocabChunk(rows, vocab int) int { return max(1, min(vocab, LogitsBytes/4/max(rows, 1))) }
+// rowChunk is how many rows' logits fit in LogitsBytes, vocabChunk how many vocabulary rows may go together.
+func rowChunk(rows, vocab int) int { return max(1, min(rows, LogitsBytes/4/vocab)) }
+func vocabChunk(rows, vocab, c int) int {
+	return max(1, min(vocab, LogitsBytes/4/max(rows, c))) // c: a tied block also holds its (n, C) gradient
+}
 
 // Pass says what Forward does beside the loss.
 type Pass struct {
@@ -100,7 +102,7 @@ func (h *Head) Blocks(sink grad.Sink, scale float32, dnormed tensor.Tensor, rows
 	d, n, vocab := h.d, h.X.Shape[0], h.w.Shape[0]
 	mark := d.Memory().Mark()
 	defer d.Memory().Release(mark)
-	step := vocabChunk(n, vocab)
+	step := vocabChunk(n, vocab, h.w.Shape[1])
 	zs, err := d.Scratch("logits", "logits", tensor.F32, n*step)
 	if err != nil {
 		return err

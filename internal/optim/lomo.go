@@ -1,0 +1,27 @@
+package optim
+
+import "lomo/internal/grad"
+
+// Lomo is LOMO (Lv et al. 2023, arXiv 2306.09782): SGD fused with the backward pass, W ← W·(1−η·λ) − η·κ·clamp(g).
+// It has no state, and for a linear layer not even a gradient: the update happens inside the product dYᵀX.
+type Lomo struct{ base }
+
+// Whole is false: the update is element by element, so any rows will do.
+func (o *Lomo) Whole() bool { return false }
+
+// State is empty.
+func (o *Lomo) State() []StateTensor { return nil }
+
+// Consume updates p at once.
+func (o *Lomo) Consume(p *grad.Param, g grad.Grad) error {
+	s := o.step(p)
+	switch g.Kind {
+	case grad.Outer:
+		o.d.OuterUpdate(p.W, g.DY, g.X, s)
+	case grad.Rows:
+		o.d.RowsUpdate(p.W, g.Rows, s)
+	default:
+		o.d.Update(p.W, g.Dense, s)
+	}
+	return nil
+}
