@@ -1,0 +1,85 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+
+	"lomo/internal/device"
+	"lomo/internal/grad"
+	"lomo/internal/tensor"
+)
+
+// Reader is the part of a checkpoint that weights are read from.
+type Reader interface {
+	ReadRows(name string, r0, r1 int, dst []byte, dt tensor.DType) error
+}
+
+// loadBytes bounds the host buffer of a load.
+const loadBytes = 4 << 20
+
+// Load reads every parameter from src into the device, a few megabytes at a time.
+func Load(d device.Device, params []*grad.Param, src Reader) error {
+	var buf []byte
+	for _, p := range params {
+		rows, rowBytes := p.Shape[0], p.W.DType.Size()
+		for _, n := range p.Shape[1:] {
+			rowBytes *= n
+		}
+		step := max(1, loadBytes/rowBytes)
+		for r := 0; r < rows; r += step {
+			e := min(r+step, rows)
+			dst := p.W.Slice(r, e)
+			if len(dst.Host) > 0 { // host memory is read into directly
+				if err := src.ReadRows(p.Name, r, e, dst.Host, dst.DType); err != nil {
+					return err
+				}
+				continue
+			}
+			buf = slices.Grow(buf[:0], (e-r)*rowBytes)[:(e-r)*rowBytes]
+			if err := src.ReadRows(p.Name, r, e, buf, dst.DType); err != nil {
+				return err
+			}
+			d.CopyIn(dst, buf)
+		}
+	}
+	return d.Sync()
+}
+
+// Writer receives weights, row ranges of named tensors in their own dtype.
+type Writer interface {
+	WriteRows(name string, r0 int, data []byte) error
+}
+
+// Save writes every parameter to dst in the dtype it is held in.
+func Save(d device.Device, params []*grad.Param, dst Writer) error {
+	if err := d.Sync(); err != nil {
+		return err
+	}
+	for _, p := range params {
+		if err := SaveTensor(d, p.Name, p.W, dst); err != nil {
+			return fmt.Errorf("save %q: %w", p.Name, err)
+		}
+	}
+	return nil
+}
+
+// SaveTensor writes one tensor, a few megabytes at a time.
+func SaveTensor(d device.Device, name string, t tensor.Tensor, dst Writer) error {
+	rows := t.Shape[0]
+	rowBytes := int(t.Bytes()) / max(rows, 1)
+	step := max(1, loadBytes/max(rowBytes, 1))
+	var buf []byte
+	for r := 0; r < rows; r += step {
+		part := t.Slice(r, min(r+step, rows))
+		data := part.Host
+		if len(data) == 0 {
+			buf = slices.Grow(buf[:0], int(part.Bytes()))[:part.Bytes()]
+			d.CopyOut(buf, part)
+			data = buf
+		}
+		if err := dst.WriteRows(name, r, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
