@@ -76,12 +76,12 @@ func (o *AdaLomo) State() []StateTensor {
 func (o *AdaLomo) Consume(p *grad.Param, g grad.Grad) error {
 	return grad.Materialize(o.d, p, g, func(dense tensor.Tensor) error {
 		o.observe(dense)
+		mark := o.d.Memory().Mark()
+		defer o.d.Memory().Release(mark)
 		stats, err := o.d.Alloc("gradient", "adalomo.stats", tensor.F64, 4)
 		if err != nil {
 			return err
 		}
-		mark := o.d.Memory().Mark()
-		defer o.d.Memory().Release(mark)
 		if p.Matrix() {
 			return o.matrix(p, dense, stats)
 		}

@@ -29,7 +29,7 @@ func NewClip(d device.Device, maxNorm float64, lagged bool) (*Clip, error) {
 }
 
 // Fix sets κ from the squares gathered so far.
-func (c *Clip) Fix(d device.Device) { d.ClipCoef(c.Coef, c.SumSq, c.MaxNorm, 1) }
+func (c *Clip) Fix(d device.Device) { d.ClipCoef(c.Coef, c.SumSq, float32(c.MaxNorm), 1) }
 
 // Set sets κ for a known norm; a negative norm (the first lagged step knows none) gives κ = 1.
 func (c *Clip) Set(d device.Device, norm float64) {
