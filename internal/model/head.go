@@ -12,41 +12,53 @@ import (
 // and small beside a model's weights.
 const LogitsBytes = 32 << 20
 
-// Head computes final norm, logits and cross-entropy over the rows that have a label, chunk by chunk,
+// Head computes final norm, logits and cross-entropy over the R rows that have a label, chunk by chunk,
 // never the whole logits (design.md 2.6, algorithms.md 12).
 type Head struct {
 	d    device.Device
+	net  *Network
+	act  tensor.DType
 	norm *grad.Param
 	w    *grad.Param
-	eps  float32
 
-	// Per step, R rows with a label.
 	Targets tensor.Tensor // (R) I32: vocabulary ids
-	X       tensor.Tensor // (R, C) F32: rows before the norm
-	Normed  tensor.Tensor // (R, C): after it
-	Rstd    tensor.Tensor // (R) F32
+	Normed  tensor.Tensor // (R, C): the rows after the norm
 	LSE     tensor.Tensor // (R) F32
-	Loss    tensor.Tensor // (R) F32: each row's −log p
+
+	X    tensor.Tensor // (R, C): the rows before the norm
+	Rstd tensor.Tensor // (R) F32
+	Loss tensor.Tensor // (R) F32: each row's −log p
 }
 
-// NewHead takes the head's tensors for R rows: act is the dtype of activations.
+// NewHead takes what Blocks needs for R rows: Targets, Normed and LSE. act is the dtype of activations.
 func NewHead(d device.Device, n *Network, rows int, act tensor.DType) (*Head, error) {
-	h := &Head{d: d, norm: n.Norm, w: n.Head, eps: n.Cfg.RMSNormEps}
-	c := n.Cfg.HiddenSize
-	for _, a := range []struct {
-		t     *tensor.Tensor
-		name  string
-		dt    tensor.DType
-		shape []int
-	}{{&h.Targets, "targets", tensor.I32, []int{rows}}, {&h.X, "hidden", act, []int{rows, c}},
-		{&h.Normed, "hidden.norm", act, []int{rows, c}}, {&h.Rstd, "rstd", tensor.F32, []int{rows}},
-		{&h.LSE, "logsumexp", tensor.F32, []int{rows}}, {&h.Loss, "loss", tensor.F32, []int{rows}}} {
+	h := &Head{d: d, net: n, act: act, norm: n.Norm, w: n.Head}
+	return h, h.take([]headTensor{{&h.Targets, "targets", tensor.I32, []int{rows}},
+		{&h.Normed, "norm", act, []int{rows, n.Cfg.HiddenSize}}, {&h.LSE, "logsumexp", tensor.F32, []int{rows}}})
+}
+
+// Open takes what Forward and BackwardNorm need beside: X, Rstd and Loss. They may be released before Blocks.
+func (h *Head) Open() error {
+	rows := h.Targets.Shape[0]
+	return h.take([]headTensor{{&h.X, "hidden", h.act, []int{rows, h.net.Cfg.HiddenSize}},
+		{&h.Rstd, "rstd", tensor.F32, []int{rows}}, {&h.Loss, "loss", tensor.F32, []int{rows}}})
+}
+
+type headTensor struct {
+	t     *tensor.Tensor
+	name  string
+	dt    tensor.DType
+	shape []int
+}
+
+func (h *Head) take(list []headTensor) error {
+	for _, a := range list {
 		var err error
-		if *a.t, err = d.Scratch("head", "head."+a.name, a.dt, a.shape...); err != nil {
-			return nil, fmt.Errorf("head: %w", err)
+		if *a.t, err = h.d.Scratch("head", "head."+a.name, a.dt, a.shape...); err != nil {
+			return fmt.Errorf("head: %w", err)
 		}
 	}
-	return h, nil
+	return nil
 }
 
 // rowChunk is how many rows' logits fit in LogitsBytes, vocabChunk how many vocabulary rows may go together.
@@ -55,17 +67,17 @@ func vocabChunk(rows, vocab, c int) int {
 	return max(1, min(vocab, LogitsBytes/4/max(rows, c))) // c: a tied block also holds its (n, C) gradient
 }
 
-// Pass says what Forward does beside the loss.
-type Pass struct {
+// HeadPass says what Forward does beside the loss.
+type HeadPass struct {
 	Scale   float32       // of the gradient: 1/trained tokens of the step
 	DNormed tensor.Tensor // (R, C) F32: receives dX of the logits; zero Tensor: the loss only
-	GradW   tensor.Tensor // (V, C) F32: receives the head's gradient; zero Tensor: not kept
+	GradW   tensor.Tensor // (V, C) F32: receives the head's gradient (=); zero Tensor: not kept
 }
 
 // Forward fills Normed, LSE and Loss from X, and as p asks dX and the head's gradient. It writes no weight.
-func (h *Head) Forward(p Pass) error {
+func (h *Head) Forward(p HeadPass) error {
 	d, rows, vocab := h.d, h.X.Shape[0], h.w.Shape[0]
-	d.RMSNorm(h.Normed, h.Rstd, h.X, h.norm.W, h.eps)
+	d.RMSNorm(h.Normed, h.Rstd, h.X, h.norm.W, h.net.Cfg.RMSNormEps)
 	mark := d.Memory().Mark()
 	defer d.Memory().Release(mark)
 	step := rowChunk(rows, vocab)
@@ -89,7 +101,7 @@ func (h *Head) Forward(p Pass) error {
 		d.SoftmaxGrad(z, lse, t, 0, p.Scale)
 		d.MatMulBackwardInput(p.DNormed.Slice(r, e), z, h.w.W, false)
 		if !p.GradW.IsZero() {
-			d.OuterAdd(p.GradW, z, x, true)
+			d.OuterAdd(p.GradW, z, x, r > 0)
 		}
 	}
 	return nil
@@ -132,14 +144,6 @@ func (h *Head) Blocks(sink grad.Sink, scale float32, dnormed tensor.Tensor, rows
 			return err
 		}
 	}
-	return nil
-}
-
-// Logits writes the logits of the rows x (n, C), taken before the final norm, into z (n, V) F32.
-func (h *Head) Logits(z, x tensor.Tensor) error {
-	n := x.Shape[0]
-	h.d.RMSNorm(h.Normed.Slice(0, n), h.Rstd.Slice(0, n), x, h.norm.W, h.eps)
-	h.d.MatMul(z, h.Normed.Slice(0, n), h.w.W, false)
 	return nil
 }
 
