@@ -1,0 +1,214 @@
+package cpukern
+
+import (
+	"math"
+
+	"lomo/internal/device"
+	"lomo/internal/tensor"
+)
+
+// AdaLomo (Lv et al. 2023, arXiv 2310.10195), in the parts device.Device lists. h is the gradient after scale, clip and coef.
+
+// factored is a matrix gradient g (m, n) and the factors of its second moment.
+type factored struct {
+	k    *kernels
+	m, n int
+	g    []float32
+	c    stepConsts
+}
+
+func (d *Device) factored(op string, g, r, c tensor.Tensor, s device.Step) factored {
+	m, n := rowsCols(g)
+	wantLen(op, r, m)
+	wantLen(op, c, n)
+	return factored{k: d.k, m: m, n: n, g: g.F32s(), c: constsOf(s)}
+}
+
+// factorRows and factorCols are the rows and the columns a task takes.
+const factorRows, factorCols = 32, 64
+
+// FactorSums is rows[i] = Σ_j (h²+eps1), cols[j] = Σ_i (h²+eps1), stats[0] = Σw².
+func (d *Device) FactorSums(rows, cols, stats, w, g tensor.Tensor, eps1 float32, s device.Step) {
+	f := d.factored("FactorSums", g, rows, cols, s)
+	wantLen("FactorSums", w, g.Len())
+	wantLen("FactorSums", stats, 4)
+	if !d.ready() || !d.finite("FactorSums", g, w) {
+		return
+	}
+	rv, cv := rows.F32s(), cols.F32s()
+	d.pool.blocks(f.m, factorRows, func(_ *workspace, _, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			rv[i] = f.rowSum(i, eps1)
+		}
+	})
+	d.pool.blocks(f.n, factorCols, func(ws *workspace, _, lo, hi int) { f.colSums(ws, cv, lo, hi, eps1) })
+	stats.F64s()[0] = d.sumSq(floatsOf("FactorSums", w), w.Len())
+}
+
+func (f *factored) rowSum(i int, eps1 float32) float32 {
+	var sum [2]float64
+	for j, g := range f.g[i*f.n : (i+1)*f.n] {
+		h := f.c.gradient(g)
+		sum[j&1] += float64(float32(h*h) + eps1)
+	}
+	return float32(sum[0] + sum[1])
+}
+
+func (f *factored) colSums(ws *workspace, cols []float32, lo, hi int, eps1 float32) {
+	sum := ws.doubles(hi - lo)
+	clear(sum)
+	for i := range f.m {
+		for j, g := range f.g[i*f.n+lo : i*f.n+hi] {
+			h := f.c.gradient(g)
+			sum[j] += float64(float32(h*h) + eps1)
+		}
+	}
+	for j := range hi - lo {
+		cols[lo+j] = float32(sum[j])
+	}
+}
+
+// FactorEMA is r ← β·r + (1−β)·rows/n, c ← β·c + (1−β)·cols/m, stats[1] = mean(r).
+func (d *Device) FactorEMA(r, c, stats, rows, cols tensor.Tensor, beta float32) {
+	m, n := r.Len(), c.Len()
+	wantLen("FactorEMA", rows, m)
+	wantLen("FactorEMA", cols, n)
+	wantLen("FactorEMA", stats, 4)
+	if !d.ready() {
+		return
+	}
+	average(r.F32s(), rows.F32s(), beta, n)
+	average(c.F32s(), cols.F32s(), beta, m)
+	var sum float64
+	for _, v := range r.F32s() {
+		sum += float64(v)
+	}
+	stats.F64s()[1] = sum / float64(m)
+}
+
+func average(mean, sums []float32, beta float32, count int) {
+	for i, s := range sums {
+		mean[i] = float32(mean[i]*beta) + float32((1-beta)*(s/float32(count)))
+	}
+}
+
+// rowFactor is (r/mean)^−½.
+func rowFactor(r float32, mean float64) float32 { return float32(1 / math.Sqrt(float64(r)/mean)) }
+
+// colFactors is c^−½.
+func colFactors(dst, c []float32) {
+	for j, v := range c {
+		dst[j] = float32(1 / math.Sqrt(float64(v)))
+	}
+}
+
+// unit is u for elements of one row: h·rf·cf, and 0 where h is 0 whatever the factors are.
+func (f *factored) unit(u, g []float32, rf float32, cf []float32) {
+	g, cf = g[:len(u)], cf[:len(u)]
+	for j := range u {
+		h := f.c.gradient(g[j])
+		if h != 0 {
+			h *= rf * cf[j]
+		}
+		u[j] = h
+	}
+}
+
+// FactorNorm is stats[2] = Σu².
+func (d *Device) FactorNorm(stats, g, r, c tensor.Tensor, s device.Step) {
+	f := d.factored("FactorNorm", g, r, c, s)
+	if !d.ready() {
+		return
+	}
+	st, rv, cv := stats.F64s(), r.F32s(), c.F32s()
+	slots := d.partial(ceilDiv(f.m, factorRows))
+	d.pool.blocks(f.m, factorRows, func(ws *workspace, index, lo, hi int) {
+		f.pieces(ws, lo, hi, rv, cv, st[1], func(_ int, u []float32) { slots[index] += d.k.sumSq(u) })
+	})
+	st[2] = total(slots)
+}
+
+// pieces calls each with u of the rows [lo, hi), columns first in chunks: the column factors are made once for all rows.
+func (f *factored) pieces(ws *workspace, lo, hi int, r, c []float32, mean float64, each func(off int, u []float32)) {
+	u, cf := ws.floats(min(chunk, f.n)), ws.floats(min(chunk, f.n))
+	for j := 0; j < f.n; j += chunk {
+		m := min(chunk, f.n-j)
+		colFactors(cf[:m], c[j:j+m])
+		for i := lo; i < hi; i++ {
+			off := i*f.n + j
+			f.unit(u[:m], f.g[off:off+m], rowFactor(r[i], mean), cf)
+			each(off, u[:m])
+		}
+	}
+}
+
+// FactorUpdate is w ← w·(1−a·Decay) − a·u/max(1, rms(u)/d), a = LR·max(eps2, rms(w)).
+func (d *Device) FactorUpdate(w, g, r, c, stats tensor.Tensor, eps2, dd float32, s device.Step) {
+	f := d.factored("FactorUpdate", g, r, c, s)
+	wantLen("FactorUpdate", w, g.Len())
+	if !d.ready() {
+		return
+	}
+	st, rv, cv, wv := stats.F64s(), r.F32s(), c.F32s(), floatsOf("FactorUpdate", w)
+	a := adaStep(st, w.Len(), eps2, dd, &f.c)
+	d.pool.blocks(f.m, factorRows, func(ws *workspace, _, lo, hi int) {
+		scratch := newWeightScratch(ws, min(chunk, f.n))
+		f.pieces(ws, lo, hi, rv, cv, st[1], func(off int, u []float32) { d.k.updateRow(&scratch, wv, off, u, &a) })
+	})
+}
+
+// adaStep is the plain update that remains once u is known: w·keep − lr·u.
+func adaStep(stats []float64, n int, eps2, d float32, c *stepConsts) stepConsts {
+	rate := float64(c.lr) * max(float64(eps2), math.Sqrt(stats[0]/float64(n)))
+	norm := max(1, math.Sqrt(stats[2]/float64(n))/float64(d))
+	a := *c
+	a.scale, a.clip, a.coef = 1, float32(math.Inf(1)), 1
+	a.lr, a.keep = float32(rate/norm), 1
+	if c.decay > 0 {
+		a.keep = float32(1 - rate*float64(c.decay))
+	}
+	return a
+}
+
+// VectorStats is v ← β·v + (1−β)(h²+eps1), stats[0] = Σw², stats[2] = Σ(h·v^−½)².
+func (d *Device) VectorStats(v, stats, w, g tensor.Tensor, beta, eps1 float32, s device.Step) {
+	wantLen("VectorStats", v, g.Len())
+	wantLen("VectorStats", w, g.Len())
+	if !d.ready() || !d.finite("VectorStats", g, w) {
+		return
+	}
+	c, vv, gv, st := constsOf(s), v.F32s(), g.F32s(), stats.F64s()
+	var sum float64
+	for i := range vv {
+		h := c.gradient(gv[i])
+		vv[i] = float32(vv[i]*beta) + float32((1-beta)*(float32(h*h)+eps1))
+		u := float64(vectorUnit(h, vv[i]))
+		sum += u * u
+	}
+	st[0], st[2] = d.sumSq(floatsOf("VectorStats", w), w.Len()), sum
+}
+
+func vectorUnit(h, v float32) float32 {
+	if h == 0 {
+		return 0
+	}
+	return h * float32(1/math.Sqrt(float64(v)))
+}
+
+// VectorUpdate is FactorUpdate for a vector.
+func (d *Device) VectorUpdate(w, g, v, stats tensor.Tensor, eps2, dd float32, s device.Step) {
+	wantLen("VectorUpdate", v, g.Len())
+	wantLen("VectorUpdate", w, g.Len())
+	if !d.ready() {
+		return
+	}
+	c, vv, gv, wv := constsOf(s), v.F32s(), g.F32s(), floatsOf("VectorUpdate", w)
+	a := adaStep(stats.F64s(), w.Len(), eps2, dd, &c)
+	d.chunks(w.Len(), func(ws *workspace, off, n int) {
+		scratch, u := newWeightScratch(ws, n), ws.floats(n)
+		for i := range u {
+			u[i] = vectorUnit(c.gradient(gv[off+i]), vv[off+i])
+		}
+		d.k.updateRow(&scratch, wv, off, u, &a)
+	})
+}

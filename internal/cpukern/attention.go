@@ -1,0 +1,186 @@
+package cpukern
+
+import (
+	"fmt"
+	"math"
+
+	"lomo/internal/tensor"
+)
+
+// Attention in tiles (FlashAttention-2, Dao 2023, arXiv 2307.08691): a task takes a block of queries of one head and passes over the
+// keys they see in tiles, with the matrix product's packed panels and kernel. Scores live in workspace only.
+const (
+	queryBlock = 96 // a multiple of every level's mr but avx512's, which pads
+	keyBlock   = 64
+
+	maxHeadDim = 512 // what the workspace is laid out for
+)
+
+// heads is the shape of one call and where things lie in it.
+type heads struct {
+	op               string
+	k                *kernels
+	b, tq, tk        int
+	hq, hkv, hd      int
+	q, key, v, o     floats
+	start            []int32
+	lse              []float32
+	scale            float32
+	rowsPad, keysPad int // blocks rounded up to the kernel's tile
+	hdPad            int
+}
+
+func (d *Device) heads(op string, o, lse, q, k, v, start tensor.Tensor, hd int) *heads {
+	if len(q.Shape) != 3 || len(k.Shape) != 3 || hd <= 0 || hd > maxHeadDim || q.Cols()%hd != 0 || k.Cols()%hd != 0 {
+		panic(fmt.Sprintf("%s: head size %d (at most %d) does not fit %v and %v", op, hd, maxHeadDim, q, k))
+	}
+	h := &heads{op: op, k: d.k, b: q.Shape[0], tq: q.Shape[1], tk: k.Shape[1], hq: q.Cols() / hd, hkv: k.Cols() / hd, hd: hd,
+		q: floatsOf(op, q), key: floatsOf(op, k), v: floatsOf(op, v), o: floatsOf(op, o),
+		start: start.I32s(), lse: lse.F32s(), scale: float32(1 / math.Sqrt(float64(hd))),
+		rowsPad: roundUp(queryBlock, d.k.mr), keysPad: roundUp(keyBlock, d.k.nr), hdPad: roundUp(hd, d.k.nr)}
+	if h.hq%h.hkv != 0 || h.tk < h.tq || k.Shape[0] != h.b {
+		panic(fmt.Sprintf("%s: %d query heads on %d key heads, %v on %v", op, h.hq, h.hkv, q, k))
+	}
+	wantSame(op, k, v)
+	wantSame(op, q, o)
+	wantLen(op, lse, h.b*h.hq*h.tq)
+	wantLen(op, start, h.b*h.tq)
+	return h
+}
+
+// head is one (sequence, query head).
+type head struct{ b, h int }
+
+// query is the (Tq, Hd) matrix of a head in a tensor laid out like q: rows i, the sum along the head or along the rows.
+func (h *heads) query(v floats, at head, along bool) operand {
+	width := h.hq * h.hd
+	return operand{v.from(at.b*h.tq*width + at.h*h.hd), width, along}
+}
+
+// keys is the same for k and v, of the key head that the query head reads.
+func (h *heads) keys(v floats, at head, along bool) operand {
+	width := h.hkv * h.hd
+	return operand{v.from(at.b*h.tk*width + at.h/(h.hq/h.hkv)*h.hd), width, along}
+}
+
+// from is the elements from off on.
+func (v floats) from(off int) floats {
+	if v.half {
+		return floats{h: v.h[off:], half: true}
+	}
+	return floats{f: v.f[off:]}
+}
+
+// starts and lses are the rows' first keys and log-sums of a head.
+func (h *heads) starts(at head) []int32 { return h.start[at.b*h.tq:][:h.tq] }
+func (h *heads) lses(at head) []float32 { return h.lse[(at.b*h.hq+at.h)*h.tq:][:h.tq] }
+
+// sees is the range of keys that query i sees, cut to [j0, j1).
+func (h *heads) sees(start []int32, i, j0, j1 int) (lo, hi int) {
+	return max(int(start[i]), j0), min(i+h.tk-h.tq+1, j1)
+}
+
+// span is the range of keys that some query of [i0, i1) sees, widened down to a whole block.
+func (h *heads) span(start []int32, i0, i1 int) (lo, hi int) {
+	lo = h.tk
+	for _, s := range start[i0:i1] {
+		lo = min(lo, int(s))
+	}
+	return roundDown(max(lo, 0), keyBlock), i1 + h.tk - h.tq
+}
+
+// Attention is softmax(q·kᵀ/√Hd)·v.
+func (d *Device) Attention(o, lse, q, k, v, start tensor.Tensor, headDim int) {
+	h := d.heads("Attention", o, lse, q, k, v, start, headDim)
+	if !d.ready() {
+		return
+	}
+	blocks := ceilDiv(h.tq, queryBlock)
+	d.pool.run(h.b*h.hq*blocks, func(ws *workspace, i int) {
+		// Late blocks see the most keys: they go first, so that no thread is left with a long one at the end.
+		i0 := (blocks - 1 - i/(h.b*h.hq)) * queryBlock
+		at := head{i / h.hq % h.b, i % h.hq}
+		f := forwardBlock{heads: h, at: at, i0: i0, i1: min(h.tq, i0+queryBlock)}
+		f.run(ws)
+	})
+}
+
+// forwardBlock is the work on queries [i0, i1) of one head.
+type forwardBlock struct {
+	*heads
+	at     head
+	i0, i1 int
+
+	score, out []float32 // (rowsPad, keysPad), (rowsPad, hdPad)
+	top, sum   []float32 // each row's running maximum and sum
+}
+
+func (f *forwardBlock) run(ws *workspace) {
+	k, rows := f.k, f.i1-f.i0
+	f.score, f.out = ws.floats(f.rowsPad*f.keysPad), ws.floats(f.rowsPad*f.hdPad)
+	f.top, f.sum = ws.floats(rows), ws.floats(rows)
+	packedQ, packedP := ws.floats(f.rowsPad*f.hd), ws.floats(f.rowsPad*keyBlock)
+	packedK, packedV := ws.floats(f.keysPad*f.hd), ws.floats(f.hdPad*keyBlock)
+	for i := range rows {
+		f.top[i], f.sum[i] = negInf, 0
+	}
+	clear(f.out)
+
+	query, key, value := f.query(f.q, f.at, true), f.keys(f.key, f.at, true), f.keys(f.v, f.at, false)
+	k.pack(packedQ, &query, k.mr, f.i0, f.i1, 0, f.hd)
+	used := roundUp(rows, k.mr)
+	p := operand{floats{f: f.score}, f.keysPad, true}
+	start := f.starts(f.at)
+	for j0, end := f.span(start, f.i0, f.i1); j0 < end; j0 += keyBlock {
+		j1 := min(end, j0+keyBlock)
+		k.pack(packedK, &key, k.nr, j0, j1, 0, f.hd)
+		k.multiplyPacked(f.score, f.keysPad, packedQ, packedK, used, roundUp(j1-j0, k.nr), f.hd, false)
+		for i := f.i0; i < f.i1; i++ {
+			lo, hi := f.sees(start, i, j0, j1)
+			f.softmaxRow(i-f.i0, lo-j0, hi-j0, j1-j0)
+		}
+		k.pack(packedP, &p, k.mr, 0, rows, 0, j1-j0)
+		k.pack(packedV, &value, k.nr, 0, f.hd, j0, j1)
+		k.multiplyPacked(f.out, f.hdPad, packedP, packedV, used, f.hdPad, j1-j0, true)
+	}
+	f.finish(ws)
+}
+
+// softmaxRow turns the scores of row r, of which it sees [lo, hi) of n, into exponentials under the row's maximum so far, and
+// brings what was summed before under that maximum.
+func (f *forwardBlock) softmaxRow(r, lo, hi, n int) {
+	row := f.score[r*f.keysPad:][:n]
+	if lo >= hi {
+		clear(row)
+		return
+	}
+	clear(row[:lo])
+	clear(row[hi:])
+	seen := row[lo:hi]
+	top := max(f.top[r], f.k.maximum(seen)*f.scale)
+	sum := f.k.expSum(seen, f.scale, top)
+	if old := f.top[r]; old != top {
+		fade := exp32(old - top) // 0 at the first tile, where old is −Inf
+		f.sum[r] *= fade
+		f.k.scale(f.out[r*f.hdPad:][:f.hd], fade)
+		f.top[r] = top
+	}
+	f.sum[r] += sum
+}
+
+// finish divides by the sums and stores; a row that saw nothing is 0 with lse +Inf, so that its probabilities are 0 again.
+func (f *forwardBlock) finish(ws *workspace) {
+	lse := f.lses(f.at)
+	for i := f.i0; i < f.i1; i++ {
+		r := i - f.i0
+		row := f.out[r*f.hdPad:][:f.hd]
+		if f.sum[r] == 0 {
+			clear(row)
+			lse[i] = float32(math.Inf(1))
+		} else {
+			f.k.scale(row, 1/f.sum[r])
+			lse[i] = float32(float64(f.top[r]) + math.Log(float64(f.sum[r])))
+		}
+		f.k.store(f.o, ((f.at.b*f.tq+i)*f.hq+f.at.h)*f.hd, row)
+	}
+}

@@ -1,0 +1,89 @@
+package cpukern
+
+import "math"
+
+// The exponential function: x = n·ln2 + r with |r| ≤ ln2/2, a polynomial of degree 7 for eʳ (the coefficients are those of
+// Cephes expf), and two multiplications by powers of two, so that results may overflow to +Inf or underflow through
+// the subnormals. The error is below 2 ulp where the result is normal. The assembly does the same steps unfused.
+const (
+	expMax   = 89.0   // e^89 overflows
+	expMin   = -105.0 // e^−105 is less than half the least subnormal
+	expLog2e = 1.44269504088896341
+	expLn2Hi = 0.693359375 // n·Hi is exact for |n| < 2¹⁴
+	expLn2Lo = -2.12194440e-4
+	expRound = 12582912.0 // 1.5·2²³: adding it rounds to an integer
+)
+
+var expPoly = [6]float32{1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1}
+
+func exp32(x float32) float32 {
+	if x > expMax {
+		x = expMax
+	}
+	if x < expMin {
+		x = expMin
+	}
+	n := float32(float32(x*expLog2e)+expRound) - expRound
+	r := x - float32(n*expLn2Hi)
+	r -= float32(n * expLn2Lo)
+	p := expPoly[0]
+	for _, c := range expPoly[1:] {
+		p = float32(p*r) + c
+	}
+	p = float32(float32(p*r)*r) + r
+	p++
+	i := int32(n) // not used for NaN, where p is NaN whatever it is multiplied by
+	half := i >> 1
+	return p * pow2(half) * pow2(i-half)
+}
+
+// pow2 is 2ⁿ for −126 ≤ n ≤ 127.
+func pow2(n int32) float32 { return math.Float32frombits(uint32(n+127) << 23) }
+
+// expSumGeneric is x ← exp(x·scale − shift); it returns the sum of the results.
+func expSumGeneric(x []float32, scale, shift float32) float32 {
+	var s [4]float32
+	for i, v := range x {
+		e := exp32(float32(v*scale) - shift)
+		x[i] = e
+		s[i&3] += e
+	}
+	return (s[0] + s[1]) + (s[2] + s[3])
+}
+
+// maximumGeneric is the greatest element, −Inf when there is none. A NaN may be passed over: exp finds it again.
+func maximumGeneric(x []float32) float32 {
+	m := float32(math.Inf(-1))
+	for _, v := range x {
+		if v > m {
+			m = v
+		}
+	}
+	return m
+}
+
+// softmaxGradGeneric is dp ← p·(dp − delta), the derivative of softmax.
+func softmaxGradGeneric(p, dp []float32, delta float32) {
+	dp = dp[:len(p)]
+	for i := range p {
+		dp[i] = p[i] * (dp[i] - delta)
+	}
+}
+
+// siluGeneric is dst = gate·σ(gate)·up.
+func siluGeneric(dst, gate, up []float32) {
+	gate, up = gate[:len(dst)], up[:len(dst)]
+	for i := range dst {
+		dst[i] = gate[i] / (1 + exp32(-gate[i])) * up[i]
+	}
+}
+
+// siluBackwardGeneric is, with s = σ(gate): dup = dact·gate·s and dgate = dact·up·s·(1 + gate·(1−s)). dgate may be gate and dup may be up.
+func siluBackwardGeneric(dgate, dup, dact, gate, up []float32) {
+	for i, d := range dact {
+		g, u := gate[i], up[i]
+		s := 1 / (1 + exp32(-g))
+		dup[i] = d * (g * s)
+		dgate[i] = d * u * (s * (1 + float32(g*(1-s))))
+	}
+}

@@ -1,0 +1,127 @@
+package cpukern
+
+// operand is a factor of a product: row i (of the result's rows or columns), position k of the sum.
+type operand struct {
+	v  floats
+	ld int
+	// along says where the sum runs: true when a row's k are neighbours (element (i,k) at i·ld+k), false when a
+	// position's i are (element (i,k) at k·ld+i).
+	along bool
+}
+
+// product is C = A·Bᵀ in these terms: C (m, n), the sum over k.
+type product struct {
+	m, n, k int
+	a, b    operand
+}
+
+// tile is a finished piece of C: rows [i0, i1), columns [j0, j1), element (i, j) at c[(i−i0)·ld + j−j0].
+type tile struct {
+	index          int
+	i0, i1, j0, j1 int
+	c              []float32
+	ld             int
+}
+
+func (t *tile) row(i int) []float32 { return t.c[(i-t.i0)*t.ld:][:t.j1-t.j0] }
+
+// Sizes of a task: a panel of A (tileM × blockK) stays in the second-level cache, a strip of B's panel (nr × blockK) in the
+// first, and the tile of C is added to once for every blockK. All are functions of the shape only.
+const (
+	tileM  = 192
+	tileN  = 512
+	blockK = 256
+
+	minTileM, minTileN = 48, 64
+	wantTiles          = 48 // tasks to aim for: enough to occupy the threads of a desktop machine
+)
+
+// tiling chooses the tile of C for an (m, n) product.
+func tiling(m, n int) (tm, tn int) {
+	tm, tn = min(tileM, roundUp(m, minTileM)), min(tileN, roundUp(n, minTileN))
+	for ceilDiv(m, tm)*ceilDiv(n, tn) < wantTiles {
+		switch {
+		case tn > minTileN && tn >= tm:
+			tn = roundUp(tn/2, minTileN)
+		case tm > minTileM:
+			tm = roundUp(tm/2, minTileM)
+		case tn > minTileN:
+			tn = roundUp(tn/2, minTileN)
+		default:
+			return tm, tn
+		}
+	}
+	return tm, tn
+}
+
+// tiles is the number of tiles the product is made in, for callers that keep a sum a tile.
+func (p *product) tiles() int {
+	tm, tn := tiling(p.m, p.n)
+	return ceilDiv(p.m, tm) * ceilDiv(p.n, tn)
+}
+
+// multiply makes the product tile by tile and hands each tile, once, to finish, on the thread that made it. The order of each
+// element's sum is fixed: blocks of blockK, within one from first to last.
+func (d *Device) multiply(p product, finish func(ws *workspace, t *tile)) {
+	tm, tn := tiling(p.m, p.n)
+	down := ceilDiv(p.m, tm)
+	d.pool.run(p.tiles(), func(ws *workspace, index int) {
+		// Neighbouring tasks share the panel of B, which is the larger one: it stays in the shared cache.
+		i, j := index%down, index/down
+		t := tile{index: index, i0: i * tm, i1: min(p.m, (i+1)*tm), j0: j * tn, j1: min(p.n, (j+1)*tn)}
+		d.k.makeTile(ws, &p, &t)
+		finish(ws, &t)
+	})
+}
+
+func (k *kernels) makeTile(ws *workspace, p *product, t *tile) {
+	rows, cols := roundUp(t.i1-t.i0, k.mr), roundUp(t.j1-t.j0, k.nr)
+	t.ld, t.c = cols, ws.floats(rows*cols)
+	depth := min(p.k, blockK)
+	pa, pb := ws.floats(rows*depth), ws.floats(cols*depth)
+	if p.k == 0 {
+		clear(t.c)
+	}
+	for k0 := 0; k0 < p.k; k0 += blockK {
+		k1 := min(p.k, k0+blockK)
+		k.pack(pa, &p.a, k.mr, t.i0, t.i1, k0, k1)
+		k.pack(pb, &p.b, k.nr, t.j0, t.j1, k0, k1)
+		k.multiplyPacked(t.c, cols, pa, pb, rows, cols, k1-k0, k0 > 0)
+	}
+}
+
+// multiplyPacked is C = A·Bᵀ (with acc, C += A·Bᵀ) for packed factors; rows and cols are multiples of mr and nr.
+func (k *kernels) multiplyPacked(c []float32, ld int, pa, pb []float32, rows, cols, depth int, acc bool) {
+	for j := 0; j < cols; j += k.nr {
+		for i := 0; i < rows; i += k.mr {
+			k.micro(depth, &pa[i*depth], &pb[j*depth], &c[i*ld+j], ld, acc)
+		}
+	}
+}
+
+// microGeneric is c[i·ldc+j] = Σ_k a[k·4+i]·b[k·4+j] for 4 × 4 elements (with acc, +=).
+func microGeneric(k int, a, b, c *float32, ldc int, acc bool) {
+	pa, pb := floatsAt(a, 4*k), floatsAt(b, 4*k)
+	pc := floatsAt(c, 3*ldc+4)
+	var s [4][4]float32
+	for len(pa) >= 4 && len(pb) >= 4 {
+		b0, b1, b2, b3 := pb[0], pb[1], pb[2], pb[3]
+		for i := range s {
+			x := pa[i]
+			s[i][0] += float32(x * b0)
+			s[i][1] += float32(x * b1)
+			s[i][2] += float32(x * b2)
+			s[i][3] += float32(x * b3)
+		}
+		pa, pb = pa[4:], pb[4:]
+	}
+	for i := range s {
+		row := pc[i*ldc:][:4]
+		for j, v := range s[i] {
+			if acc {
+				v += row[j]
+			}
+			row[j] = v
+		}
+	}
+}

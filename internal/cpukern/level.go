@@ -1,0 +1,76 @@
+package cpukern
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// kernels is one level of the machine: the functions in which time is spent. Slices of one call have the length of the
+// first, any length, any alignment. The comment at each generic twin is the definition.
+type kernels struct {
+	level string // as in LOMO_CPU
+	name  string // for people
+
+	mr, nr int // the tile of micro, in rows and columns
+	micro  func(k int, a, b, c *float32, ldc int, acc bool)
+
+	pack  func(dst []float32, o *operand, width, i0, i1, k0, k1 int)
+	dot   func(x, y []float32) float32
+	dot16 func(x []float32, y []uint16) float32
+
+	widen      func(dst []float32, src []uint16)
+	narrow     func(dst []uint16, src []float32)
+	stochastic func(dst []uint16, src []float32, noise []uint16)
+	philox     func(dst []uint16, s *stream, block uint64)
+	update     func(w, g []float32, s *stepConsts)
+
+	axpy     func(y, x []float32, a float32)
+	scale    func(x []float32, a float32)
+	mulScale func(dst, x, w []float32, a float32)
+	dot3     func(x, y, z []float32) float32
+
+	maximum     func(x []float32) float32
+	expSum      func(x []float32, scale, shift float32) float32
+	softmaxGrad func(p, dp []float32, delta float32)
+
+	silu         func(dst, gate, up []float32)
+	siluBackward func(dgate, dup, dact, gate, up []float32)
+
+	sumSq    func(x []float32) float64
+	absMax   func(x []float32) uint32
+	absMax16 func(x []uint16) uint32
+}
+
+// levels lists what this build and machine can run, the best last. The names a user may ask for are levelNames.
+func levels() []*kernels {
+	return append([]*kernels{genericKernels()}, archKernels()...)
+}
+
+var levelNames = []string{"generic", "avx2", "avx512", "amx"}
+
+// Levels are the levels this machine can run, the best last.
+func Levels() []string {
+	var names []string
+	for _, k := range levels() {
+		names = append(names, k.level)
+	}
+	return names
+}
+
+func chooseLevel(want string) (*kernels, error) {
+	all := levels()
+	if want == "" {
+		return all[len(all)-1], nil
+	}
+	want = strings.ToLower(want)
+	for _, k := range all {
+		if k.level == want {
+			return k, nil
+		}
+	}
+	if !slices.Contains(levelNames, want) {
+		return nil, fmt.Errorf("CPU level %q is unknown: want one of %s", want, strings.Join(levelNames, ", "))
+	}
+	return nil, fmt.Errorf("CPU level %q: this machine or build cannot run it, only %s", want, strings.Join(Levels(), ", "))
+}

@@ -1,0 +1,90 @@
+package cpukern
+
+import (
+	"math"
+	"slices"
+	"unsafe"
+
+	"lomo/internal/device"
+	"lomo/internal/tensor"
+)
+
+// memory backs a device.Arena with one anonymous mapping. Pages appear when first written, outside the Go heap,
+// so the garbage collector neither scans nor moves them and the process grows by what the arena predicts.
+type memory struct {
+	*device.Arena
+	bytes []byte
+	dirty int64 // bytes below this offset may have been written since the mapping was made
+
+	poisonReleased bool
+	top            int64 // the arena's height when last seen
+	stale          int64 // how many bytes of the tensor last taken may not be zero
+}
+
+func (m *memory) open(name string, o Options) error {
+	capacity := o.Capacity
+	if capacity <= 0 {
+		capacity = physicalMemory()
+	}
+	b, err := reserve(capacity)
+	if err != nil {
+		return err
+	}
+	*m = memory{Arena: device.NewArena(name, capacity), bytes: b, poisonReleased: o.PoisonReleased}
+	return nil
+}
+
+// take is a tensor of the arena with whatever bytes lie there.
+func (m *memory) take(owner, name string, dt tensor.DType, shape []int) (tensor.Tensor, error) {
+	m.poison()
+	t := tensor.Tensor{Name: name, DType: dt, Shape: slices.Clone(shape)}
+	n := t.Bytes()
+	off, err := m.Take(owner, name, n)
+	if err != nil {
+		return tensor.Tensor{}, err
+	}
+	t.Host = m.bytes[off : off+n : off+n]
+	m.stale = min(max(m.dirty-off, 0), n)
+	m.dirty = max(m.dirty, off+n)
+	m.top = m.Used()
+	return t, nil
+}
+
+// clear zeroes the tensor just taken. What lies above the highest byte ever handed out is zero already, and writing it would
+// cost pages that the tensor may never use.
+func (m *memory) clear(t tensor.Tensor) { clear(t.Host[:m.stale]) }
+
+// poison fills what was released since the last look with NaN.
+func (m *memory) poison() {
+	used := m.Used()
+	if m.poisonReleased && used < m.top {
+		fillNaN(m.bytes[used:m.top])
+	}
+	m.top = used
+}
+
+// fillNaN writes 0x7fc0 everywhere, which is a NaN in BF16 and, twice, in F32.
+func fillNaN(b []byte) {
+	for i := range b {
+		b[i] = [2]byte{0xc0, 0x7f}[i%2]
+	}
+}
+
+func (m *memory) close() error {
+	b := m.bytes
+	m.bytes = nil
+	if b == nil {
+		return nil
+	}
+	return unreserve(b)
+}
+
+// floatBytes is the bytes as float32, for memory that comes from reserve.
+func floatBytes(b []byte) []float32 {
+	if len(b) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), len(b)/4)
+}
+
+const unknownMemory = math.MaxInt64 >> 24 // 512 GiB of address space where the system does not say

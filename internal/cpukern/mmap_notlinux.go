@@ -1,0 +1,7 @@
+//go:build unix && !linux
+
+package cpukern
+
+const mapNoReserve = 0 // these systems commit anonymous pages lazily anyway
+
+func physicalMemory() int64 { return unknownMemory }

@@ -1,0 +1,49 @@
+package cpukern
+
+import (
+	"fmt"
+
+	"lomo/internal/tensor"
+)
+
+// RoPE rotates every head of x in place: with h = headDim/2, elements j and j+h of a head turn by the angle of the
+// row's position and frequency j.
+func (d *Device) RoPE(x, pos, cos, sin tensor.Tensor, headDim int, inverse bool) {
+	n, width := rowsCols(x)
+	wantLen("RoPE", pos, n)
+	if headDim <= 0 || headDim%2 != 0 || width%headDim != 0 || cos.Cols() != headDim/2 {
+		panic(fmt.Sprintf("RoPE: head size %d does not fit %v and %v", headDim, x, cos))
+	}
+	wantSame("RoPE", cos, sin)
+	if !d.ready() {
+		return
+	}
+	v, p, cs, sn := floatsOf("RoPE", x), pos.I32s(), cos.F32s(), sin.F32s()
+	half := headDim / 2
+	sign := float32(1)
+	if inverse {
+		sign = -1
+	}
+	d.pool.blocks(n, rowBlock, func(ws *workspace, _, lo, hi int) {
+		buf := ws.floats(headDim)
+		for i := lo; i < hi; i++ {
+			at := int(p[i]) * half
+			c, s := cs[at:at+half], sn[at:at+half]
+			for h := 0; h < width; h += headDim {
+				head := d.k.load(v, i*width+h, headDim, buf)
+				rotate(head[:half], head[half:], c, s, sign)
+				d.k.store(v, i*width+h, head)
+			}
+		}
+	})
+}
+
+func rotate(a, b, cos, sin []float32, sign float32) {
+	b, cos, sin = b[:len(a)], cos[:len(a)], sin[:len(a)]
+	for j := range a {
+		c, s := cos[j], sin[j]*sign
+		x, y := a[j], b[j]
+		a[j] = float32(x*c) - float32(y*s)
+		b[j] = float32(y*c) + float32(x*s)
+	}
+}

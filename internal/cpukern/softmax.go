@@ -1,0 +1,86 @@
+package cpukern
+
+import (
+	"math"
+
+	"lomo/internal/tensor"
+)
+
+var negInf = float32(math.Inf(-1))
+
+// SoftmaxStats folds the logits of a vocabulary block into each row's (maximum, sum of exponentials under it, target's logit).
+func (d *Device) SoftmaxStats(stats, z, targets tensor.Tensor, v0 int, first bool) {
+	rows, n := rowsCols(z)
+	wantRows("SoftmaxStats", stats, rows, 3)
+	wantLen("SoftmaxStats", targets, rows)
+	if !d.ready() {
+		return
+	}
+	st, zv, tv := stats.F32s(), z.F32s(), targets.I32s()
+	d.pool.blocks(rows, rowBlock, func(ws *workspace, _, lo, hi int) {
+		buf := ws.floats(chunk)
+		for i := lo; i < hi; i++ {
+			s := st[3*i : 3*i+3]
+			if first {
+				s[0], s[1], s[2] = negInf, 0, 0
+			}
+			row := zv[i*n : (i+1)*n]
+			if t := int(tv[i]) - v0; t >= 0 && t < n {
+				s[2] = row[t]
+			}
+			for len(row) > 0 {
+				m := min(chunk, len(row))
+				d.k.foldExp(s, row[:m], buf[:m])
+				row = row[m:]
+			}
+		}
+	})
+}
+
+// foldExp adds a piece of a row to its running maximum s[0] and sum s[1].
+func (k *kernels) foldExp(s, z, buf []float32) {
+	m := max(s[0], k.maximum(z))
+	if m == negInf { // nothing but −Inf so far: the sum stays 0
+		return
+	}
+	copy(buf, z)
+	s[1] = float32(s[1]*exp32(s[0]-m)) + k.expSum(buf, 1, m)
+	s[0] = m
+}
+
+// SoftmaxLoss is lse = max + ln(sum), loss = lse − target logit.
+func (d *Device) SoftmaxLoss(loss, lse, stats tensor.Tensor) {
+	rows := stats.Rows()
+	wantLen("SoftmaxLoss", loss, rows)
+	wantLen("SoftmaxLoss", lse, rows)
+	wantRows("SoftmaxLoss", stats, rows, 3)
+	if !d.ready() {
+		return
+	}
+	out, l, st := loss.F32s(), lse.F32s(), stats.F32s()
+	for i := range rows {
+		v := float64(st[3*i]) + math.Log(float64(st[3*i+1]))
+		l[i], out[i] = float32(v), float32(v-float64(st[3*i+2]))
+	}
+}
+
+// SoftmaxGrad is z ← (exp(z − lse) − [column is the target])·scale.
+func (d *Device) SoftmaxGrad(z, lse, targets tensor.Tensor, v0 int, scale float32) {
+	rows, n := rowsCols(z)
+	wantLen("SoftmaxGrad", lse, rows)
+	wantLen("SoftmaxGrad", targets, rows)
+	if !d.ready() {
+		return
+	}
+	zv, l, tv := z.F32s(), lse.F32s(), targets.I32s()
+	d.pool.blocks(rows, rowBlock, func(_ *workspace, _, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			row := zv[i*n : (i+1)*n]
+			d.k.expSum(row, 1, l[i])
+			if t := int(tv[i]) - v0; t >= 0 && t < n {
+				row[t]--
+			}
+			d.k.scale(row, scale)
+		}
+	})
+}
