@@ -19,30 +19,35 @@ const loadBytes = 4 << 20
 
 // Load reads every parameter from src into the device, a few megabytes at a time.
 func Load(d device.Device, params []*grad.Param, src Reader) error {
-	var buf []byte
 	for _, p := range params {
-		rows, rowBytes := p.Shape[0], p.W.DType.Size()
-		for _, n := range p.Shape[1:] {
-			rowBytes *= n
-		}
-		step := max(1, loadBytes/rowBytes)
-		for r := 0; r < rows; r += step {
-			e := min(r+step, rows)
-			dst := p.W.Slice(r, e)
-			if len(dst.Host) > 0 { // host memory is read into directly
-				if err := src.ReadRows(p.Name, r, e, dst.Host, dst.DType); err != nil {
-					return err
-				}
-				continue
-			}
-			buf = slices.Grow(buf[:0], (e-r)*rowBytes)[:(e-r)*rowBytes]
-			if err := src.ReadRows(p.Name, r, e, buf, dst.DType); err != nil {
-				return err
-			}
-			d.CopyIn(dst, buf)
+		if err := LoadTensor(d, p.Name, p.W, src); err != nil {
+			return err
 		}
 	}
 	return d.Sync()
+}
+
+// LoadTensor reads one tensor. Host memory is read into directly.
+func LoadTensor(d device.Device, name string, t tensor.Tensor, src Reader) error {
+	rows := t.Shape[0]
+	step := max(1, loadBytes/max(1, int(t.Bytes())/max(rows, 1)))
+	var buf []byte
+	for r := 0; r < rows; r += step {
+		e := min(r+step, rows)
+		dst := t.Slice(r, e)
+		into := dst.Host
+		if len(into) == 0 {
+			buf = slices.Grow(buf[:0], int(dst.Bytes()))[:dst.Bytes()]
+			into = buf
+		}
+		if err := src.ReadRows(name, r, e, into, dst.DType); err != nil {
+			return err
+		}
+		if len(dst.Host) == 0 {
+			d.CopyIn(dst, buf)
+		}
+	}
+	return nil
 }
 
 // Writer receives weights, row ranges of named tensors in their own dtype.

@@ -1,0 +1,91 @@
+// Package preset knows reference geometries by name and makes randomly initialised models of them.
+package preset
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"lomo/internal/model"
+)
+
+// geometry is what tells one LLaMA model from another.
+type geometry struct {
+	vocab, hidden, intermediate, layers, heads, kvHeads, positions int
+	theta, eps                                                     float64
+	tied                                                           bool
+	llama3                                                         float64 // factor of llama3 rope scaling, 0: none
+}
+
+var presets = map[string]geometry{
+	"tiny":           {320, 64, 176, 2, 4, 2, 512, 1e4, 1e-5, true, 0},
+	"15m":            {2048, 288, 768, 12, 6, 6, 1024, 1e4, 1e-5, true, 0},
+	"135m":           {49152, 576, 1536, 30, 9, 3, 8192, 1e5, 1e-5, true, 0},
+	"360m":           {49152, 960, 2560, 32, 15, 5, 8192, 1e5, 1e-5, true, 0},
+	"1.7b":           {49152, 2048, 8192, 24, 32, 32, 8192, 1.3e5, 1e-5, true, 0},
+	"tinyllama-1.1b": {32000, 2048, 5632, 22, 32, 4, 2048, 1e4, 1e-5, false, 0},
+	"llama-7b":       {32000, 4096, 11008, 32, 32, 32, 2048, 1e4, 1e-6, false, 0},
+	"llama-13b":      {32000, 5120, 13824, 40, 40, 40, 2048, 1e4, 1e-6, false, 0},
+	"llama-30b":      {32000, 6656, 17920, 60, 52, 52, 2048, 1e4, 1e-6, false, 0},
+	"llama-65b":      {32000, 8192, 22016, 80, 64, 64, 2048, 1e4, 1e-5, false, 0},
+	"llama2-7b":      {32000, 4096, 11008, 32, 32, 32, 4096, 1e4, 1e-5, false, 0},
+	"llama2-70b":     {32000, 8192, 28672, 80, 64, 8, 4096, 1e4, 1e-5, false, 0},
+	"llama3-8b":      {128256, 4096, 14336, 32, 32, 8, 8192, 5e5, 1e-5, false, 0},
+	"llama3.2-1b":    {128256, 2048, 8192, 16, 32, 8, 131072, 5e5, 1e-5, true, 32},
+}
+
+var aliases = map[string]string{
+	"smollm2-135m": "135m", "smollm2-360m": "360m", "smollm2-1.7b": "1.7b",
+	"7b": "llama-7b", "13b": "llama-13b", "30b": "llama-30b", "llama-33b": "llama-30b", "33b": "llama-30b", "65b": "llama-65b", "8b": "llama3-8b",
+}
+
+// Names is every preset, sorted.
+func Names() []string {
+	var out []string
+	for n := range presets {
+		out = append(out, n)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Has reports whether name is a preset or an alias of one.
+func Has(name string) bool {
+	_, err := ConfigJSON(name, "bfloat16")
+	return err == nil
+}
+
+// ConfigJSON is the config.json of a preset, with dtype in Hugging Face's spelling.
+func ConfigJSON(name, dtype string) ([]byte, error) {
+	name = strings.ToLower(name)
+	if a, ok := aliases[name]; ok {
+		name = a
+	}
+	g, ok := presets[name]
+	if !ok {
+		return nil, fmt.Errorf("preset %q is not known; there are %s", name, strings.Join(Names(), ", "))
+	}
+	c := map[string]any{
+		"architectures": []string{"LlamaForCausalLM"}, "model_type": "llama", "hidden_act": "silu",
+		"vocab_size": g.vocab, "hidden_size": g.hidden, "intermediate_size": g.intermediate, "num_hidden_layers": g.layers,
+		"num_attention_heads": g.heads, "num_key_value_heads": g.kvHeads, "head_dim": g.hidden / g.heads,
+		"max_position_embeddings": g.positions, "rms_norm_eps": g.eps, "rope_theta": g.theta, "rope_scaling": nil,
+		"tie_word_embeddings": g.tied, "attention_bias": false, "mlp_bias": false, "initializer_range": 0.02, "torch_dtype": dtype,
+	}
+	if g.llama3 > 0 {
+		c["rope_scaling"] = map[string]any{"rope_type": "llama3", "factor": g.llama3, "low_freq_factor": 1.0,
+			"high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+	}
+	data, err := json.MarshalIndent(c, "", "  ")
+	return append(data, '\n'), err
+}
+
+// Config is ConfigJSON parsed.
+func Config(name string) (*model.Config, error) {
+	data, err := ConfigJSON(name, "bfloat16")
+	if err != nil {
+		return nil, err
+	}
+	return model.ParseConfig(data)
+}

@@ -1,0 +1,173 @@
+package train
+
+import (
+	"fmt"
+	"math"
+
+	"lomo/internal/grad"
+	"lomo/internal/model"
+	"lomo/internal/tensor"
+)
+
+// LossError says that the loss of a step is not finite. It is found before any weight is written.
+type LossError struct{ Loss float64 }
+
+func (e *LossError) Error() string { return fmt.Sprintf("the loss is %v", e.Loss) }
+
+// Backward returns from the loss to the embedding and hands every parameter's gradient of the mean loss to sink, from
+// the top. It may run again over the same forward sweep as long as no weight has been written in between. With again
+// true it leaves what that second sweep needs untouched. It returns the sum of the token losses, and a *LossError before any
+// write when that is not finite.
+func (p *Pass) Backward(sink grad.Sink, again bool) (float64, error) {
+	s, cfg := p.s, p.s.Net.Cfg
+	if p.trained == 0 {
+		return 0, nil
+	}
+	mark := s.D.Memory().Mark()
+	defer s.D.Memory().Release(mark)
+	dres, err := s.D.Scratch("residual gradient", "residual gradient", tensor.F32, p.rows, cfg.HiddenSize)
+	if err != nil {
+		return 0, err
+	}
+	top, err := p.backwardHead(sink, dres)
+	if err != nil {
+		return top.loss, err
+	}
+	for l := len(s.Net.Blocks) - 1; l >= 0; l-- {
+		s.D.Memory().SetPhase(fmt.Sprintf("backward, block %d", l))
+		if err := p.backwardBlock(l, sink, dres, again); err != nil {
+			return top.loss, fmt.Errorf("block %d: %w", l, err)
+		}
+	}
+	s.D.Memory().SetPhase("backward, embedding")
+	if err := p.backwardEmbedding(sink, dres, top); err != nil {
+		return top.loss, fmt.Errorf("embedding: %w", err)
+	}
+	return top.loss, s.D.Sync()
+}
+
+// top is what the head leaves for the end of the sweep.
+type top struct {
+	loss float64
+	head *model.Head   // tied, in blocks: the kept final rows
+	grad tensor.Tensor // tied, whole: the head's gradient (V, C)
+}
+
+// backwardHead computes the loss, the head's gradient and dres, the gradient of the last block's output.
+func (p *Pass) backwardHead(sink grad.Sink, dres tensor.Tensor) (top, error) {
+	s := p.s
+	s.D.Memory().SetPhase("loss and head")
+	unit := []*grad.Param{s.Net.Norm, s.Net.Head}
+	if err := s.Store.Acquire(unit); err != nil {
+		return top{}, err
+	}
+	// A tied tensor is written at the end of the sweep: what that needs outlives this call.
+	var t top
+	var err error
+	tied, whole := s.Net.Tied(), sink.Whole()
+	pass := model.HeadPass{Scale: 1 / float32(p.trained)}
+	gradW := func() (tensor.Tensor, error) {
+		return s.D.Scratch("gradient", s.Net.Head.Name, tensor.F32, s.Net.Head.Shape...)
+	}
+	if tied && whole {
+		if pass.GradW, err = gradW(); err != nil {
+			return t, err
+		}
+		t.grad = pass.GradW
+	}
+	mark := s.D.Memory().Mark()
+	head, err := p.openHead()
+	if err != nil {
+		return t, err
+	}
+	if !tied && whole {
+		if pass.GradW, err = gradW(); err != nil {
+			return t, err
+		}
+	}
+	if tied && !whole {
+		t.head = head
+		mark = s.D.Memory().Mark()
+	}
+	defer s.D.Memory().Release(mark)
+	if t.loss, err = p.headPasses(sink, head, pass, dres); err != nil {
+		return t, err
+	}
+	return t, s.Store.Release(unit, true)
+}
+
+// headPasses is the head's arithmetic, between its allocations.
+func (p *Pass) headPasses(sink grad.Sink, head *model.Head, pass model.HeadPass, dres tensor.Tensor) (float64, error) {
+	s, c := p.s, p.s.Net.Cfg.HiddenSize
+	if err := head.Open(); err != nil {
+		return 0, err
+	}
+	s.D.GatherRows(head.X, p.x[len(p.x)-1], p.labeled)
+	dnormed, err := s.D.Scratch("head", "head.dnorm", tensor.F32, p.trained, c)
+	if err != nil {
+		return 0, err
+	}
+	inBlocks := !s.Net.Tied() && !sink.Whole() // dX comes with the vocabulary blocks, from each one's old rows
+	if !inBlocks {
+		pass.DNormed = dnormed
+	}
+	if err := head.Forward(pass); err != nil {
+		return 0, err
+	}
+	loss, err := s.sumLoss(head.Loss)
+	if err != nil {
+		return loss, err
+	}
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return loss, &LossError{loss}
+	}
+	switch {
+	case inBlocks:
+		err = head.Blocks(sink, pass.Scale, dnormed, nil)
+	case !s.Net.Tied():
+		err = sink.Consume(s.Net.Head, grad.FromDense(pass.GradW))
+	}
+	if err != nil {
+		return loss, err
+	}
+	dx, err := s.D.Scratch("head", "head.dx", tensor.F32, p.trained, c)
+	if err != nil {
+		return loss, err
+	}
+	dw, err := s.D.Scratch("gradient", s.Net.Norm.Name, tensor.F32, c)
+	if err != nil {
+		return loss, err
+	}
+	head.BackwardNorm(dx, dw, dnormed)
+	if err := sink.Consume(s.Net.Norm, grad.FromDense(dw)); err != nil {
+		return loss, err
+	}
+	s.D.Zero(dres)
+	s.D.ScatterRows(dres, dx, p.labeled)
+	return loss, nil
+}
+
+// backwardEmbedding hands over the embedding's gradient; when tied, together with the head's.
+func (p *Pass) backwardEmbedding(sink grad.Sink, dres tensor.Tensor, t top) error {
+	s := p.s
+	unit := []*grad.Param{s.Net.Embed}
+	if err := s.Store.Acquire(unit); err != nil {
+		return err
+	}
+	rows := p.embed
+	rows.D = dres
+	var err error
+	switch {
+	case !s.Net.Tied():
+		err = sink.Consume(s.Net.Embed, grad.FromRows(rows))
+	case !t.grad.IsZero():
+		s.D.RowsAdd(t.grad, rows, 0)
+		err = sink.Consume(s.Net.Embed, grad.FromDense(t.grad))
+	default:
+		err = t.head.Blocks(sink, 1/float32(p.trained), tensor.Tensor{}, &rows)
+	}
+	if err != nil {
+		return err
+	}
+	return s.Store.Release(unit, true)
+}

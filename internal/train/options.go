@@ -1,0 +1,84 @@
+// Package train is the training loop over the layer-major sweep: schedule, clipping, metrics, evaluation, checkpoints
+// and resuming. It reaches the screen only through callbacks.
+package train
+
+import (
+	"lomo/internal/checkpoint"
+	"lomo/internal/data"
+	"lomo/internal/model"
+	"lomo/internal/optim"
+	"lomo/internal/tensor"
+)
+
+// Options is a run, with every default already filled in.
+type Options struct {
+	Model *model.Config
+	DType tensor.DType // of weights and activations: F32 or BF16
+
+	Optimizer    optim.Config // its Clip is made by the trainer
+	LearningRate float64
+	Scheduler    string
+	WarmupRatio  float64
+	WarmupSteps  int
+
+	MaxGradNorm float64 // 0: off
+	ClipLagged  bool    // κ from the last step's norm instead of a norm pass
+	SkipBad     bool    // on_nonfinite: skip, for what is found before any write
+	Recompute   bool    // gradient_checkpointing
+
+	MicroBatch   int // sequences
+	Accumulation int // micro-batches a step
+	SequenceLen  int // longest sequence
+	MaxSteps     int // 0: as many as NumEpochs needs
+	NumEpochs    float64
+	Seed         uint64
+
+	EvalSteps    int // 0: at the end only, when there is a validation set
+	EvalOnStart  bool
+	SaveSteps    int // 0: no checkpoints but the one of an interruption
+	SaveLimit    int // 0: keep all
+	SaveFinal    bool
+	LoggingSteps int
+	OutputDir    string
+	MaxShardSize int64
+
+	Config    string                 // the resolved configuration, written beside each checkpoint
+	Tokenizer func(dir string) error // writes the tokenizer's files into a folder; nil: none
+	PeakFLOPS float64                // of the machine, for mfu; 0: unknown
+
+	OnStep func(StepMetrics) error
+	OnEval func(EvalMetrics) error
+	OnSave func(dir string, step int)
+	Note   func(format string, args ...any)
+}
+
+// Inputs is what a run reads.
+type Inputs struct {
+	Weights checkpoint.Source
+	Train   *data.Loader
+	Eval    func() ([]data.Batch, error) // the validation set in micro-batches; nil: none
+}
+
+// StepMetrics is one logged step, under the names of metrics.jsonl.
+type StepMetrics struct {
+	Step       int      `json:"step"`
+	Epoch      float64  `json:"epoch"`
+	Loss       float64  `json:"loss"` // mean over the step's trained tokens, before the update
+	LR         float64  `json:"lr"`
+	GradNorm   *float64 `json:"grad_norm,omitempty"`
+	Tokens     int      `json:"tokens"`      // trained on in this step
+	SeenTokens int64    `json:"seen_tokens"` // trained on so far
+	TokS       float64  `json:"tok_s"`       // all tokens of the step a second
+	StepMS     float64  `json:"step_ms"`
+	MFU        *float64 `json:"mfu,omitempty"`
+	Skipped    bool     `json:"skipped,omitempty"` // the update was left out: not finite
+	Total      int      `json:"-"`                 // steps of the run
+}
+
+// EvalMetrics is one evaluation.
+type EvalMetrics struct {
+	Step       int     `json:"step"`
+	Loss       float64 `json:"eval_loss"`
+	Perplexity float64 `json:"perplexity"`
+	Tokens     int     `json:"eval_tokens"`
+}

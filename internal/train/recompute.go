@@ -1,0 +1,100 @@
+package train
+
+import (
+	"lomo/internal/grad"
+	"lomo/internal/model"
+	"lomo/internal/tensor"
+)
+
+// Hold is how one block's gradient waits while its micro-batches return.
+type Hold uint8
+
+const (
+	HoldNothing Hold = iota // one micro-batch: each gradient goes to the sink at once
+	HoldSums                // float32 accumulators, one per matrix
+	HoldFactors             // the factors dY and X of all micro-batches
+)
+
+// hold chooses how a block's gradient waits: whichever form is smaller. A sink that wants whole matrices pays for
+// one more in scratch when it is given factors.
+func (p *Pass) hold(sink grad.Sink) Hold {
+	if len(p.micro) == 1 {
+		return HoldNothing
+	}
+	cfg := p.s.Net.Cfg
+	b := p.s.Net.Blocks[0]
+	sums := int64(b.MatrixLen()) * 4
+	act := int64(p.s.Act.Size())
+	C, F, q, kv := int64(cfg.HiddenSize), int64(cfg.IntermediateSize), int64(cfg.QSize()), int64(cfg.KVSize())
+	waiting := act * (2*C + q + F + 2*F + q + 2*kv) // n1, n2, att, hidden; dgate, dup; dq, dk, dv
+	factors := int64(p.rows-p.maxRows)*waiting + int64(p.rows)*2*C*4
+	if sink.Whole() {
+		factors += 4 * max(C*F, C*q)
+	}
+	if factors < sums {
+		return HoldFactors
+	}
+	return HoldSums
+}
+
+// newActs takes a block's activations: those that become gradient factors for held rows, the others for rows.
+func (s *Sweep) newActs(rows, held int) (*model.Acts, error) {
+	cfg := s.Net.Cfg
+	C, F, q, kv := cfg.HiddenSize, cfg.IntermediateSize, cfg.QSize(), cfg.KVSize()
+	a := &model.Acts{}
+	return a, s.take("activations", []sized{
+		{&a.N1, "n1", s.Act, []int{held, C}}, {&a.Rstd1, "rstd1", tensor.F32, []int{rows}},
+		{&a.Q, "q", s.Act, []int{rows, q}}, {&a.K, "k", s.Act, []int{rows, kv}}, {&a.V, "v", s.Act, []int{rows, kv}},
+		{&a.Att, "att", s.Act, []int{held, q}}, {&a.LSE, "lse", tensor.F32, []int{rows, cfg.NumAttentionHeads}},
+		{&a.H, "h", s.Act, []int{rows, C}},
+		{&a.N2, "n2", s.Act, []int{held, C}}, {&a.Rstd2, "rstd2", tensor.F32, []int{rows}},
+		{&a.Gate, "gate", s.Act, []int{held, F}}, {&a.Up, "up", s.Act, []int{held, F}}, {&a.Hidden, "hidden", s.Act, []int{held, F}},
+	})
+}
+
+// newGrads takes the scratch of a block's backward pass. inPlace says that gate and up may be overwritten by their gradients.
+func (s *Sweep) newGrads(rows, held int, inPlace bool) (*model.Grads, error) {
+	cfg := s.Net.Cfg
+	C, F, q, kv := cfg.HiddenSize, cfg.IntermediateSize, cfg.QSize(), cfg.KVSize()
+	g := &model.Grads{}
+	list := []sized{
+		{&g.DHidden, "dhidden", s.Act, []int{rows, F}}, {&g.DNorm, "dnorm", tensor.F32, []int{rows, C}},
+		{&g.DAtt, "datt", s.Act, []int{rows, q}}, {&g.DQ, "dq", s.Act, []int{held, q}},
+		{&g.DK, "dk", s.Act, []int{held, kv}}, {&g.DV, "dv", s.Act, []int{held, kv}},
+		{&g.DInput, "dinput_norm", tensor.F32, []int{C}}, {&g.DPost, "dpost_norm", tensor.F32, []int{C}},
+	}
+	if !inPlace {
+		list = append(list, sized{&g.DGate, "dgate", s.Act, []int{held, F}}, sized{&g.DUp, "dup", s.Act, []int{held, F}})
+	}
+	return g, s.take("activations", list)
+}
+
+type sized struct {
+	t     *tensor.Tensor
+	name  string
+	dt    tensor.DType
+	shape []int
+}
+
+func (s *Sweep) take(owner string, list []sized) error {
+	for _, e := range list {
+		var err error
+		if *e.t, err = s.D.Scratch(owner, e.name, e.dt, e.shape...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sliceActs is the part of a for micro-batch m. The tensors that become gradient factors hold its rows from held on,
+// the others from own on.
+func (s *Sweep) sliceActs(a *model.Acts, own, held int, m micro) *model.Acts {
+	at := func(t tensor.Tensor) tensor.Tensor { return t.Slice(own, own+m.n) }
+	factor := func(t tensor.Tensor) tensor.Tensor { return t.Slice(held, held+m.n) }
+	return &model.Acts{
+		N1: factor(a.N1), Rstd1: at(a.Rstd1), Q: at(a.Q), K: at(a.K), V: at(a.V), Att: factor(a.Att),
+		LSE: at(a.LSE).View(m.layout.B, s.Net.Cfg.NumAttentionHeads, m.layout.T),
+		H:   at(a.H), N2: factor(a.N2), Rstd2: at(a.Rstd2),
+		Gate: factor(a.Gate), Up: factor(a.Up), Hidden: factor(a.Hidden),
+	}
+}

@@ -1,0 +1,160 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"lomo/internal/checkpoint"
+	"lomo/internal/data"
+	"lomo/internal/device"
+)
+
+// ErrInterrupted says that a run was stopped by its context, after the step was finished and a checkpoint saved.
+var ErrInterrupted = errors.New("interrupted")
+
+// Run trains from in on d until the last step, ctx's end or an error. resume is a checkpoint folder to continue from, or "".
+func Run(ctx context.Context, d device.Device, o Options, in Inputs, resume string) error {
+	t, err := New(d, o)
+	if err != nil {
+		return err
+	}
+	if err := t.start(in, resume); err != nil {
+		return err
+	}
+	if o.EvalOnStart && t.state.Step == 0 {
+		if err := t.evaluate(in); err != nil {
+			return err
+		}
+	}
+	for t.state.Step < t.state.Total {
+		if err := t.next(in); err != nil {
+			return err
+		}
+		if ctx.Err() != nil && t.state.Step < t.state.Total {
+			if _, err := t.save(in); err != nil {
+				return err
+			}
+			return ErrInterrupted
+		}
+	}
+	return t.finish(in)
+}
+
+// start loads weights and, when resuming, the run's state, and fixes the number of steps.
+func (t *Trainer) start(in Inputs, resume string) error {
+	if err := t.Load(in.Weights); err != nil {
+		return err
+	}
+	total := t.o.MaxSteps
+	if total == 0 {
+		var err error
+		if total, err = TotalSteps(in.Train, t.o.NumEpochs, t.o.Accumulation); err != nil {
+			return err
+		}
+	}
+	t.Schedule(total)
+	if resume == "" {
+		return nil
+	}
+	return t.restore(resume, in.Train)
+}
+
+// TotalSteps is the number of steps of the given number of epochs: a step never crosses the end of an epoch, so an
+// epoch has ⌈micro-batches/accumulation⌉ of them.
+func TotalSteps(l *data.Loader, epochs float64, accumulation int) (int, error) {
+	whole := int(epochs)
+	total := 0
+	for e := 0; e < whole; e++ {
+		total += (l.BatchesIn(e) + accumulation - 1) / accumulation
+	}
+	if rest := epochs - float64(whole); rest > 0 {
+		total += int(math.Ceil(rest * float64((l.BatchesIn(whole)+accumulation-1)/accumulation)))
+	}
+	if total == 0 {
+		return 0, fmt.Errorf("num_epochs %v of this data set is not one step", epochs)
+	}
+	return total, nil
+}
+
+// next trains one step and does what is due after it.
+func (t *Trainer) next(in Inputs) error {
+	batches, err := t.take(in.Train)
+	if err != nil {
+		return err
+	}
+	m, err := t.Step(batches)
+	if err != nil {
+		return err
+	}
+	pos := in.Train.State()
+	m.Epoch = float64(pos.Epoch) + float64(pos.Index)/float64(max(1, in.Train.BatchesIn(pos.Epoch)))
+	last := t.state.Step == t.state.Total
+	if every(t.state.Step, t.o.LoggingSteps) || t.state.Step == 1 || last {
+		if err := call(t.o.OnStep, m); err != nil {
+			return err
+		}
+	}
+	if every(t.state.Step, t.o.EvalSteps) && !last {
+		if err := t.evaluate(in); err != nil {
+			return err
+		}
+	}
+	if every(t.state.Step, t.o.SaveSteps) {
+		if _, err := t.save(in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take is the micro-batches of the next step: accumulation of them, fewer at the end of an epoch.
+func (t *Trainer) take(l *data.Loader) ([]data.Batch, error) {
+	epoch := l.State().Epoch
+	var out []data.Batch
+	for len(out) < t.o.Accumulation && l.State().Epoch == epoch {
+		b, err := l.Next()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+func (t *Trainer) evaluate(in Inputs) error {
+	if in.Eval == nil {
+		return nil
+	}
+	batches, err := in.Eval()
+	if err != nil {
+		return err
+	}
+	m, err := t.sweep.Evaluate(batches)
+	if err != nil {
+		return err
+	}
+	m.Step = t.state.Step
+	return call(t.o.OnEval, m)
+}
+
+// finish evaluates and writes the trained model.
+func (t *Trainer) finish(in Inputs) error {
+	if err := t.evaluate(in); err != nil {
+		return err
+	}
+	if !t.o.SaveFinal {
+		return checkpoint.Prune(t.o.OutputDir, t.o.SaveLimit)
+	}
+	return t.writeModel(t.o.OutputDir)
+}
+
+func every(step, n int) bool { return n > 0 && step%n == 0 }
+
+func call[T any](f func(T) error, v T) error {
+	if f == nil {
+		return nil
+	}
+	return f(v)
+}

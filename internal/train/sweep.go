@@ -1,0 +1,245 @@
+package train
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"lomo/internal/data"
+	"lomo/internal/device"
+	"lomo/internal/grad"
+	"lomo/internal/model"
+	"lomo/internal/store"
+	"lomo/internal/tensor"
+)
+
+// Sweep takes the micro-batches of a step through the model, layer by layer (design.md 2.2). It knows neither
+// where weights live (store) nor what becomes of a gradient (sink).
+type Sweep struct {
+	D         device.Device
+	Net       *model.Network
+	Store     store.Store
+	Rope      *model.Rope
+	Act       tensor.DType // of activations: F32, or BF16 with BF16 weights
+	Recompute bool         // gradient checkpointing: keep block inputs only
+}
+
+// Pass is one step's batch on the device: where its rows are, and what is kept of the forward sweep.
+type Pass struct {
+	s       *Sweep
+	micro   []micro
+	rows    int // of all micro-batches
+	maxRows int // of the largest one
+	trained int // rows with a label
+
+	ids     tensor.Tensor // (rows) I32
+	labeled tensor.Tensor // (trained) I32: which rows have a label
+	targets []byte        // (trained) I32 on the host
+	embed   device.Rows   // which table rows the step reads; D is set by the backward sweep
+
+	x    []tensor.Tensor // block inputs, x[L] the last block's output: (rows, C)
+	acts []*model.Acts   // without recomputation: every block's
+}
+
+// micro is one micro-batch: rows row0 … row0+n−1 of the step.
+type micro struct {
+	row0, n int
+	layout  model.Layout
+}
+
+// Load puts a step's micro-batches on the device. What it takes lies above the caller's mark.
+func (s *Sweep) Load(batches []data.Batch) (*Pass, error) {
+	p := &Pass{s: s}
+	var ids, pos, start, labeled, targets []int32
+	for _, b := range batches {
+		n := b.B * b.T
+		for i, t := range b.Targets {
+			if t >= 0 {
+				labeled = append(labeled, int32(p.rows+i))
+				targets = append(targets, t)
+			}
+		}
+		ids, pos, start = append(ids, b.IDs...), append(pos, b.Pos...), append(start, b.Start...)
+		p.micro = append(p.micro, micro{row0: p.rows, n: n, layout: model.Layout{B: b.B, T: b.T}})
+		p.rows += n
+		p.maxRows = max(p.maxRows, n)
+	}
+	p.trained, p.targets = len(labeled), bytesOf(targets)
+	var posT, startT tensor.Tensor
+	for _, c := range []struct {
+		t    *tensor.Tensor
+		name string
+		v    []int32
+	}{{&p.ids, "ids", ids}, {&posT, "positions", pos}, {&startT, "document starts", start}, {&p.labeled, "labeled rows", labeled}} {
+		if err := s.copyIn(c.t, c.name, c.v); err != nil {
+			return nil, err
+		}
+	}
+	for i := range p.micro {
+		m := &p.micro[i]
+		m.layout.Pos = posT.Slice(m.row0, m.row0+m.n)
+		m.layout.Start = startT.Slice(m.row0, m.row0+m.n).View(m.layout.B, m.layout.T)
+	}
+	return p, p.indexRows(ids)
+}
+
+func (s *Sweep) copyIn(t *tensor.Tensor, name string, v []int32) (err error) {
+	if *t, err = s.D.Scratch("batch", name, tensor.I32, len(v)); err != nil {
+		return fmt.Errorf("batch: %w", err)
+	}
+	s.D.CopyIn(*t, bytesOf(v))
+	return nil
+}
+
+// indexRows sorts the step's rows by token id, stably, for the embedding's gradient.
+func (p *Pass) indexRows(ids []int32) error {
+	uniq, offs, index := groupByID(ids)
+	for _, c := range []struct {
+		t    *tensor.Tensor
+		name string
+		v    []int32
+	}{{&p.embed.IDs, "embedding rows", uniq}, {&p.embed.Offs, "embedding offsets", offs}, {&p.embed.Index, "embedding index", index}} {
+		if err := p.s.copyIn(c.t, c.name, c.v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Trained is the number of tokens the step predicts.
+func (p *Pass) Trained() int { return p.trained }
+
+// Forward takes all micro-batches up through the blocks and keeps what the backward sweep will read: every block's
+// input, or without recomputation every block's activations. With keep false (evaluation) nothing is kept but the output.
+func (p *Pass) Forward(keep bool) error {
+	s, cfg := p.s, p.s.Net.Cfg
+	L := len(s.Net.Blocks)
+	p.x = make([]tensor.Tensor, L+1)
+	var err error
+	for l := range p.x {
+		if !keep && l >= 2 {
+			p.x[l] = p.x[l-2] // two buffers in turn
+			continue
+		}
+		if p.x[l], err = s.D.Scratch("block inputs", fmt.Sprintf("block input %d", l), s.Act, p.rows, cfg.HiddenSize); err != nil {
+			return err
+		}
+	}
+	p.acts = nil
+	if keep && !s.Recompute {
+		for range s.Net.Blocks {
+			a, err := s.newActs(p.rows, p.rows)
+			if err != nil {
+				return err
+			}
+			p.acts = append(p.acts, a)
+		}
+	}
+	mark := s.D.Memory().Mark()
+	defer s.D.Memory().Release(mark)
+	var scratch *model.Acts
+	if p.acts == nil {
+		if scratch, err = s.newActs(p.maxRows, p.maxRows); err != nil {
+			return err
+		}
+	}
+	if err := p.embedTokens(); err != nil {
+		return err
+	}
+	for l := range s.Net.Blocks {
+		s.D.Memory().SetPhase(fmt.Sprintf("forward, block %d", l))
+		if err := p.forwardBlock(l, scratch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Pass) embedTokens() error {
+	s := p.s
+	unit := []*grad.Param{s.Net.Embed}
+	if err := s.Store.Acquire(unit); err != nil {
+		return err
+	}
+	s.D.Memory().SetPhase("forward, embedding")
+	s.D.GatherRows(p.x[0], s.Net.Embed.W, p.ids)
+	return s.Store.Release(unit, false)
+}
+
+func (p *Pass) forwardBlock(l int, scratch *model.Acts) error {
+	s, b := p.s, p.s.Net.Blocks[l]
+	unit := b.Params()
+	if err := s.Store.Acquire(unit); err != nil {
+		return err
+	}
+	if l+1 < len(s.Net.Blocks) {
+		s.Store.Prefetch(s.Net.Blocks[l+1].Params())
+	}
+	for _, m := range p.micro {
+		a := scratch
+		row0 := 0
+		if p.acts != nil {
+			a, row0 = p.acts[l], m.row0
+		}
+		out := p.x[l+1].Slice(m.row0, m.row0+m.n)
+		x := p.x[l].Slice(m.row0, m.row0+m.n)
+		b.Forward(s.D, out, x, s.sliceActs(a, row0, row0, m), m.layout, s.Rope)
+	}
+	return s.Store.Release(unit, false)
+}
+
+// sumLoss is the sum of the rows' losses, read from the device.
+func (s *Sweep) sumLoss(rows tensor.Tensor) (float64, error) {
+	mark := s.D.Memory().Mark()
+	defer s.D.Memory().Release(mark)
+	sum, err := s.D.Alloc("head", "loss sum", tensor.F64, 1)
+	if err != nil {
+		return 0, err
+	}
+	s.D.Sum(sum, rows)
+	var b [8]byte
+	s.D.CopyOut(b[:], sum)
+	return math.Float64frombits(binary.LittleEndian.Uint64(b[:])), s.D.Sync()
+}
+
+// Loss is the cross-entropy of each row with a label, in order, after Forward. It changes nothing.
+func (p *Pass) Loss() ([]float32, error) {
+	s := p.s
+	if p.trained == 0 {
+		return nil, nil
+	}
+	mark := s.D.Memory().Mark()
+	defer s.D.Memory().Release(mark)
+	s.D.Memory().SetPhase("loss")
+	h, err := p.openHead()
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Open(); err != nil {
+		return nil, err
+	}
+	unit := []*grad.Param{s.Net.Norm, s.Net.Head}
+	if err := s.Store.Acquire(unit); err != nil {
+		return nil, err
+	}
+	s.D.GatherRows(h.X, p.x[len(p.x)-1], p.labeled)
+	if err := h.Forward(model.HeadPass{}); err != nil {
+		return nil, err
+	}
+	raw := make([]byte, h.Loss.Bytes())
+	s.D.CopyOut(raw, h.Loss)
+	if err := s.D.Sync(); err != nil {
+		return nil, err
+	}
+	return floatsOf(raw), s.Store.Release(unit, false)
+}
+
+// openHead takes the head's kept tensors and fills in the targets.
+func (p *Pass) openHead() (*model.Head, error) {
+	h, err := model.NewHead(p.s.D, p.s.Net, p.trained, p.s.Act)
+	if err != nil {
+		return nil, err
+	}
+	p.s.D.CopyIn(h.Targets, p.targets)
+	return h, nil
+}

@@ -1,0 +1,226 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"lomo/internal/data"
+	"lomo/internal/device"
+	"lomo/internal/model"
+	"lomo/internal/optim"
+	"lomo/internal/store"
+)
+
+// Trainer holds a model on a device and the state of its optimization.
+type Trainer struct {
+	o     Options
+	d     device.Device
+	net   *model.Network
+	store store.Store
+	sweep *Sweep
+	opt   optim.Optimizer
+	clip  *optim.Clip
+	sched optim.Schedule
+	state State
+}
+
+// State is the position of a run, all that a resumed one needs beside tensors.
+type State struct {
+	Step       int        `json:"step"`    // finished steps
+	Updates    int        `json:"updates"` // steps that wrote weights: the optimizer's counter
+	Total      int        `json:"total"`   // steps the schedule was made for
+	SeenTokens int64      `json:"seen_tokens"`
+	LastNorm   float64    `json:"last_norm"` // −1: unknown
+	Data       data.State `json:"data"`
+	Seed       uint64     `json:"seed"`
+	Device     string     `json:"device"`
+	Devices    int        `json:"devices"`
+}
+
+// New takes a run's memory on d. The weights are undefined until Load.
+func New(d device.Device, o Options) (*Trainer, error) {
+	t := &Trainer{o: o, d: d, net: model.NewNetwork(o.Model)}
+	t.state = State{LastNorm: -1, Seed: o.Seed, Device: d.Name(), Devices: 1}
+	d.Memory().SetPhase("setup")
+	var err error
+	if t.store, err = store.NewResident(d, t.net.Params(), o.DType); err != nil {
+		return nil, err
+	}
+	rope, err := model.NewRope(d, o.Model, o.SequenceLen)
+	if err != nil {
+		return nil, err
+	}
+	t.sweep = &Sweep{D: d, Net: t.net, Store: t.store, Rope: rope, Act: o.DType, Recompute: o.Recompute}
+	return t, nil
+}
+
+// Load reads the weights and then takes the optimizer's state, which may start as a copy of them.
+func (t *Trainer) Load(src store.Reader) error {
+	if src != nil { // nil: the counting device, which reads none
+		if err := store.Load(t.d, t.net.Params(), src); err != nil {
+			return err
+		}
+	}
+	cfg := t.o.Optimizer
+	cfg.Seed = t.o.Seed
+	if t.o.MaxGradNorm > 0 {
+		clip, err := optim.NewClip(t.d, t.o.MaxGradNorm, t.o.ClipLagged)
+		if err != nil {
+			return err
+		}
+		t.clip, cfg.Clip = clip, clip
+	}
+	var err error
+	if t.opt, err = optim.New(t.d, cfg, t.net.Params()); err != nil {
+		return err
+	}
+	return t.d.Sync()
+}
+
+// Schedule fixes the number of steps the learning rate is planned for.
+func (t *Trainer) Schedule(total int) {
+	t.state.Total = total
+	t.sched = optim.Schedule{Kind: t.o.Scheduler, LR: t.o.LearningRate, Total: total,
+		Warmup: optim.WarmupSteps(t.o.WarmupRatio, t.o.WarmupSteps, total)}
+}
+
+// Network is the model being trained.
+func (t *Trainer) Network() *model.Network { return t.net }
+
+// Sweep is the model's forward and backward.
+func (t *Trainer) Sweep() *Sweep { return t.sweep }
+
+// Step trains on one step's micro-batches.
+func (t *Trainer) Step(batches []data.Batch) (StepMetrics, error) {
+	start := time.Now()
+	m := StepMetrics{Step: t.state.Step + 1, LR: t.sched.At(t.state.Step), Total: t.state.Total}
+	mark := t.d.Memory().Mark()
+	defer t.d.Memory().Release(mark)
+	pass, err := t.sweep.Load(batches)
+	if err != nil {
+		return m, err
+	}
+	m.Tokens = pass.Trained()
+	if err := t.update(pass, &m); err != nil {
+		if !t.o.SkipBad || !beforeAnyWrite(err) {
+			return m, t.diverged(err)
+		}
+		m.Skipped = true
+	} else if pass.Trained() > 0 {
+		t.state.Updates++
+	}
+	t.state.Step++
+	t.state.SeenTokens += int64(m.Tokens)
+	m.SeenTokens = t.state.SeenTokens
+	t.speed(&m, batches, time.Since(start))
+	return m, nil
+}
+
+// update runs the sweeps of one step: forward, the norm pass when clipping is exact, and the updating one.
+func (t *Trainer) update(pass *Pass, m *StepMetrics) error {
+	if pass.Trained() == 0 {
+		return nil // nothing to learn: the weights stay as they are
+	}
+	if err := pass.Forward(true); err != nil {
+		return err
+	}
+	exact := t.clip != nil && !t.clip.Lagged
+	if t.clip != nil {
+		t.clip.Reset(t.d)
+		t.clip.Set(t.d, t.state.LastNorm)
+	}
+	n := float64(pass.Trained())
+	if exact {
+		loss, err := pass.Backward(&optim.NormPass{D: t.d, Sum: t.clip.SumSq}, true)
+		m.Loss = loss / n
+		if err != nil {
+			return err
+		}
+		norm := t.clip.Norm(t.d)
+		m.GradNorm = &norm
+		if math.IsNaN(norm) || math.IsInf(norm, 0) {
+			return &NormError{norm}
+		}
+		t.clip.Fix(t.d)
+	}
+	t.opt.Begin(t.state.Updates+1, m.LR)
+	loss, err := pass.Backward(t.opt, false)
+	m.Loss = loss / n
+	if err != nil {
+		return err
+	}
+	if t.clip != nil && t.clip.Lagged {
+		t.state.LastNorm = t.clip.Norm(t.d)
+		norm := t.state.LastNorm
+		m.GradNorm = &norm
+	}
+	return nil
+}
+
+// speed fills in the step's rates.
+func (t *Trainer) speed(m *StepMetrics, batches []data.Batch, took time.Duration) {
+	tokens := 0
+	for _, b := range batches {
+		tokens += b.Tokens
+	}
+	m.StepMS = float64(took.Microseconds()) / 1000
+	if took > 0 {
+		m.TokS = float64(tokens) / took.Seconds()
+	}
+	if t.o.PeakFLOPS > 0 && took > 0 {
+		mfu := 6 * float64(t.net.NumParams()) * float64(tokens) / took.Seconds() / t.o.PeakFLOPS
+		m.MFU = &mfu
+	}
+}
+
+// NormError says that the gradient's norm is not finite. It is found by the norm pass, before any write.
+type NormError struct{ Norm float64 }
+
+func (e *NormError) Error() string { return fmt.Sprintf("the gradient norm is %v", e.Norm) }
+
+// beforeAnyWrite reports whether err was found before the step wrote a weight.
+func beforeAnyWrite(err error) bool {
+	var l *LossError
+	var n *NormError
+	return errors.As(err, &l) || errors.As(err, &n)
+}
+
+// DivergedError ends a run whose numbers are no longer finite.
+type DivergedError struct {
+	Step int
+	Err  error
+	Hint string
+}
+
+func (e *DivergedError) Error() string { return fmt.Sprintf("step %d: %v", e.Step, e.Err) }
+func (e *DivergedError) Unwrap() error { return e.Err }
+
+// diverged adds step, block and what has been written to a non-finite value; other errors pass through.
+func (t *Trainer) diverged(err error) error {
+	step := t.state.Step + 1
+	if beforeAnyWrite(err) {
+		return &DivergedError{Step: step, Err: fmt.Errorf("%w; no weight was written in this step", err),
+			Hint: "lower learning_rate, set max_grad_norm, or skip such steps with on_nonfinite: skip"}
+	}
+	var nf *device.NonFiniteError
+	if !errors.As(err, &nf) {
+		return err
+	}
+	block := -1
+	for _, p := range t.net.Params() {
+		if p.Name == nf.Tensor {
+			block = p.Block
+		}
+	}
+	where := fmt.Sprintf("block %d", block)
+	switch block {
+	case -1:
+		where = "the embedding"
+	case len(t.net.Blocks):
+		where = "the final norm or the head"
+	}
+	return &DivergedError{Step: step, Err: fmt.Errorf("%s: %w; the blocks above are already updated in this step", where, err),
+		Hint: "resume from the last checkpoint (--resume auto) with a lower learning_rate, or with max_grad_norm and clip_policy: exact, which finds this before any write"}
+}
