@@ -93,7 +93,7 @@ func tokens(b, n, first int) data.Batch {
 			x.Pos = append(x.Pos, int32(i-start))
 			x.Start = append(x.Start, int32(start))
 			target := id(i + 1)
-			if i == n-1 || i+1 == n/2+s || i%5 == 3 {
+			if i == n-1 || i+1 == n/2+s || i%6 == 5 {
 				target = -100
 			} else {
 				x.Trained++
