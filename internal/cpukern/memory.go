@@ -45,8 +45,8 @@ func (m *memory) take(owner, name string, dt tensor.DType, shape []int) (tensor.
 	}
 	t.Host = m.bytes[off : off+n : off+n]
 	m.stale = min(max(m.dirty-off, 0), n)
-	m.dirty = max(m.dirty, off+n)
 	m.top = m.Used()
+	m.dirty = max(m.dirty, m.top)
 	return t, nil
 }
 

@@ -1,0 +1,158 @@
+package devtest
+
+import (
+	"math"
+
+	"lomo/internal/tensor"
+)
+
+var attentionCases = []testCase{
+	{"Attention", attention},
+	{"AttentionContinued", attentionContinued},
+	{"AttentionLargeScores", attentionLargeScores},
+}
+
+// attnRef is attention in float64: q, o (b, tq, hq, hd); k, v (b, tk, hkv, hd).
+type attnRef struct {
+	b, tq, tk, hq, hkv, hd int
+	q, k, v                []float64
+	start                  []int
+}
+
+func (r *attnRef) qAt(b, i, h int) int { return ((b*r.tq+i)*r.hq + h) * r.hd }
+func (r *attnRef) kAt(b, j, h int) int { return ((b*r.tk+j)*r.hkv + h/(r.hq/r.hkv)) * r.hd }
+
+// each calls f for every query and head with its probabilities of the keys from lo on, and their log-sum.
+func (r *attnRef) each(f func(b, i, h, lo int, p []float64, lse float64)) {
+	scale := 1 / math.Sqrt(float64(r.hd))
+	for b := range r.b {
+		for i := range r.tq {
+			for h := range r.hq {
+				lo, q := r.start[b*r.tq+i], r.q[r.qAt(b, i, h):]
+				p := mapped(i+r.tk-r.tq+1-lo, func(j int) float64 {
+					return scale * dot(q[:r.hd], r.k[r.kAt(b, lo+j, h):])
+				})
+				top := p[0]
+				for _, s := range p {
+					top = max(top, s)
+				}
+				lse := top + math.Log(sum(len(p), func(j int) float64 { return math.Exp(p[j] - top) }))
+				for j := range p {
+					p[j] = math.Exp(p[j] - lse)
+				}
+				f(b, i, h, lo, p, lse)
+			}
+		}
+	}
+}
+
+func dot(x, y []float64) float64 { return sum(len(x), func(i int) float64 { return x[i] * y[i] }) }
+
+func axpy(y []float64, a float64, x []float64) {
+	for i := range x {
+		y[i] += a * x[i]
+	}
+}
+
+func (r *attnRef) forward() (o, lse []float64) {
+	o, lse = make([]float64, len(r.q)), make([]float64, r.b*r.hq*r.tq)
+	r.each(func(b, i, h, lo int, p []float64, l float64) {
+		lse[(b*r.hq+h)*r.tq+i] = l
+		for j, pj := range p {
+			axpy(o[r.qAt(b, i, h):], pj, r.v[r.kAt(b, lo+j, h):][:r.hd])
+		}
+	})
+	return o, lse
+}
+
+func (r *attnRef) backward(do []float64) (dq, dk, dv []float64) {
+	dq, dk, dv = make([]float64, len(r.q)), make([]float64, len(r.k)), make([]float64, len(r.v))
+	scale := 1 / math.Sqrt(float64(r.hd))
+	r.each(func(b, i, h, lo int, p []float64, _ float64) {
+		at := r.qAt(b, i, h)
+		g, q := do[at:at+r.hd], r.q[at:at+r.hd]
+		dp := mapped(len(p), func(j int) float64 { return dot(g, r.v[r.kAt(b, lo+j, h):]) })
+		mean := dot(p, dp)
+		for j, pj := range p {
+			key := r.kAt(b, lo+j, h)
+			ds := scale * pj * (dp[j] - mean)
+			axpy(dv[key:], pj, g)
+			axpy(dq[at:], ds, r.k[key:key+r.hd])
+			axpy(dk[key:], ds, q)
+		}
+	})
+	return dq, dk, dv
+}
+
+// documents draws where each query's document starts: documents of random lengths up to longest.
+func (c *C) documents(b, t, longest int) []int {
+	start := make([]int, b*t)
+	for s := range b {
+		first, left := 0, 1+c.rnd.IntN(longest)
+		for i := range t {
+			if left == 0 {
+				first, left = i, 1+c.rnd.IntN(longest)
+			}
+			start[s*t+i] = first
+			left--
+		}
+	}
+	return start
+}
+
+func attention(c *C) {
+	for _, s := range []struct{ b, t, hq, hkv, hd, longest int }{
+		{1, 1, 1, 1, 2, 1}, {2, 9, 2, 2, 6, 9}, {1, 33, 4, 2, 16, 7}, {2, 70, 3, 1, 8, 1000}, {1, 130, 6, 2, 64, 60}, {1, 220, 2, 1, 20, 1000}, {1, 40, 2, 2, 128, 1},
+	} {
+		c.both(func(dt tensor.DType) {
+			r := attnRef{b: s.b, tq: s.t, tk: s.t, hq: s.hq, hkv: s.hkv, hd: s.hd, start: c.documents(s.b, s.t, s.longest)}
+			attentionOne(c, &r, dt, 1, true)
+		})
+	}
+}
+
+// attentionContinued: the queries are the last of a longer sequence.
+func attentionContinued(c *C) {
+	for _, s := range []struct{ b, tq, tk, hq, hkv, hd int }{{1, 1, 1, 2, 1, 16}, {2, 1, 150, 6, 2, 64}, {1, 3, 70, 2, 2, 6}, {2, 100, 170, 3, 3, 32}} {
+		c.both(func(dt tensor.DType) {
+			start := make([]int, s.b*s.tq)
+			for i := range start {
+				start[i] = c.rnd.IntN(s.tk - s.tq + 1)
+			}
+			r := attnRef{b: s.b, tq: s.tq, tk: s.tk, hq: s.hq, hkv: s.hkv, hd: s.hd, start: start}
+			attentionOne(c, &r, dt, 1, false)
+		})
+	}
+}
+
+// attentionLargeScores: exponentials would overflow without the running maximum.
+func attentionLargeScores(c *C) {
+	r := attnRef{b: 1, tq: 100, tk: 100, hq: 1, hkv: 1, hd: 4, start: make([]int, 100)}
+	attentionOne(c, &r, tensor.F32, 30, true)
+}
+
+func attentionOne(c *C, r *attnRef, dt tensor.DType, size float64, backward bool) {
+	var q, k, v tensor.Tensor
+	q, r.q = c.noise("q", dt, size, r.b, r.tq, r.hq*r.hd)
+	k, r.k = c.noise("k", dt, size, r.b, r.tk, r.hkv*r.hd)
+	v, r.v = c.noise("v", dt, 1, r.b, r.tk, r.hkv*r.hd)
+	start := c.ints("start", r.start, r.b, r.tq)
+	o, lse := c.like("o", dt, r.b, r.tq, r.hq*r.hd), c.like("lse", tensor.F32, r.b, r.hq, r.tq)
+	wantO, wantLSE := r.forward()
+	tol := 1e-6 + 2e-7*size*size // a score's rounding error grows with the score, and exp turns it into a relative one
+	c.D.Attention(o, lse, q, k, v, start, r.hd)
+	c.close(o, wantO, tol*4)
+	c.close(lse, wantLSE, tol)
+	if !backward {
+		return
+	}
+	// The device's own rounded output would add its rounding to delta; the reference's, in float32, does not.
+	exact := c.new("o", tensor.F32, wantO, r.b, r.tq, r.hq*r.hd)
+	do, dos := c.noise("do", dt, 1, r.b, r.tq, r.hq*r.hd)
+	dq, dk, dv := c.like("dq", dt, r.b, r.tq, r.hq*r.hd), c.like("dk", dt, r.b, r.tk, r.hkv*r.hd), c.like("dv", tensor.F32, r.b, r.tk, r.hkv*r.hd)
+	c.D.AttentionBackward(dq, dk, dv, do, exact, lse, q, k, v, start, r.hd)
+	wantQ, wantK, wantV := r.backward(dos)
+	c.close(dq, wantQ, tol*8)
+	c.close(dk, wantK, tol*8)
+	c.close(dv, wantV, tol*8)
+}

@@ -1,0 +1,241 @@
+package devtest
+
+import (
+	"math"
+
+	"lomo/internal/device"
+	"lomo/internal/tensor"
+)
+
+var optimizerCases = []testCase{
+	{"AdaLomoMatrix", adaLomoMatrix},
+	{"AdaLomoMatrixZeroGradient", adaLomoZero},
+	{"AdaLomoMatrixNaN", adaLomoNaN},
+	{"AdaLomoVector", adaLomoVector},
+	{"AdamW", adamW},
+	{"AdamWInf", adamWInf},
+	{"SGD", sgd},
+}
+
+const (
+	adaBeta = 0.4
+	adaEps1 = 1e-30
+	adaEps2 = 1e-3
+	adaD    = 1.0
+)
+
+// adaMatrix is one step of AdaLomo for a matrix in float64 (algorithms.md 2), from the gradient h; it changes w, r and c.
+func adaMatrix(w, h, r, c []float64, lr, decay float64) {
+	m, n := len(r), len(c)
+	q := func(i, j int) float64 { return h[i*n+j]*h[i*n+j] + adaEps1 }
+	for i := range r {
+		r[i] = adaBeta*r[i] + (1-adaBeta)*sum(n, func(j int) float64 { return q(i, j) })/float64(n)
+	}
+	for j := range c {
+		c[j] = adaBeta*c[j] + (1-adaBeta)*sum(m, func(i int) float64 { return q(i, j) })/float64(m)
+	}
+	mean := sum(m, func(i int) float64 { return r[i] }) / float64(m)
+	adaApply(w, mapped(m*n, func(i int) float64 {
+		if h[i] == 0 {
+			return 0
+		}
+		return h[i] / math.Sqrt(r[i/n]/mean) / math.Sqrt(c[i%n])
+	}), lr, decay)
+}
+
+func adaApply(w, u []float64, lr, decay float64) {
+	rms := func(x []float64) float64 { return math.Sqrt(sumSquares(x) / float64(len(x))) }
+	a := lr * max(adaEps2, rms(w))
+	norm := max(1, rms(u)/adaD)
+	for i := range w {
+		w[i] = w[i]*(1-a*decay) - a*u[i]/norm
+	}
+}
+
+func adaLomoMatrix(c *C) {
+	for _, s := range []struct{ m, n int }{{1, 1}, {3, 7}, {40, 33}, {9, 2100}, {130, 70}} {
+		c.both(func(dt tensor.DType) {
+			for _, step := range c.steps() {
+				c.release(func() {
+					w, ws := c.noise("w", dt, 1, s.m, s.n)
+					g, gs := c.noise("g", tensor.F32, 1, s.m, s.n)
+					adaLomoRun(c, w, g, ws, gs, step)
+				})
+			}
+		})
+	}
+}
+
+// adaLomoRun takes two steps, so that the averages are not those of the first.
+func adaLomoRun(c *C, w, g tensor.Tensor, ws, gs []float64, step device.Step) {
+	m, n := g.Shape[0], g.Shape[1]
+	r, cc := c.new("r", tensor.F32, make([]float64, m), m), c.new("c", tensor.F32, make([]float64, n), n)
+	rows, cols, stats := c.like("rows", tensor.F32, m), c.like("cols", tensor.F32, n), c.like("stats", tensor.F64, 4)
+	rs, cs := make([]float64, m), make([]float64, n)
+	h := mapped(len(gs), func(i int) float64 { return seen(gs[i], step, coefOf(step)) })
+	for range 2 {
+		c.D.FactorSums(rows, cols, stats, w, g, adaEps1, step)
+		c.D.FactorEMA(r, cc, stats, rows, cols, adaBeta)
+		c.D.FactorNorm(stats, g, r, cc, step)
+		c.D.FactorUpdate(w, g, r, cc, stats, adaEps2, adaD, step)
+		adaMatrix(ws, h, rs, cs, float64(step.LR), float64(step.Decay))
+		c.close(r, rs, 2e-6)
+		c.close(cc, cs, 2e-6)
+		c.close(w, ws, 2e-6)
+		ws = c.get(w) // a BF16 weight goes on from where it was rounded to
+	}
+}
+
+// adaLomoZero: rows without a gradient do not move and do not become NaN, nor does a matrix with none at all.
+func adaLomoZero(c *C) {
+	for _, all := range []bool{false, true} {
+		c.release(func() {
+			const m, n = 5, 9
+			w, ws := c.noise("w", tensor.F32, 1, m, n)
+			_, gs := c.noise("g", tensor.F32, 1, m, n)
+			for i := range gs {
+				if all || i/n == 2 {
+					gs[i] = 0
+				}
+			}
+			g := c.new("g", tensor.F32, gs, m, n)
+			before := append([]float64(nil), ws[2*n:3*n]...)
+			adaLomoRun(c, w, g, ws, gs, device.Step{LR: 0.1})
+			c.equal(w.Slice(2, 3), before)
+		})
+	}
+}
+
+func adaLomoNaN(c *C) {
+	w, ws := c.noise("w", tensor.F32, 1, 3, 5)
+	gs := make([]float64, 15)
+	gs[14] = math.NaN()
+	rows, cols, stats := c.new("rows", tensor.F32, make([]float64, 3), 3), c.new("cols", tensor.F32, make([]float64, 5), 5), c.new("stats", tensor.F64, make([]float64, 4), 4)
+	r, cc := c.new("r", tensor.F32, make([]float64, 3), 3), c.new("c", tensor.F32, make([]float64, 5), 5)
+	g := c.new("g", tensor.F32, gs, 3, 5)
+	c.D.FactorSums(rows, cols, stats, w, g, adaEps1, device.Step{})
+	c.D.FactorEMA(r, cc, stats, rows, cols, adaBeta)
+	c.D.FactorUpdate(w, g, r, cc, stats, adaEps2, adaD, device.Step{LR: 1})
+	c.wantNonFinite("w")
+	c.equal(w, ws)
+	c.equal(r, make([]float64, 3))
+	c.equal(rows, make([]float64, 3))
+}
+
+func adaLomoVector(c *C) {
+	c.both(func(dt tensor.DType) {
+		for _, step := range c.steps() {
+			for _, n := range []int{1, 33, 3000} {
+				c.release(func() {
+					w, ws := c.noise("w", dt, 1, n)
+					g, gs := c.noise("g", tensor.F32, 1, n)
+					v, vs := c.new("v", tensor.F32, make([]float64, n), n), make([]float64, n)
+					stats := c.like("stats", tensor.F64, 4)
+					for range 2 {
+						c.D.VectorStats(v, stats, w, g, adaBeta, adaEps1, step)
+						c.D.VectorUpdate(w, g, v, stats, adaEps2, adaD, step)
+						u := mapped(n, func(i int) float64 {
+							h := seen(gs[i], step, coefOf(step))
+							vs[i] = adaBeta*vs[i] + (1-adaBeta)*(h*h+adaEps1)
+							return h / math.Sqrt(vs[i])
+						})
+						adaApply(ws, u, float64(step.LR), float64(step.Decay))
+						c.close(v, vs, 2e-6)
+						c.close(w, ws, 2e-6)
+						ws = c.get(w)
+					}
+				})
+			}
+		}
+	})
+}
+
+// adamW compares three steps with torch's formula in float64 (algorithms.md 11), with and without float32 master weights.
+func adamW(c *C) {
+	for _, withMaster := range []bool{false, true} {
+		c.both(func(dt tensor.DType) {
+			for _, step := range c.steps() {
+				c.release(func() { adamWOne(c, dt, withMaster, step) })
+			}
+		})
+	}
+}
+
+func adamWOne(c *C, dt tensor.DType, withMaster bool, step device.Step) {
+	const n, b1, b2, eps = 2100, 0.75, 0.875, 1e-3
+	w, ws := c.noise("w", dt, 1, n)
+	m, v := c.new("m", tensor.F32, make([]float64, n), n), c.new("v", tensor.F32, make([]float64, n), n)
+	ms, vs := make([]float64, n), make([]float64, n)
+	var master tensor.Tensor
+	if withMaster {
+		master = c.new("master", tensor.F32, ws, n)
+	}
+	for t := 1; t <= 3; t++ {
+		g, gs := c.noise("g", tensor.F32, 1, n)
+		c.D.AdamW(w, m, v, master, g, device.AdamW{Beta1: b1, Beta2: b2, Eps: eps, T: t}, step)
+		for i := range ws {
+			h := seen(gs[i], step, coefOf(step))
+			ms[i] += (1 - b1) * (h - ms[i])
+			vs[i] = b2*vs[i] + (1-b2)*h*h
+			root := math.Sqrt(vs[i])/math.Sqrt(1-math.Pow(b2, float64(t))) + eps
+			ws[i] = decayed(ws[i], step) - float64(step.LR)/(1-math.Pow(b1, float64(t)))*ms[i]/root
+		}
+		c.close(w, ws, 2e-6)
+		c.close(m, ms, 2e-6)
+		c.close(v, vs, 2e-6)
+		if withMaster {
+			c.close(master, ws, 2e-6)
+		} else {
+			ws = c.get(w)
+		}
+	}
+}
+
+func adamWInf(c *C) {
+	w, ws := c.noise("w", tensor.BF16, 1, 20)
+	m, ms := c.noise("m", tensor.F32, 1, 20)
+	v := c.new("v", tensor.F32, make([]float64, 20), 20)
+	gs := make([]float64, 20)
+	gs[19] = math.Inf(1)
+	c.D.AdamW(w, m, v, tensor.Tensor{}, c.new("g", tensor.F32, gs, 20), device.AdamW{Beta1: .9, Beta2: .99, Eps: 1e-8, T: 1}, device.Step{LR: 1})
+	c.wantNonFinite("w")
+	c.equal(w, ws)
+	c.equal(m, ms)
+}
+
+func sgd(c *C) {
+	for _, nesterov := range []bool{false, true} {
+		c.both(func(dt tensor.DType) {
+			for _, step := range c.steps() {
+				c.release(func() { sgdOne(c, dt, nesterov, step) })
+			}
+		})
+	}
+}
+
+func sgdOne(c *C, dt tensor.DType, nesterov bool, step device.Step) {
+	const n, mu, damp = 2100, 0.75, 0.25
+	w, ws := c.noise("w", dt, 1, n)
+	buf, bs := c.noise("buf", tensor.F32, 1, n) // the first step overwrites it
+	for t := range 3 {
+		g, gs := c.noise("g", tensor.F32, 1, n)
+		c.D.SGD(w, buf, g, device.Momentum{Momentum: mu, Dampening: damp, Nesterov: nesterov, First: t == 0}, step)
+		for i := range ws {
+			h := seen(gs[i], step, coefOf(step)) + float64(step.Decay)*ws[i]
+			if t == 0 {
+				bs[i] = h
+			} else {
+				bs[i] = mu*bs[i] + (1-damp)*h
+			}
+			if nesterov {
+				h += mu * bs[i]
+			} else {
+				h = bs[i]
+			}
+			ws[i] -= float64(step.LR) * h
+		}
+		c.close(w, ws, 2e-6)
+		c.close(buf, bs, 2e-6)
+		ws = c.get(w)
+	}
+}
