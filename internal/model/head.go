@@ -121,7 +121,7 @@ func (h *Head) Blocks(sink grad.Sink, scale float32, dnormed tensor.Tensor, rows
 	}
 	var acc tensor.Tensor
 	if rows != nil {
-		if acc, err = d.Scratch("gradient", h.w.Name, tensor.F32, step, h.w.Shape[1]); err != nil {
+		if acc, err = d.Scratch("head block", h.w.Name, tensor.F32, step, h.w.Shape[1]); err != nil {
 			return err
 		}
 	}

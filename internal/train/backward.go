@@ -134,7 +134,7 @@ func (p *Pass) headPasses(sink grad.Sink, head *model.Head, pass model.HeadPass,
 	if err != nil {
 		return loss, err
 	}
-	dw, err := s.D.Scratch("gradient", s.Net.Norm.Name, tensor.F32, c)
+	dw, err := s.D.Scratch("head", s.Net.Norm.Name, tensor.F32, c)
 	if err != nil {
 		return loss, err
 	}
