@@ -1,0 +1,132 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// bounds are the least and largest values of numbers.
+var bounds = map[string][2]float64{
+	"devices": {1, 1024}, "threads": {0, 4096}, "val_set_size": {0, math.MaxInt32},
+	"sequence_len": {2, 1 << 24}, "micro_batch_size": {1, 1 << 20}, "gradient_accumulation_steps": {1, 1 << 20},
+	"num_epochs": {0, math.MaxInt32}, "max_steps": {0, math.MaxInt32},
+	"learning_rate": {0, 1e6}, "warmup_ratio": {0, 1}, "warmup_steps": {0, math.MaxInt32}, "weight_decay": {0, 1e6},
+	"max_grad_norm": {0, math.MaxFloat32}, "clip_value": {0, math.MaxFloat32}, "neftune_alpha": {0, 1e6},
+	"eval_steps": {0, math.MaxInt32}, "save_steps": {0, math.MaxInt32}, "save_total_limit": {0, math.MaxInt32},
+	"logging_steps":          {1, math.MaxInt32},
+	"adalomo.clip_threshold": {1e-30, math.MaxFloat32}, "adalomo.decay_rate": {-10, 0}, "adamw.eps": {0, 1},
+	"sgd.momentum": {0, 1}, "sgd.dampening": {0, 1},
+}
+
+// lists bounds the numbers of lists likewise. AdaLomo's eps must not be 0: see algorithms.md 2.
+var lists = map[string][2]float64{"adamw.betas": {0, 1}, "adalomo.eps": {1e-38, 1}}
+
+// check finds what no single value shows: numbers out of bounds, missing keys, keys that exclude each other.
+func (l *Loaded) check(need []string) error {
+	var p problems
+	for _, k := range keys {
+		v, _ := l.Get(k.Name)
+		switch v := v.(type) {
+		case int:
+			l.within(&p, k.Name, float64(v), bounds)
+		case float64:
+			l.within(&p, k.Name, v, bounds)
+		case []float64:
+			for _, f := range v {
+				l.within(&p, k.Name, f, lists)
+			}
+		}
+	}
+	l.missing(&p, need)
+	l.combinations(&p)
+	l.thisBuild(&p)
+	l.warn()
+	return p.err()
+}
+
+func (l *Loaded) within(p *problems, key string, v float64, table map[string][2]float64) {
+	b, bounded := table[key]
+	if !bounded || v >= b[0] && v <= b[1] {
+		return
+	}
+	if v < b[0] {
+		p.add(l.where(key), "", "%s: %v is below %v", key, v, b[0])
+		return
+	}
+	p.add(l.where(key), "", "%s: %v is above %v", key, v, b[1])
+}
+
+// missing names needed keys that are empty.
+func (l *Loaded) missing(p *problems, need []string) {
+	for _, key := range need {
+		v, _ := l.Get(key)
+		if v == "" || fmt.Sprint(v) == "[]" {
+			k, _ := find(keys, key)
+			p.add(l.where(key), fmt.Sprintf("%s: %s", key, k.Help), "%s is missing", key)
+		}
+	}
+}
+
+// combinations refuses settings that contradict each other, naming both and the way out.
+func (l *Loaded) combinations(p *problems) {
+	if l.MaxSteps > 0 && l.NumEpochs > 0 {
+		p.add(l.where("max_steps"), "keep one of them", "max_steps: %d and num_epochs: %v both set the length of the run", l.MaxSteps, l.NumEpochs)
+	}
+	if l.MaxSteps == 0 && l.NumEpochs == 0 {
+		p.add(l.where("num_epochs"), "give one of them", "num_epochs and max_steps are both 0")
+	}
+	if l.WarmupSteps > 0 && l.WarmupRatio > 0 {
+		p.add(l.where("warmup_steps"), "keep one of them", "warmup_steps: %d and warmup_ratio: %v both set the warm-up", l.WarmupSteps, l.WarmupRatio)
+	}
+	if l.MaxSteps > 0 && l.WarmupSteps > l.MaxSteps {
+		p.add(l.where("warmup_steps"), "lower warmup_steps", "warmup_steps: %d is more than max_steps: %d", l.WarmupSteps, l.MaxSteps)
+	}
+	if l.OnNonfinite == "skip" && l.DType != "fp16" && (l.MaxGradNorm == 0 || l.ClipPolicy != "exact") {
+		p.add(l.where("on_nonfinite"), "set max_grad_norm with clip_policy: exact, which sees the gradient before any weight moves, or on_nonfinite: stop",
+			"on_nonfinite: skip with max_grad_norm: %v and clip_policy: %s: weights move before the whole gradient is known", l.MaxGradNorm, l.ClipPolicy)
+	}
+	if l.SGD.Nesterov && (l.SGD.Momentum == 0 || l.SGD.Dampening != 0) {
+		p.add(l.where("sgd.nesterov"), "set sgd.momentum and leave sgd.dampening at 0", "sgd.nesterov with momentum %v and dampening %v", l.SGD.Momentum, l.SGD.Dampening)
+	}
+	if (l.Method == "mezo" || l.Method == "sparse_zo") && l.given("optimizer") {
+		p.add(l.where("optimizer"), "leave optimizer out", "optimizer: %s with method: %s, which has no gradient to optimize with", l.Optimizer, l.Method)
+	}
+	if l.ValSetSize > 0 && len(l.EvalDatasets) > 0 {
+		p.add(l.where("val_set_size"), "keep one of them", "val_set_size: %v and eval_datasets both name the held-out data", l.ValSetSize)
+	}
+	if l.EvalSteps > 0 && l.ValSetSize == 0 && len(l.EvalDatasets) == 0 {
+		p.add(l.where("eval_steps"), "add eval_datasets or val_set_size", "eval_steps: %d without held-out data", l.EvalSteps)
+	}
+}
+
+func (l *Loaded) given(key string) bool { return l.origin[key] != "" }
+
+// where is the place to blame for a key, "" for a default.
+func (l *Loaded) where(key string) string { return l.origin[key] }
+
+// warn notes what works and is probably not meant.
+func (l *Loaded) warn() {
+	r := rates[l.Optimizer]
+	if lr := l.LearningRate; lr != 0 && (lr < r.low || lr > r.high) {
+		l.warnf("learning_rate %v is unusual for %s: most runs are between %v and %v, e.g. %v", lr, l.Optimizer, r.low, r.high, r.usual)
+	}
+	if l.given("clip_policy") && l.MaxGradNorm == 0 {
+		l.warnf("clip_policy has no effect while max_grad_norm is 0")
+	}
+	if l.given("rounding") && l.DType == "f32" {
+		l.warnf("rounding has no effect on f32 weights")
+	}
+	for _, b := range blocks {
+		if b == l.Method || b == l.Optimizer {
+			continue
+		}
+		if i := slices.IndexFunc(keys, func(k Key) bool { return k.Block() == b && l.given(k.Name) }); i >= 0 {
+			l.warnf("%s: the options of %s have no effect with method %s and optimizer %s", l.where(keys[i].Name), b, l.Method, l.Optimizer)
+		}
+	}
+}
+
+func (l *Loaded) warnf(format string, args ...any) {
+	l.Warnings = append(l.Warnings, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,151 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/spf13/viper"
+)
+
+// Input names the sources of a configuration, weakest first.
+type Input struct {
+	File  string            // YAML file, "" for none
+	Env   []string          // as os.Environ gives it
+	Flags map[string]string // key: value of flags that stand for one key
+	Set   []string          // key=value of --set
+	Need  []string          // keys that must not be empty
+}
+
+// Loaded is a checked configuration that knows where each value came from.
+type Loaded struct {
+	Config
+	Warnings []string // usable, but unusual
+
+	origin map[string]string // key: "run.yaml:12"; absent for defaults
+	rank   map[string]int    // key: its source, higher is stronger
+}
+
+// Load merges and checks the sources. Its error joins an *Error for everything that is wrong.
+func Load(in Input) (*Loaded, error) {
+	sources, err := read(in)
+	if err != nil {
+		return nil, err
+	}
+	return merge(sources, in.Need)
+}
+
+// merge lays the sources over the defaults, the later the stronger, and checks the result.
+func merge(sources []*source, need []string) (*Loaded, error) {
+	l := &Loaded{Config: Default(), origin: map[string]string{}, rank: map[string]int{}}
+	v := viper.New()
+	var wrong problems
+	for rank, s := range sources {
+		tree, origin := s.tree()
+		wrong = append(wrong, s.problems...)
+		if err := v.MergeConfigMap(tree); err != nil {
+			return nil, fmt.Errorf("merge settings: %w", err)
+		}
+		for key, where := range origin {
+			l.origin[key], l.rank[key] = where, rank+1
+		}
+	}
+	if err := wrong.err(); err != nil {
+		return nil, err
+	}
+	if err := v.UnmarshalExact(&l.Config, exactly); err != nil {
+		return nil, fmt.Errorf("merge settings: %w", err)
+	}
+	l.settle()
+	return l, l.check(need)
+}
+
+// read takes every source's settings. An error is a file that cannot be read at all.
+func read(in Input) ([]*source, error) {
+	file, env, flags, set := &source{}, &source{}, &source{}, &source{}
+	if in.File != "" {
+		if err := file.readFile(in.File); err != nil {
+			return nil, err
+		}
+	}
+	env.readEnv(in.Env)
+	for _, key := range slices.Sorted(maps.Keys(in.Flags)) {
+		flags.text(key, in.Flags[key], "--"+strings.ReplaceAll(key, "_", "-"))
+	}
+	set.readSet(in.Set)
+	return []*source{file, env, flags, set}, nil
+}
+
+// tree is the source's settings as viper wants them, option blocks nested, and where each stands.
+func (s *source) tree() (tree map[string]any, origin map[string]string) {
+	tree, origin = map[string]any{}, map[string]string{}
+	for _, x := range s.settings {
+		v, ok := s.value(x)
+		if !ok {
+			continue
+		}
+		origin[x.key.Name] = x.where
+		block, option, dotted := strings.Cut(x.key.Name, ".")
+		if !dotted {
+			tree[block] = v
+			continue
+		}
+		if tree[block] == nil {
+			tree[block] = map[string]any{}
+		}
+		tree[block].(map[string]any)[option] = v
+	}
+	return tree, origin
+}
+
+// exactly makes viper use our tags and convert nothing: values have their types already.
+func exactly(c *mapstructure.DecoderConfig) {
+	c.TagName, c.WeaklyTypedInput, c.ZeroFields = "yaml", false, true
+}
+
+// settle fills what depends on other keys: the optimizer's usual rate, and of two keys that exclude each other the
+// one from the stronger source.
+func (l *Loaded) settle() {
+	if _, given := l.origin["learning_rate"]; !given {
+		l.LearningRate = rates[l.Optimizer].usual
+	}
+	switch {
+	case l.MaxSteps > 0 && l.NumEpochs > 0 && l.rank["max_steps"] > l.rank["num_epochs"]:
+		l.NumEpochs = 0
+	case l.MaxSteps > 0 && l.NumEpochs > 0 && l.rank["num_epochs"] > l.rank["max_steps"]:
+		l.MaxSteps = 0
+	}
+	switch {
+	case l.WarmupSteps > 0 && l.WarmupRatio > 0 && l.rank["warmup_steps"] > l.rank["warmup_ratio"]:
+		l.WarmupRatio = 0
+	case l.WarmupSteps > 0 && l.WarmupRatio > 0 && l.rank["warmup_ratio"] > l.rank["warmup_steps"]:
+		l.WarmupSteps = 0
+	}
+	if l.OutputDir != "" {
+		l.OutputDir = filepath.Clean(l.OutputDir)
+	}
+}
+
+// Origin says where a key's value came from: "default", "run.yaml:12", "LOMO_SEED", "--set".
+func (l *Loaded) Origin(key string) string {
+	if where, given := l.origin[key]; given {
+		return where
+	}
+	if key == "learning_rate" {
+		return "default for " + l.Optimizer
+	}
+	return "default"
+}
+
+// Get is the value of a key.
+func (c *Config) Get(key string) (any, bool) {
+	k, known := find(keys, key)
+	if !known {
+		return nil, false
+	}
+	return reflect.ValueOf(*c).FieldByIndex(k.index).Interface(), true
+}

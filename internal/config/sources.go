@@ -1,0 +1,226 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// maxFile bounds a configuration file, in bytes.
+const maxFile = 1 << 20
+
+// setting is one value somebody gave a key.
+type setting struct {
+	key   Key
+	node  *yaml.Node
+	where string // "run.yaml:12", "LOMO_SEED", "--set"
+}
+
+// source reads the settings of one place and collects what is wrong with them.
+type source struct {
+	settings []setting
+	problems problems
+}
+
+// give records a value for the key called name; what is null keeps the weaker sources' value.
+func (s *source) give(name string, node *yaml.Node, where string) {
+	key, known := find(keys, name)
+	switch {
+	case !known:
+		s.unknown(name, where)
+	case s.given(key) != nil:
+		s.problems.add(where, "", "%s is given twice, first as %s", name, s.given(key).where)
+	case node.Tag != "!!null":
+		s.settings = append(s.settings, setting{key, node, where})
+	}
+}
+
+func (s *source) given(key Key) *setting {
+	for i := range s.settings {
+		if s.settings[i].key.Name == key.Name {
+			return &s.settings[i]
+		}
+	}
+	return nil
+}
+
+// unknown reports a key that is not one, with the one that was probably meant.
+func (s *source) unknown(name, where string) {
+	prefix, last := "", name
+	if block, rest, dotted := strings.Cut(name, "."); dotted {
+		if !slices.Contains(blocks, block) {
+			last = block
+		} else {
+			prefix, last = block+".", rest
+		}
+	}
+	advice := "`lomo help config` lists all keys"
+	if n := elsewhere[last]; n != "" && prefix == "" {
+		advice = fmt.Sprintf("did you mean %q?", n)
+	} else if n := nearest(last, names(keys, prefix)); n != "" {
+		advice = fmt.Sprintf("did you mean %q?", prefix+n)
+	} else if n := inBlock(last); n != "" {
+		advice = fmt.Sprintf("did you mean %q?", n)
+	}
+	s.problems.add(where, advice, "unknown key %q", name)
+}
+
+// inBlock finds the dotted name of an option written outside its block.
+func inBlock(option string) string {
+	for _, k := range keys {
+		if _, rest, dotted := strings.Cut(k.Name, "."); dotted && rest == option {
+			return k.Name
+		}
+	}
+	return ""
+}
+
+// readFile takes the settings of a YAML file: a mapping of keys, and option blocks that are mappings themselves.
+func (s *source) readFile(path string) error {
+	text, err := readBounded(path)
+	if err != nil {
+		return err
+	}
+	return s.readYAML(path, text)
+}
+
+func (s *source) readYAML(path string, text []byte) error {
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	var doc, second yaml.Node
+	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
+		return nil
+	} else if err != nil {
+		return &Error{Where: path, Msg: strings.TrimPrefix(err.Error(), "yaml: "), Advice: "the file is not YAML"}
+	}
+	if dec.Decode(&second) == nil {
+		return &Error{Where: at(path, &second), Msg: "a second document", Advice: "a run is one YAML document"}
+	}
+	s.mapping(func(n *yaml.Node) string { return at(path, n) }, "", doc.Content[0])
+	return nil
+}
+
+// mapping takes the pairs of a mapping; prefix is "" or the block's name and a dot, place says where a node stands.
+func (s *source) mapping(place func(*yaml.Node) string, prefix string, node *yaml.Node) {
+	node = resolve(node)
+	if node.Tag == "!!null" {
+		return
+	}
+	if node.Kind != yaml.MappingNode {
+		s.problems.add(place(node), "write `key: value` lines", "%swant a mapping of keys, have %s", label(prefix), shown(node))
+		return
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		name, value := node.Content[i], node.Content[i+1]
+		if prefix == "" && slices.Contains(blocks, name.Value) {
+			s.mapping(place, name.Value+".", value)
+			continue
+		}
+		s.give(prefix+name.Value, resolve(value), place(name))
+	}
+}
+
+// label is "adamw: " for the block prefix "adamw.".
+func label(prefix string) string {
+	if prefix == "" {
+		return ""
+	}
+	return strings.TrimSuffix(prefix, ".") + ": "
+}
+
+func resolve(node *yaml.Node) *yaml.Node {
+	if node.Kind == yaml.AliasNode {
+		return node.Alias
+	}
+	return node
+}
+
+func at(path string, node *yaml.Node) string { return fmt.Sprintf("%s:%d", path, node.Line) }
+
+// notKeys are environment variables of the program that set no key.
+var notKeys = []string{"LOMO_CPU", "LOMO_CUDA_DRIVER"}
+
+// readEnv takes LOMO_* variables: LOMO_LEARNING_RATE, LOMO_ADAMW_EPS. Empty ones count as not set.
+func (s *source) readEnv(environ []string) {
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		if !strings.HasPrefix(name, "LOMO_") || slices.Contains(notKeys, name) || value == "" {
+			continue
+		}
+		s.text(envKey(name), value, name)
+	}
+}
+
+// envKey is the key an environment variable sets.
+func envKey(name string) string {
+	word := strings.ToLower(strings.TrimPrefix(name, "LOMO_"))
+	for _, b := range blocks {
+		if option, ok := strings.CutPrefix(word, b+"_"); ok {
+			return b + "." + option
+		}
+	}
+	return word
+}
+
+// readSet takes key=value words; the value is YAML.
+func (s *source) readSet(words []string) {
+	for _, w := range words {
+		name, value, ok := strings.Cut(w, "=")
+		if !ok {
+			s.problems.add("--set", "write --set learning_rate=0.02", "%q is not key=value", w)
+			continue
+		}
+		name = strings.TrimSpace(name)
+		if key, known := find(keys, name); known {
+			s.drop(key) // the last one counts, as with any flag
+		}
+		s.text(name, value, "--set")
+	}
+}
+
+func (s *source) drop(key Key) {
+	s.settings = slices.DeleteFunc(s.settings, func(x setting) bool { return x.key.Name == key.Name })
+}
+
+// text gives a key, or a block's options, a value written as YAML on one line.
+func (s *source) text(name, value, where string) {
+	var doc yaml.Node
+	err := yaml.Unmarshal([]byte(value), &doc)
+	node := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
+	if err == nil && len(doc.Content) > 0 {
+		node = resolve(doc.Content[0])
+	}
+	switch key, _ := find(keys, name); {
+	case key.isText() && (err != nil || node.Kind != yaml.ScalarNode): // a template is full of braces
+		node = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
+	case err != nil:
+		s.problems.add(where, "quote the value", "%s: %q is not YAML", name, value)
+		return
+	case slices.Contains(blocks, name):
+		s.mapping(func(*yaml.Node) string { return where }, name+".", node)
+		return
+	}
+	s.give(name, node, where)
+}
+
+// readBounded reads a whole file of at most maxFile bytes.
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, &Error{Msg: err.Error(), Advice: "--config names a YAML file; configs/ has examples"}
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, &Error{Msg: err.Error()}
+	}
+	if len(text) > maxFile {
+		return nil, &Error{Where: path, Msg: fmt.Sprintf("more than %d bytes", maxFile), Advice: "a configuration is a short YAML file"}
+	}
+	return text, nil
+}

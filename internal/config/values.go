@@ -1,0 +1,156 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// value turns what a user wrote into the Go type of its key, or says what is wanted instead.
+func (s *source) value(x setting) (any, bool) {
+	before := len(s.problems)
+	v := s.typed(x.key, x.key.Name, x.node, x.where)
+	return v, len(s.problems) == before
+}
+
+// typed converts node for key k, which errors call name.
+func (s *source) typed(k Key, name string, node *yaml.Node, where string) any {
+	if k.typ.Kind() != reflect.Slice {
+		return s.scalar(k, k.typ, name, node, where)
+	}
+	if node.Kind != yaml.SequenceNode {
+		s.wrongType(k.typ, name, node, where)
+		return nil
+	}
+	if k.len > 0 && len(node.Content) != k.len {
+		s.problems.add(where, "", "%s: want %d numbers, have %d", name, k.len, len(node.Content))
+		return nil
+	}
+	list := reflect.MakeSlice(k.typ, 0, len(node.Content))
+	for i, n := range node.Content {
+		n, item := resolve(n), fmt.Sprintf("%s[%d]", name, i)
+		var v any
+		if elem := k.typ.Elem(); elem.Kind() == reflect.Struct {
+			v = s.dataset(item, n, where)
+		} else {
+			v = s.scalar(k, elem, item, n, where)
+		}
+		if v != nil {
+			list = reflect.Append(list, reflect.ValueOf(v))
+		}
+	}
+	return list.Interface()
+}
+
+// scalar converts one word or number to type t, nil and a problem when it is not one.
+func (s *source) scalar(k Key, t reflect.Type, name string, node *yaml.Node, where string) any {
+	if node.Kind != yaml.ScalarNode || !fits(t, node.Tag) {
+		s.wrongType(t, name, node, where)
+		return nil
+	}
+	v := reflect.New(t)
+	if err := node.Decode(v.Interface()); err != nil {
+		s.wrongType(t, name, node, where)
+		return nil
+	}
+	if t.Kind() == reflect.String {
+		s.oneOf(k, name, node.Value, where)
+		return node.Value // as written: 007 stays 007
+	}
+	if f, ok := v.Elem().Interface().(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
+		s.wrongType(t, name, node, where)
+		return nil
+	}
+	return v.Elem().Interface()
+}
+
+// fits tells whether a scalar of a YAML tag may be a value of t. Paths and sizes may look like numbers.
+func fits(t reflect.Type, tag string) bool {
+	switch t.Kind() {
+	case reflect.Bool:
+		return tag == "!!bool"
+	case reflect.Int, reflect.Uint64:
+		return tag == "!!int"
+	case reflect.Float64:
+		return tag == "!!int" || tag == "!!float"
+	}
+	return tag != "!!bool" && tag != "!!null"
+}
+
+// oneOf checks a word against the values its key may take.
+func (s *source) oneOf(k Key, name, word, where string) {
+	for _, v := range k.OneOf {
+		if stem, any := strings.CutSuffix(v, "*"); v == word || any && len(word) > len(stem) && strings.HasPrefix(word, stem) {
+			return
+		}
+	}
+	if len(k.OneOf) == 0 {
+		return
+	}
+	advice := ""
+	if n := nearest(strings.ToLower(word), k.OneOf); n != "" {
+		advice = fmt.Sprintf("did you mean %q?", n)
+	}
+	s.problems.add(where, advice, "%s: %q is not one of %s", name, word, strings.Join(k.OneOf, ", "))
+}
+
+// dataset converts one entry of datasets.
+func (s *source) dataset(name string, node *yaml.Node, where string) any {
+	d := Dataset{Weight: 1}
+	if node.Kind != yaml.MappingNode {
+		s.problems.add(where, "write `- {path: train.jsonl, type: messages}`", "%s: want {path, type, split, weight}, have %s", name, shown(node))
+		return nil
+	}
+	seen, to := []string{}, reflect.ValueOf(&d).Elem()
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		field, n := node.Content[i].Value, resolve(node.Content[i+1])
+		k, known := find(datasetKeys, field)
+		switch {
+		case !known:
+			advice := "it has path, type, split and weight"
+			if near := nearest(field, names(datasetKeys, "")); near != "" {
+				advice = fmt.Sprintf("did you mean %q?", near)
+			}
+			s.problems.add(where, advice, "%s: unknown key %q", name, field)
+		case slices.Contains(seen, field):
+			s.problems.add(where, "", "%s: %s is given twice", name, field)
+		default:
+			if v := s.typed(k, name+"."+field, n, where); v != nil {
+				to.FieldByIndex(k.index).Set(reflect.ValueOf(v))
+			}
+		}
+		seen = append(seen, field)
+	}
+	for _, need := range []string{"path", "type"} {
+		if !slices.Contains(seen, need) {
+			s.problems.add(where, "", "%s: %s is missing", name, need)
+		}
+	}
+	return d
+}
+
+func (s *source) wrongType(t reflect.Type, name string, node *yaml.Node, where string) {
+	s.problems.add(where, "", "%s: want %s, have %s", name, wanted(t), shown(node))
+}
+
+// shown is a value as an error quotes it.
+func shown(node *yaml.Node) string {
+	switch node.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	text := node.Value
+	if len(text) > 40 {
+		text = text[:40] + "…"
+	}
+	if node.Tag == "!!str" {
+		return fmt.Sprintf("the text %q", text)
+	}
+	return text
+}
