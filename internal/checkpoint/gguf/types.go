@@ -1,0 +1,62 @@
+package gguf
+
+import "fmt"
+
+// Type is the encoding of a tensor; the numbers are ggml's.
+type Type uint32
+
+const (
+	F32  Type = 0
+	F16  Type = 1
+	Q4_0 Type = 2
+	Q4_1 Type = 3
+	Q5_0 Type = 6
+	Q5_1 Type = 7
+	Q8_0 Type = 8
+	Q4_K Type = 12
+	Q5_K Type = 13
+	Q6_K Type = 14
+	BF16 Type = 30
+)
+
+// format says how a type packs numbers: block of them in size bytes.
+type format struct {
+	name        string
+	block, size int
+	decode      func(dst []float32, src []byte) // one block; nil for the plain types
+}
+
+var formats = map[Type]format{
+	F32:  {"F32", 1, 4, nil},
+	F16:  {"F16", 1, 2, nil},
+	BF16: {"BF16", 1, 2, nil},
+	Q4_0: {"Q4_0", 32, 18, decodeQ4_0},
+	Q4_1: {"Q4_1", 32, 20, decodeQ4_1},
+	Q5_0: {"Q5_0", 32, 22, decodeQ5_0},
+	Q5_1: {"Q5_1", 32, 24, decodeQ5_1},
+	Q8_0: {"Q8_0", 32, 34, decodeQ8_0},
+	Q4_K: {"Q4_K", 256, 144, decodeQ4_K},
+	Q5_K: {"Q5_K", 256, 176, decodeQ5_K},
+	Q6_K: {"Q6_K", 256, 210, decodeQ6_K},
+}
+
+// unsupported names the types that occur in files but are not read, for the error message.
+var unsupported = map[Type]string{
+	9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S",
+	20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64",
+	29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
+}
+
+// String is ggml's name of the type.
+func (t Type) String() string {
+	if f, ok := formats[t]; ok {
+		return f.name
+	}
+	if name, ok := unsupported[t]; ok {
+		return name
+	}
+	return fmt.Sprintf("type %d", uint32(t))
+}
+
+// Quantized reports whether the numbers are packed in blocks with a scale.
+func (t Type) Quantized() bool { return formats[t].decode != nil }
