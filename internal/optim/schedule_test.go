@@ -1,0 +1,47 @@
+package optim
+
+import (
+	"math"
+	"testing"
+)
+
+// TestSchedules: values of transformers 5.x get_scheduler and of LOMO's own trainer, lr 1, 10 steps, 2 of warm-up.
+func TestSchedules(t *testing.T) {
+	for _, c := range []struct {
+		kind string
+		want map[int]float64
+	}{
+		{"constant", map[int]float64{0: 0, 1: 0.5, 2: 1, 9: 1}},
+		{"linear", map[int]float64{0: 0, 1: 0.5, 2: 1, 6: 0.5, 9: 0.125, 10: 0}},
+		{"cosine", map[int]float64{0: 0, 1: 0.5, 2: 1, 6: 0.5, 4: 0.8535533905932737, 10: 0}},
+		{"inverse_sqrt", map[int]float64{0: 0, 2: 1, 8: 0.5}},
+		{"polynomial", map[int]float64{0: 0, 2: 1, 6: 0.50000005, 10: 1e-7}},
+		{"lomo_linear", map[int]float64{0: 0.5, 1: 1, 5: 0.5, 9: 0}},
+		{"wsd", map[int]float64{0: 0, 2: 1, 8: 1, 9: 1, 10: 0}},
+	} {
+		s := Schedule{Kind: c.kind, LR: 1, Warmup: 2, Total: 10}
+		if err := s.Check(); err != nil {
+			t.Error(err)
+		}
+		for step, want := range c.want {
+			if got := s.At(step); math.Abs(got-want) > 1e-12 {
+				t.Errorf("%s after %d steps: %v, want %v", c.kind, step, got, want)
+			}
+		}
+	}
+	if (Schedule{Kind: "cosin"}).Check() == nil {
+		t.Error("an unknown schedule is accepted")
+	}
+}
+
+func TestWarmupSteps(t *testing.T) {
+	for _, c := range []struct {
+		ratio        float64
+		steps, total int
+		want         int
+	}{{0, 0, 100, 0}, {0.03, 0, 100, 3}, {0.03, 0, 101, 4}, {0.03, 7, 100, 7}, {0.1, 0, 10, 1}} {
+		if got := WarmupSteps(c.ratio, c.steps, c.total); got != c.want {
+			t.Errorf("ratio %v, steps %d of %d: %d, want %d", c.ratio, c.steps, c.total, got, c.want)
+		}
+	}
+}
