@@ -1,0 +1,160 @@
+package report
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+)
+
+// Step is one logged step, a line of metrics.jsonl (design.md 4).
+type Step struct {
+	Step       int     `json:"step"`
+	Epoch      Number  `json:"epoch"`
+	Loss       Number  `json:"loss"` // mean over the step's trained tokens, before the update
+	LR         Number  `json:"lr"`
+	GradNorm   *Number `json:"grad_norm,omitempty"` // nil: not known
+	Tokens     int     `json:"tokens"`              // trained on in this step
+	SeenTokens int64   `json:"seen_tokens"`         // trained on so far
+	TokS       Number  `json:"tok_s"`               // all tokens, also those not trained on
+	StepMS     Number  `json:"step_ms"`
+	MemBytes   int64   `json:"mem_bytes"`     // resident now
+	PeakBytes  int64   `json:"peak_bytes"`    // resident at most so far
+	MFU        *Number `json:"mfu,omitempty"` // share of the machine's peak; nil: not known
+	Skipped    bool    `json:"skipped,omitempty"`
+
+	Total int `json:"-"` // steps of the run
+}
+
+// Eval is one evaluation, also a line of metrics.jsonl.
+type Eval struct {
+	Step       int    `json:"step"`
+	Loss       Number `json:"eval_loss"`
+	Perplexity Number `json:"perplexity"`
+	Tokens     int    `json:"eval_tokens"`
+}
+
+// Number is a float64 that JSON writes as null when it is not finite, and reads back as NaN.
+type Number float64
+
+// MarshalJSON writes the shortest digits that read back the same.
+func (n Number) MarshalJSON() ([]byte, error) {
+	if math.IsNaN(float64(n)) || math.IsInf(float64(n), 0) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(n))
+}
+
+// UnmarshalJSON reads a number or null.
+func (n *Number) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		*n = Number(math.NaN())
+		return nil
+	}
+	return json.Unmarshal(text, (*float64)(n))
+}
+
+// Metrics appends to a metrics.jsonl. Each line is written at once, so a kill costs at most the line in work.
+type Metrics struct{ f *os.File }
+
+// OpenMetrics opens the metrics of a run that has finished done steps: lines of later steps, and what follows a torn
+// line, are cut off, because the resumed run writes them again. With done 0 the file starts empty.
+func OpenMetrics(path string, done int) (*Metrics, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	keep := int64(0)
+	if done > 0 {
+		keep, err = kept(f, done)
+	}
+	if err == nil {
+		err = f.Truncate(keep)
+	}
+	if err == nil {
+		_, err = f.Seek(keep, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return &Metrics{f}, nil
+}
+
+// kept is the length of the leading whole lines of steps up to done, in bytes.
+func kept(r io.Reader, done int) (int64, error) {
+	var n int64
+	for in := bufio.NewReader(r); ; {
+		line, err := in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return n, nil // a line without its end is torn
+		}
+		if err != nil {
+			return n, err
+		}
+		var x struct {
+			Step *int `json:"step"`
+		}
+		if json.Unmarshal(line, &x) != nil || x.Step == nil || *x.Step > done {
+			return n, nil
+		}
+		n += int64(len(line))
+	}
+}
+
+// Step writes one step, Eval one evaluation.
+func (m *Metrics) Step(s Step) error { return m.write(s) }
+func (m *Metrics) Eval(e Eval) error { return m.write(e) }
+
+func (m *Metrics) write(v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("write metrics: %w", err)
+	}
+	_, err = m.f.Write(append(line, '\n'))
+	return err
+}
+
+// Close closes the file.
+func (m *Metrics) Close() error { return m.f.Close() }
+
+// History is what a metrics.jsonl holds.
+type History struct {
+	Steps []Step
+	Evals []Eval
+}
+
+// ReadMetrics reads a metrics.jsonl. A torn last line is left out; any other line that is not JSON is an error.
+func ReadMetrics(path string) (History, error) {
+	var h History
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return h, err
+	}
+	for i, line := range bytes.SplitAfter(text, []byte("\n")) {
+		if len(line) == 0 || line[len(line)-1] != '\n' {
+			break
+		}
+		var kind struct {
+			EvalLoss *json.RawMessage `json:"eval_loss"`
+		}
+		err := json.Unmarshal(line, &kind)
+		switch {
+		case err != nil:
+		case kind.EvalLoss != nil:
+			h.Evals = append(h.Evals, Eval{})
+			err = json.Unmarshal(line, &h.Evals[len(h.Evals)-1])
+		default:
+			h.Steps = append(h.Steps, Step{})
+			err = json.Unmarshal(line, &h.Steps[len(h.Steps)-1])
+		}
+		if err != nil {
+			return h, fmt.Errorf("%s:%d: %w", path, i+1, err)
+		}
+	}
+	return h, nil
+}
