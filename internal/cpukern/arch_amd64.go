@@ -2,4 +2,42 @@
 
 package cpukern
 
-func archKernels() []*kernels { return nil }
+import "github.com/klauspost/cpuid/v2"
+
+//go:generate go run -C _gen . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg cpukern
+
+// archKernels are the levels with assembly that this machine and its system can run.
+func archKernels() []*kernels {
+	var all []*kernels
+	if cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3) {
+		all = append(all, avx2Kernels())
+		if cpuid.CPU.Supports(cpuid.AVX512F) {
+			all = append(all, avx512Kernels())
+		}
+	}
+	return all
+}
+
+// avx2Kernels are 256-bit vectors with fused multiply-adds: x86-64-v3, machines since about 2013.
+func avx2Kernels() *kernels {
+	return &kernels{
+		level: "avx2", name: "avx2+fma",
+		mr: 6, nr: 16, micro: microAVX2, pack: packAVX2,
+		dot: dotAVX2, dot16: dot16AVX2,
+		widen: widenAVX2, narrow: narrowAVX2, stochastic: stochasticAVX2,
+		philox: philoxAVX2, update: updateAVX2,
+		axpy: axpyAVX2, scale: scaleAVX2, mulScale: mulScaleAVX2, dot3: dot3AVX2,
+		normInput: normInputAVX2, normWeight: normWeightAVX2, rotate: rotateAVX2,
+		maximum: maximumAVX2, expSum: expSumAVX2, softmaxGrad: softmaxGradAVX2,
+		silu: siluAVX2, siluBackward: siluBackwardAVX2,
+		sumSq: sumSqAVX2, absMax: absMaxAVX2, absMax16: absMax16AVX2,
+	}
+}
+
+// avx512Kernels have the wider matrix product; rows are bound by memory and stay as they are.
+func avx512Kernels() *kernels {
+	k := avx2Kernels()
+	k.level, k.name = "avx512", "avx512f"
+	k.mr, k.nr, k.micro = 14, 32, microAVX512
+	return k
+}

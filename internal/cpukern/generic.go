@@ -17,6 +17,7 @@ func genericKernels() *kernels {
 		widen: widenGeneric, narrow: narrowGeneric, stochastic: stochasticGeneric,
 		philox: philoxGeneric, update: updateGeneric,
 		axpy: axpyGeneric, scale: scaleGeneric, mulScale: mulScaleGeneric, dot3: dot3Generic,
+		normInput: normInputGeneric, normWeight: normWeightGeneric, rotate: rotateGeneric,
 		maximum: maximumGeneric, expSum: expSumGeneric, softmaxGrad: softmaxGradGeneric,
 		silu: siluGeneric, siluBackward: siluBackwardGeneric,
 		sumSq: sumSqGeneric, absMax: absMaxGeneric, absMax16: absMax16Generic,
@@ -135,6 +136,11 @@ func dot3Generic(x, y, z []float32) float32 {
 // lanes by index modulo 8, then their fixed tree.
 func sumSqGeneric(x []float32) float64 {
 	var s [8]float64
+	return sumSqLanes(&s, x)
+}
+
+// sumSqLanes adds the squares of x to the lanes, from the first on, and the lanes.
+func sumSqLanes(s *[8]float64, x []float32) float64 {
 	for i, v := range x {
 		s[i&7] += float64(v) * float64(v)
 	}

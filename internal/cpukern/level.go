@@ -30,6 +30,10 @@ type kernels struct {
 	mulScale func(dst, x, w []float32, a float32)
 	dot3     func(x, y, z []float32) float32
 
+	normInput  func(dx, dy, w, x []float32, r, back float32)
+	normWeight func(sum, dy, x []float32, r float32)
+	rotate     func(a, b, cos, sin []float32, sign float32)
+
 	maximum     func(x []float32) float32
 	expSum      func(x []float32, scale, shift float32) float32
 	softmaxGrad func(p, dp []float32, delta float32)

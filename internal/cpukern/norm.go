@@ -77,10 +77,7 @@ func (b *normBackward) weight(ws *workspace, lo, hi int, acc bool) {
 		clear(part)
 		for i := i0; i < min(b.n, i0+block); i++ {
 			x, g := b.k.load(b.x, i*b.c+lo, m, xb), b.k.load(b.dy, i*b.c+lo, m, gb)
-			r := b.rstd[i]
-			for j := range part {
-				part[j] += float32(g[j] * (x[j] * r))
-			}
+			b.k.normWeight(part, g, x, b.rstd[i])
 		}
 		for j, p := range part {
 			sum[j] += float64(p)
@@ -107,9 +104,7 @@ func (b *normBackward) input(ws *workspace, lo, hi int) {
 		for j := 0; j < b.c; j += chunk {
 			x, w, g := b.rows(i, j, xb, wb, gb)
 			d := b.k.copyOf(b.dx, i*b.c+j, len(x), out)
-			for q := range d {
-				d[q] += float32(g[q]*w[q]*r) - float32(x[q]*back)
-			}
+			b.k.normInput(d, g, w, x, r, back)
 			b.k.store(b.dx, i*b.c+j, d)
 		}
 	}
@@ -118,4 +113,20 @@ func (b *normBackward) input(ws *workspace, lo, hi int) {
 func (b *normBackward) rows(i, j int, xb, wb, gb []float32) (x, w, g []float32) {
 	m := min(chunk, b.c-j)
 	return b.k.load(b.x, i*b.c+j, m, xb), b.k.load(b.w, j, m, wb), b.k.load(b.dy, i*b.c+j, m, gb)
+}
+
+// normInputGeneric is dx += dy·w·r − x·back.
+func normInputGeneric(dx, dy, w, x []float32, r, back float32) {
+	dy, w, x = dy[:len(dx)], w[:len(dx)], x[:len(dx)]
+	for j := range dx {
+		dx[j] += float32(dy[j]*w[j]*r) - float32(x[j]*back)
+	}
+}
+
+// normWeightGeneric is sum += dy·(x·r).
+func normWeightGeneric(sum, dy, x []float32, r float32) {
+	dy, x = dy[:len(sum)], x[:len(sum)]
+	for j := range sum {
+		sum[j] += float32(dy[j] * (x[j] * r))
+	}
 }

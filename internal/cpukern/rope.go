@@ -31,14 +31,15 @@ func (d *Device) RoPE(x, pos, cos, sin tensor.Tensor, headDim int, inverse bool)
 			c, s := cs[at:at+half], sn[at:at+half]
 			for h := 0; h < width; h += headDim {
 				head := d.k.load(v, i*width+h, headDim, buf)
-				rotate(head[:half], head[half:], c, s, sign)
+				d.k.rotate(head[:half], head[half:], c, s, sign)
 				d.k.store(v, i*width+h, head)
 			}
 		}
 	})
 }
 
-func rotate(a, b, cos, sin []float32, sign float32) {
+// rotateGeneric is (a, b) ← (a·cos − b·sin, b·cos + a·sin), sin times sign.
+func rotateGeneric(a, b, cos, sin []float32, sign float32) {
 	b, cos, sin = b[:len(a)], cos[:len(a)], sin[:len(a)]
 	for j := range a {
 		c, s := cos[j], sin[j]*sign

@@ -1,0 +1,120 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// arithmetic writes the rows of plain arithmetic. None fuses: they give the bits of their generic twins.
+func arithmetic() {
+	TEXT("updateVec", NOSPLIT, "func(w, grad *float32, n int, scale, clip, coef, keep, lr float32)")
+	Doc("updateVec is updateGeneric for n > 0, a multiple of 8.")
+	w, g, n := ptr("w"), ptr("grad"), ptr("n")
+	scale, clip, coef, keep, lr := scalar("scale"), scalar("clip"), scalar("coef"), scalar("keep"), scalar("lr")
+	least := YMM()
+	VXORPS(constant("signBit", U32(0x80000000)), clip, least)
+	vectors(n, []reg.GPVirtual{w, g}, []int{32, 32}, func() {
+		h, x := YMM(), YMM()
+		VMULPS(at(g, 0), scale, h)
+		VMAXPS(least, h, h)
+		VMINPS(clip, h, h)
+		VMULPS(coef, h, h)
+		VMULPS(lr, h, h)
+		VMULPS(at(w, 0), keep, x)
+		VSUBPS(h, x, x)
+		VMOVUPS(x, at(w, 0))
+	})
+
+	TEXT("axpyVec", NOSPLIT, "func(y, x *float32, n int, a float32)")
+	Doc("axpyVec is axpyGeneric for n > 0, a multiple of 8.")
+	y, x, n := ptr("y"), ptr("x"), ptr("n")
+	a := scalar("a")
+	vectors(n, []reg.GPVirtual{y, x}, []int{32, 32}, func() {
+		v := YMM()
+		VMULPS(at(x, 0), a, v)
+		VADDPS(at(y, 0), v, v)
+		VMOVUPS(v, at(y, 0))
+	})
+
+	TEXT("scaleVec", NOSPLIT, "func(x *float32, n int, a float32)")
+	Doc("scaleVec is scaleGeneric for n > 0, a multiple of 8.")
+	x, n = ptr("x"), ptr("n")
+	a = scalar("a")
+	vectors(n, []reg.GPVirtual{x}, []int{32}, func() {
+		v := YMM()
+		VMULPS(at(x, 0), a, v)
+		VMOVUPS(v, at(x, 0))
+	})
+
+	TEXT("mulScaleVec", NOSPLIT, "func(dst, x, w *float32, n int, a float32)")
+	Doc("mulScaleVec is mulScaleGeneric for n > 0, a multiple of 8.")
+	dst, x, w, n := ptr("dst"), ptr("x"), ptr("w"), ptr("n")
+	a = scalar("a")
+	vectors(n, []reg.GPVirtual{dst, x, w}, []int{32, 32, 32}, func() {
+		v := YMM()
+		VMULPS(at(x, 0), a, v)
+		VMULPS(at(w, 0), v, v)
+		VMOVUPS(v, at(dst, 0))
+	})
+
+	TEXT("softmaxGradVec", NOSPLIT, "func(p, dp *float32, n int, delta float32)")
+	Doc("softmaxGradVec is softmaxGradGeneric for n > 0, a multiple of 8.")
+	p, dp, n := ptr("p"), ptr("dp"), ptr("n")
+	delta := scalar("delta")
+	vectors(n, []reg.GPVirtual{p, dp}, []int{32, 32}, func() {
+		v := load(at(dp, 0))
+		VSUBPS(delta, v, v)
+		VMULPS(at(p, 0), v, v)
+		VMOVUPS(v, at(dp, 0))
+	})
+
+	norms()
+}
+
+// norms writes the rows of RMSNorm's backward pass and of RoPE.
+func norms() {
+	TEXT("normInputVec", NOSPLIT, "func(dx, dy, w, x *float32, n int, r, back float32)")
+	Doc("normInputVec is normInputGeneric for n > 0, a multiple of 8.")
+	dx, dy, w, x, n := ptr("dx"), ptr("dy"), ptr("w"), ptr("x"), ptr("n")
+	r, back := scalar("r"), scalar("back")
+	vectors(n, []reg.GPVirtual{dx, dy, w, x}, []int{32, 32, 32, 32}, func() {
+		u, v := load(at(dy, 0)), YMM()
+		VMULPS(at(w, 0), u, u)
+		VMULPS(r, u, u)
+		VMULPS(at(x, 0), back, v)
+		VSUBPS(v, u, u)
+		VADDPS(at(dx, 0), u, u)
+		VMOVUPS(u, at(dx, 0))
+	})
+
+	TEXT("normWeightVec", NOSPLIT, "func(sum, dy, x *float32, n int, r float32)")
+	Doc("normWeightVec is normWeightGeneric for n > 0, a multiple of 8.")
+	sum, dy, x, n := ptr("sum"), ptr("dy"), ptr("x"), ptr("n")
+	r = scalar("r")
+	vectors(n, []reg.GPVirtual{sum, dy, x}, []int{32, 32, 32}, func() {
+		v := YMM()
+		VMULPS(at(x, 0), r, v)
+		VMULPS(at(dy, 0), v, v)
+		VADDPS(at(sum, 0), v, v)
+		VMOVUPS(v, at(sum, 0))
+	})
+
+	TEXT("rotateVec", NOSPLIT, "func(a, b, cos, sin *float32, n int, sign float32)")
+	Doc("rotateVec is rotateGeneric for n > 0, a multiple of 8.")
+	a, b, cos, sin, n := ptr("a"), ptr("b"), ptr("cos"), ptr("sin"), ptr("n")
+	sign := scalar("sign")
+	vectors(n, []reg.GPVirtual{a, b, cos, sin}, []int{32, 32, 32, 32}, func() {
+		x, y, c, s := load(at(a, 0)), load(at(b, 0)), load(at(cos, 0)), YMM()
+		VMULPS(at(sin, 0), sign, s)
+		xc, ys, yc, xs := YMM(), YMM(), YMM(), YMM()
+		VMULPS(x, c, xc)
+		VMULPS(y, s, ys)
+		VMULPS(y, c, yc)
+		VMULPS(x, s, xs)
+		VSUBPS(ys, xc, xc)
+		VADDPS(xs, yc, yc)
+		VMOVUPS(xc, at(a, 0))
+		VMOVUPS(yc, at(b, 0))
+	})
+}

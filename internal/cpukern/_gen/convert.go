@@ -1,0 +1,68 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// conversions writes the rows that change between float32 and BF16.
+func conversions() {
+	TEXT("widenVec", NOSPLIT, "func(dst *float32, src *uint16, n int)")
+	Doc("widenVec is widenGeneric for n > 0, a multiple of 8.")
+	dst, src, n := ptr("dst"), ptr("src"), ptr("n")
+	vectors(n, []reg.GPVirtual{dst, src}, []int{32, 16}, func() { VMOVUPS(loadHalves(at(src, 0)), at(dst, 0)) })
+
+	narrowVec()
+	stochasticVec()
+}
+
+func narrowVec() {
+	TEXT("narrowVec", NOSPLIT, "func(dst *uint16, src *float32, n int)")
+	Doc("narrowVec is narrowGeneric for n > 0, a multiple of 8.")
+	dst, src, n := ptr("dst"), ptr("src"), ptr("n")
+	bias, one := inRegister(constant("nearestBias", U32(0x7fff))), inRegister(constant("intOne", U32(1)))
+	quiet := inRegister(constant("quietBit", U32(0x400000)))
+	vectors(n, []reg.GPVirtual{dst, src}, []int{16, 32}, func() {
+		u, v, nan, loud := load(at(src, 0)), YMM(), YMM(), YMM()
+		VPSRLD(Imm(16), u, v)
+		VPAND(one, v, v)
+		VPADDD(bias, v, v)
+		VPADDD(u, v, v)
+		VCMPPS(Imm(3), u, u, nan)
+		VPOR(quiet, u, loud)
+		VBLENDVPS(nan, loud, v, v)
+		storeHighHalves(v, at(dst, 0))
+	})
+}
+
+// storeHighHalves stores the upper 16 bits of each lane.
+func storeHighHalves(v reg.VecVirtual, m Mem) {
+	VPSRLD(Imm(16), v, v)
+	VPACKUSDW(v, v, v)
+	VPERMQ(Imm(0x08), v, v)
+	VMOVUPS(v.AsX(), m)
+}
+
+func stochasticVec() {
+	TEXT("stochasticVec", NOSPLIT, "func(dst *uint16, src *float32, noise *uint16, n int)")
+	Doc("stochasticVec is stochasticGeneric for n > 0, a multiple of 8.")
+	dst, src, noise, n := ptr("dst"), ptr("src"), ptr("noise"), ptr("n")
+	exponent := inRegister(constant("exponentBits", U32(0x7f800000)))
+	quiet := inRegister(constant("quietBit", U32(0x400000)))
+	vectors(n, []reg.GPVirtual{dst, src, noise}, []int{16, 32, 16}, func() {
+		u, v, a, b, nan := load(at(src, 0)), YMM(), YMM(), YMM(), YMM()
+		VPMOVZXWD(at(noise, 0), v)
+		VPADDD(u, v, v)
+		VPAND(exponent, u, a) // infinities and NaN keep their bits, and nothing finite becomes one
+		VPCMPEQD(exponent, a, a)
+		VPAND(exponent, v, b)
+		VPCMPEQD(exponent, b, b)
+		VPOR(a, b, b)
+		VBLENDVPS(b, u, v, v)
+		VCMPPS(Imm(3), u, u, nan)
+		VPAND(quiet, nan, nan)
+		VPOR(nan, v, v)
+		storeHighHalves(v, at(dst, 0))
+	})
+}

@@ -1,0 +1,197 @@
+//go:build amd64 && !noasm
+
+package cpukern
+
+import (
+	"math"
+
+	"lomo/internal/rng"
+)
+
+// The assembly does whole vectors; these wrappers hand it the greatest multiple of its width and do the rest with the generic twin.
+
+func widenAVX2(dst []float32, src []uint16) {
+	n := len(dst) &^ 7
+	if n > 0 {
+		widenVec(&dst[0], &src[0], n)
+	}
+	widenGeneric(dst[n:], src[n:])
+}
+
+func narrowAVX2(dst []uint16, src []float32) {
+	n := len(dst) &^ 7
+	if n > 0 {
+		narrowVec(&dst[0], &src[0], n)
+	}
+	narrowGeneric(dst[n:], src[n:])
+}
+
+func stochasticAVX2(dst []uint16, src []float32, noise []uint16) {
+	n := len(dst) &^ 7
+	if n > 0 {
+		stochasticVec(&dst[0], &src[0], &noise[0], n)
+	}
+	stochasticGeneric(dst[n:], src[n:], noise[n:])
+}
+
+func philoxAVX2(dst []uint16, s *stream, block uint64) {
+	c := rng.Counter(rng.Rounding, s.tensor, s.step, block)
+	n := len(dst) &^ 63
+	if n > 0 && c[0] <= math.MaxUint32-uint32(n/8) { // else the low word of the counter overflows on the way
+		philoxVec(&dst[0], s.seed, c[0], c[1], c[2], c[3], n)
+		dst, block = dst[n:], block+uint64(n/8)
+	}
+	philoxGeneric(dst, s, block)
+}
+
+func updateAVX2(w, g []float32, s *stepConsts) {
+	n := len(w) &^ 7
+	if n > 0 {
+		updateVec(&w[0], &g[0], n, s.scale, s.clip, s.coef, s.keep, s.lr)
+	}
+	updateGeneric(w[n:], g[n:], s)
+}
+
+func axpyAVX2(y, x []float32, a float32) {
+	n := len(y) &^ 7
+	if n > 0 {
+		axpyVec(&y[0], &x[0], n, a)
+	}
+	axpyGeneric(y[n:], x[n:], a)
+}
+
+func scaleAVX2(x []float32, a float32) {
+	n := len(x) &^ 7
+	if n > 0 {
+		scaleVec(&x[0], n, a)
+	}
+	scaleGeneric(x[n:], a)
+}
+
+func mulScaleAVX2(dst, x, w []float32, a float32) {
+	n := len(dst) &^ 7
+	if n > 0 {
+		mulScaleVec(&dst[0], &x[0], &w[0], n, a)
+	}
+	mulScaleGeneric(dst[n:], x[n:], w[n:], a)
+}
+
+func softmaxGradAVX2(p, dp []float32, delta float32) {
+	n := len(p) &^ 7
+	if n > 0 {
+		softmaxGradVec(&p[0], &dp[0], n, delta)
+	}
+	softmaxGradGeneric(p[n:], dp[n:], delta)
+}
+
+func normInputAVX2(dx, dy, w, x []float32, r, back float32) {
+	n := len(dx) &^ 7
+	if n > 0 {
+		normInputVec(&dx[0], &dy[0], &w[0], &x[0], n, r, back)
+	}
+	normInputGeneric(dx[n:], dy[n:], w[n:], x[n:], r, back)
+}
+
+func normWeightAVX2(sum, dy, x []float32, r float32) {
+	n := len(sum) &^ 7
+	if n > 0 {
+		normWeightVec(&sum[0], &dy[0], &x[0], n, r)
+	}
+	normWeightGeneric(sum[n:], dy[n:], x[n:], r)
+}
+
+func rotateAVX2(a, b, cos, sin []float32, sign float32) {
+	n := len(a) &^ 7
+	if n > 0 {
+		rotateVec(&a[0], &b[0], &cos[0], &sin[0], n, sign)
+	}
+	rotateGeneric(a[n:], b[n:], cos[n:], sin[n:], sign)
+}
+
+func dotAVX2(x, y []float32) float32 {
+	n := len(x) &^ 31
+	sum := dotGeneric(x[n:], y[n:])
+	if n > 0 {
+		sum += dotVec(&x[0], &y[0], n)
+	}
+	return sum
+}
+
+func dot16AVX2(x []float32, y []uint16) float32 {
+	n := len(x) &^ 31
+	sum := dot16Generic(x[n:], y[n:])
+	if n > 0 {
+		sum += dot16Vec(&x[0], &y[0], n)
+	}
+	return sum
+}
+
+func dot3AVX2(x, y, z []float32) float32 {
+	n := len(x) &^ 7
+	sum := dot3Generic(x[n:], y[n:], z[n:])
+	if n > 0 {
+		sum += dot3Vec(&x[0], &y[0], &z[0], n)
+	}
+	return sum
+}
+
+func sumSqAVX2(x []float32) float64 {
+	var s [8]float64
+	n := len(x) &^ 7
+	if n > 0 {
+		sumSqVec(&x[0], n, &s)
+	}
+	return sumSqLanes(&s, x[n:])
+}
+
+func absMaxAVX2(x []float32) uint32 {
+	n := len(x) &^ 7
+	m := absMaxGeneric(x[n:])
+	if n > 0 {
+		m = max(m, absMaxVec(&x[0], n))
+	}
+	return m
+}
+
+func absMax16AVX2(x []uint16) uint32 {
+	n := len(x) &^ 15
+	m := absMax16Generic(x[n:])
+	if n > 0 {
+		m = max(m, absMax16Vec(&x[0], n))
+	}
+	return m
+}
+
+func maximumAVX2(x []float32) float32 {
+	n := len(x) &^ 7
+	m := maximumGeneric(x[n:])
+	if n > 0 {
+		m = max(m, maximumVec(&x[0], n))
+	}
+	return m
+}
+
+func expSumAVX2(x []float32, scale, shift float32) float32 {
+	n := len(x) &^ 7
+	sum := expSumGeneric(x[n:], scale, shift)
+	if n > 0 {
+		sum += expSumVec(&x[0], n, scale, shift)
+	}
+	return sum
+}
+
+func siluAVX2(dst, gate, up []float32) {
+	n := len(dst) &^ 7
+	if n > 0 {
+		siluVec(&dst[0], &gate[0], &up[0], n)
+	}
+	siluGeneric(dst[n:], gate[n:], up[n:])
+}
+
+func siluBackwardAVX2(dgate, dup, dact, gate, up []float32) {
+	n := len(dact) &^ 7
+	if n > 0 {
+		siluBackwardVec(&dgate[0], &dup[0], &dact[0], &gate[0], &up[0], n)
+	}
+	siluBackwardGeneric(dgate[n:], dup[n:], dact[n:], gate[n:], up[n:])
+}
