@@ -89,7 +89,7 @@ func (l *Loaded) combinations(p *problems) {
 	if l.SGD.Nesterov && (l.SGD.Momentum == 0 || l.SGD.Dampening != 0) {
 		p.add(l.where("sgd.nesterov"), "set sgd.momentum and leave sgd.dampening at 0", "sgd.nesterov with momentum %v and dampening %v", l.SGD.Momentum, l.SGD.Dampening)
 	}
-	if (l.Method == "mezo" || l.Method == "sparse_zo") && l.given("optimizer") {
+	if (l.Method == "mezo" || l.Method == "sparse_zo") && l.Given("optimizer") {
 		p.add(l.where("optimizer"), "leave optimizer out", "optimizer: %s with method: %s, which has no gradient to optimize with", l.Optimizer, l.Method)
 	}
 	if l.ValSetSize > 0 && len(l.EvalDatasets) > 0 {
@@ -100,8 +100,6 @@ func (l *Loaded) combinations(p *problems) {
 	}
 }
 
-func (l *Loaded) given(key string) bool { return l.origin[key] != "" }
-
 // where is the place to blame for a key, "" for a default.
 func (l *Loaded) where(key string) string { return l.origin[key] }
 
@@ -111,17 +109,17 @@ func (l *Loaded) warn() {
 	if lr := l.LearningRate; lr != 0 && (lr < r.low || lr > r.high) {
 		l.warnf("learning_rate %v is unusual for %s: most runs are between %v and %v, e.g. %v", lr, l.Optimizer, r.low, r.high, r.usual)
 	}
-	if l.given("clip_policy") && l.MaxGradNorm == 0 {
+	if l.Given("clip_policy") && l.MaxGradNorm == 0 {
 		l.warnf("clip_policy has no effect while max_grad_norm is 0")
 	}
-	if l.given("rounding") && l.DType == "f32" {
+	if l.Given("rounding") && l.DType == "f32" {
 		l.warnf("rounding has no effect on f32 weights")
 	}
 	for _, b := range blocks {
 		if b == l.Method || b == l.Optimizer {
 			continue
 		}
-		if i := slices.IndexFunc(keys, func(k Key) bool { return k.Block() == b && l.given(k.Name) }); i >= 0 {
+		if i := slices.IndexFunc(keys, func(k Key) bool { return k.Block() == b && l.Given(k.Name) }); i >= 0 {
 			l.warnf("%s: the options of %s have no effect with method %s and optimizer %s", l.where(keys[i].Name), b, l.Method, l.Optimizer)
 		}
 	}

@@ -78,7 +78,7 @@ type Config struct {
 
 // Dataset is one entry of datasets and eval_datasets.
 type Dataset struct {
-	Path   string  `yaml:"path" help:"json, jsonl or txt file"`
+	Path   string  `yaml:"path" help:"json, jsonl or txt file, a folder of them, or a pattern"`
 	Type   string  `yaml:"type" oneof:"alpaca,sharegpt,messages,prompt_completion,text,segments,tokenized,superglue:*" help:"what a record holds"`
 	Split  string  `yaml:"split" help:"part of a data set with several"`
 	Weight float64 `yaml:"weight" help:"share of the samples used; 1 is all, 2 each twice"`

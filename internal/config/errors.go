@@ -1,8 +1,8 @@
 package config
 
 import (
-	"errors"
 	"fmt"
+	"strings"
 )
 
 // Error is a setting that cannot be used. Where is "run.yaml:12", "--set" or "LOMO_DEVICE", "" when no source is to
@@ -21,11 +21,27 @@ func (e *Error) Error() string {
 // Hint says what to do.
 func (e *Error) Hint() string { return e.Advice }
 
-// problems collects errors, so that a user sees all of them at once.
-type problems []error
+// Errors is everything that is wrong with a configuration, so that a user sees it all at once.
+type Errors []*Error
+
+func (e Errors) Error() string {
+	var lines []string
+	for _, x := range e {
+		lines = append(lines, x.Error())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// problems collects errors.
+type problems []*Error
 
 func (p *problems) add(where, advice, format string, args ...any) {
 	*p = append(*p, &Error{Where: where, Advice: advice, Msg: fmt.Sprintf(format, args...)})
 }
 
-func (p problems) err() error { return errors.Join(p...) }
+func (p problems) err() error {
+	if len(p) == 0 {
+		return nil
+	}
+	return Errors(p)
+}

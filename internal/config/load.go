@@ -30,7 +30,7 @@ type Loaded struct {
 	rank   map[string]int    // key: its source, higher is stronger
 }
 
-// Load merges and checks the sources. Its error joins an *Error for everything that is wrong.
+// Load merges and checks the sources. Its error is an Errors or, for a file that cannot be read, one *Error.
 func Load(in Input) (*Loaded, error) {
 	sources, err := read(in)
 	if err != nil {
@@ -140,6 +140,9 @@ func (l *Loaded) Origin(key string) string {
 	}
 	return "default"
 }
+
+// Given tells whether some source gave the key a value.
+func (l *Loaded) Given(key string) bool { return l.origin[key] != "" }
 
 // Get is the value of a key.
 func (c *Config) Get(key string) (any, bool) {

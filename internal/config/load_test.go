@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -147,17 +148,17 @@ func TestErrors(t *testing.T) {
 }
 
 func hints(err error) string {
-	switch e := err.(type) {
-	case *Error:
-		return e.Advice
-	case interface{ Unwrap() []error }:
-		var all []string
-		for _, x := range e.Unwrap() {
-			all = append(all, hints(x))
-		}
-		return strings.Join(all, "\n")
+	var one *Error
+	if errors.As(err, &one) {
+		return one.Hint()
 	}
-	return ""
+	var many Errors
+	errors.As(err, &many)
+	var all []string
+	for _, e := range many {
+		all = append(all, e.Hint())
+	}
+	return strings.Join(all, "\n")
 }
 
 func TestErrorsOfOtherSources(t *testing.T) {

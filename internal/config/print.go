@@ -40,7 +40,7 @@ func (l *Loaded) WriteYAML(w io.Writer) error {
 // shows tells whether a block belongs into the printed settings.
 func (l *Loaded) shows(block string) bool {
 	return block == l.Method || block == l.Optimizer ||
-		slices.ContainsFunc(keys, func(k Key) bool { return k.Block() == block && l.given(k.Name) })
+		slices.ContainsFunc(keys, func(k Key) bool { return k.Block() == block && l.Given(k.Name) })
 }
 
 // first tells whether k is its block's first option.
