@@ -1,0 +1,151 @@
+package cpukern
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"lomo/internal/device"
+	"lomo/internal/tensor"
+)
+
+// The peak a benchmark is compared with is measured here: the micro-kernel on panels that stay in the first-level cache, on
+// every thread at once.
+var peaks sync.Map // level → GFLOP/s
+
+func peak(b *testing.B, d *Device) float64 {
+	b.Helper()
+	if p, ok := peaks.Load(d.k.level); ok {
+		return p.(float64)
+	}
+	const depth, times = 256, 4000
+	k, best := d.k, 0.0
+	for range 5 {
+		began := time.Now()
+		threads := len(d.pool.ws)
+		d.pool.run(threads, func(ws *workspace, _ int) {
+			pa, pb, c := ws.floats(depth*k.mr), ws.floats(depth*k.nr), ws.floats(k.mr*k.nr)
+			clear(pa)
+			clear(pb)
+			for range times {
+				k.micro(depth, &pa[0], &pb[0], &c[0], k.nr, false)
+			}
+		})
+		flops := 2 * float64(k.mr*k.nr*depth*times*threads)
+		best = max(best, flops/float64(time.Since(began).Nanoseconds()))
+	}
+	peaks.Store(d.k.level, best)
+	return best
+}
+
+// report adds GFLOP/s and the share of the peak.
+func report(b *testing.B, d *Device, flops float64) {
+	rate := flops * float64(b.N) / float64(b.Elapsed().Nanoseconds())
+	b.ReportMetric(rate, "GFLOP/s")
+	b.ReportMetric(100*rate/peak(b, d), "%peak")
+}
+
+// benchTensor is filled with something that is not zero.
+func benchTensor(b *testing.B, d *Device, dt tensor.DType, shape ...int) tensor.Tensor {
+	b.Helper()
+	t, err := d.Alloc("bench", "t", dt, shape...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range t.Host {
+		t.Host[i] = byte(i*7) & 0x3f // small positive numbers in either type
+	}
+	return t
+}
+
+type benchShape struct{ n, in, out int }
+
+func (s benchShape) flops() float64 { return 2 * float64(s.n) * float64(s.in) * float64(s.out) }
+
+var benchShapes = []benchShape{
+	{1024, 576, 576}, {1024, 576, 1536}, {1024, 1536, 576}, {1024, 576, 192}, {4096, 576, 1536}, {256, 576, 8192}, {1024, 2048, 2048},
+}
+
+// eachLinear runs f for the shapes of SmolLM2-135M's layers, a part of its head, and a larger square one.
+func eachLinear(b *testing.B, f func(b *testing.B, d *Device, s benchShape, dt tensor.DType)) {
+	for _, s := range benchShapes {
+		for _, dt := range []tensor.DType{tensor.BF16, tensor.F32} {
+			b.Run(fmt.Sprintf("%dx%dx%d/%s", s.n, s.in, s.out, map[tensor.DType]string{tensor.BF16: "bf16", tensor.F32: "f32"}[dt]), func(b *testing.B) {
+				d := openTest(b, Options{})
+				defer d.Close() //nolint:errcheck // a device of a benchmark
+				peak(b, d)
+				f(b, d, s, dt)
+				report(b, d, s.flops())
+			})
+		}
+	}
+}
+
+func BenchmarkMatMul(b *testing.B) {
+	eachLinear(b, func(b *testing.B, d *Device, s benchShape, dt tensor.DType) {
+		x, w, y := benchTensor(b, d, dt, s.n, s.in), benchTensor(b, d, dt, s.out, s.in), benchTensor(b, d, dt, s.n, s.out)
+		for b.Loop() {
+			d.MatMul(y, x, w, false)
+		}
+	})
+}
+
+func BenchmarkMatMulBackwardInput(b *testing.B) {
+	eachLinear(b, func(b *testing.B, d *Device, s benchShape, dt tensor.DType) {
+		x, w, y := benchTensor(b, d, dt, s.n, s.in), benchTensor(b, d, dt, s.out, s.in), benchTensor(b, d, dt, s.n, s.out)
+		for b.Loop() {
+			d.MatMulBackwardInput(x, y, w, false)
+		}
+	})
+}
+
+func BenchmarkOuterUpdate(b *testing.B) {
+	eachLinear(b, func(b *testing.B, d *Device, s benchShape, dt tensor.DType) {
+		x, w, y := benchTensor(b, d, dt, s.n, s.in), benchTensor(b, d, dt, s.out, s.in), benchTensor(b, d, dt, s.n, s.out)
+		step := device.Step{LR: 1e-9, Round: device.Stochastic, Seed: 1}
+		for b.Loop() {
+			d.OuterUpdate(w, y, x, step)
+		}
+	})
+}
+
+// BenchmarkGenerate is the product of one token with a layer's weights, bound by reading them.
+func BenchmarkGenerate(b *testing.B) {
+	d := openTest(b, Options{})
+	defer d.Close() //nolint:errcheck // a device of a benchmark
+	x, w, y := benchTensor(b, d, tensor.BF16, 1, 4096), benchTensor(b, d, tensor.BF16, 16384, 4096), benchTensor(b, d, tensor.F32, 1, 16384)
+	b.SetBytes(w.Bytes())
+	for b.Loop() {
+		d.MatMul(y, x, w, false)
+	}
+}
+
+func BenchmarkAttention(b *testing.B) {
+	for _, t := range []int{256, 1024, 4096} {
+		for _, backward := range []bool{false, true} {
+			b.Run(fmt.Sprintf("1x%dx9x3x64/backward=%v", t, backward), func(b *testing.B) {
+				d := openTest(b, Options{})
+				defer d.Close() //nolint:errcheck // a device of a benchmark
+				peak(b, d)
+				const hq, hkv, hd = 9, 3, 64
+				q, o := benchTensor(b, d, tensor.BF16, 1, t, hq*hd), benchTensor(b, d, tensor.BF16, 1, t, hq*hd)
+				k, v := benchTensor(b, d, tensor.BF16, 1, t, hkv*hd), benchTensor(b, d, tensor.BF16, 1, t, hkv*hd)
+				start, _ := d.Alloc("bench", "start", tensor.I32, 1, t)
+				lse := benchTensor(b, d, tensor.F32, 1, hq, t)
+				products := 2.0
+				if backward {
+					products = 5
+				}
+				for b.Loop() {
+					if backward {
+						d.AttentionBackward(q, k, v, o, o, lse, q, k, v, start, hd)
+					} else {
+						d.Attention(o, lse, q, k, v, start, hd)
+					}
+				}
+				report(b, d, products*float64(t)*float64(t)*hq*hd) // half of the square, two operations each
+			})
+		}
+	}
+}
