@@ -38,6 +38,6 @@ func avx2Kernels() *kernels {
 func avx512Kernels() *kernels {
 	k := avx2Kernels()
 	k.level, k.name = "avx512", "avx512f"
-	k.mr, k.nr, k.micro = 14, 32, microAVX512
+	k.mr, k.nr, k.micro = 12, 32, microAVX512
 	return k
 }

@@ -17,7 +17,6 @@ type product struct {
 
 // tile is a finished piece of C: rows [i0, i1), columns [j0, j1), element (i, j) at c[(i−i0)·ld + j−j0].
 type tile struct {
-	index          int
 	i0, i1, j0, j1 int
 	c              []float32
 	ld             int
@@ -26,52 +25,64 @@ type tile struct {
 func (t *tile) row(i int) []float32 { return t.c[(i-t.i0)*t.ld:][:t.j1-t.j0] }
 
 // Sizes of a task: a panel of A (tileM × blockK) stays in the second-level cache, a strip of B's panel (nr × blockK) in the
-// first, and the tile of C is added to once for every blockK. All are functions of the shape only.
+// first, and the tile of C is added to once for every blockK. Tiles are whole cells, except at the edges.
 const (
-	tileM  = 192
-	tileN  = 512
-	blockK = 256
+	tileM, cellM = 192, 48 // cellM is a multiple of every level's mr
+	tileN, cellN = 512, 64 // and cellN of every nr
+	blockK       = 256
 
-	minTileM, minTileN = 48, 64
-	wantTiles          = 48 // tasks to aim for: enough to occupy the threads of a desktop machine
+	tasksPerThread = 6 // enough that threads end at nearly the same time though the machine does other things
 )
 
-// tiling chooses the tile of C for an (m, n) product.
-func tiling(m, n int) (tm, tn int) {
-	tm, tn = min(tileM, roundUp(m, minTileM)), min(tileN, roundUp(n, minTileN))
-	for ceilDiv(m, tm)*ceilDiv(n, tn) < wantTiles {
-		switch {
-		case tn > minTileN && tn >= tm:
-			tn = roundUp(tn/2, minTileN)
-		case tm > minTileM:
-			tm = roundUp(tm/2, minTileM)
-		case tn > minTileN:
-			tn = roundUp(tn/2, minTileN)
-		default:
-			return tm, tn
+// tiling chooses the tile of C for an (m, n) product. It may look at the number of threads, because tiles have no influence on bits:
+// every element is summed in the order of multiply, and sums over elements go by cells.
+func tiling(m, n, threads int) (tm, tn int) {
+	tm, tn = min(tileM, roundUp(m, cellM)), min(tileN, roundUp(n, cellN))
+	for ceilDiv(m, tm)*ceilDiv(n, tn) < tasksPerThread*threads && (tm > cellM || tn > cellN) {
+		if tn > cellN && (tn >= tm || tm == cellM) {
+			tn = roundUp(tn/2, cellN)
+		} else {
+			tm = roundUp(tm/2, cellM)
 		}
 	}
-	return tm, tn
+	return even(m, tm, cellM), even(n, tn, cellN)
 }
 
-// tiles is the number of tiles the product is made in, for callers that keep a sum a tile.
-func (p *product) tiles() int {
-	tm, tn := tiling(p.m, p.n)
-	return ceilDiv(p.m, tm) * ceilDiv(p.n, tn)
-}
+// even is a tile not larger than size that cuts n into as many, but nearly equal, pieces.
+func even(n, size, cell int) int { return roundUp(ceilDiv(n, max(1, ceilDiv(n, size))), cell) }
 
 // multiply makes the product tile by tile and hands each tile, once, to finish, on the thread that made it. The order of each
 // element's sum is fixed: blocks of blockK, within one from first to last.
 func (d *Device) multiply(p product, finish func(ws *workspace, t *tile)) {
-	tm, tn := tiling(p.m, p.n)
+	tm, tn := tiling(p.m, p.n, len(d.pool.ws))
 	down := ceilDiv(p.m, tm)
-	d.pool.run(p.tiles(), func(ws *workspace, index int) {
+	d.pool.run(down*ceilDiv(p.n, tn), func(ws *workspace, index int) {
 		// Neighbouring tasks share the panel of B, which is the larger one: it stays in the shared cache.
 		i, j := index%down, index/down
-		t := tile{index: index, i0: i * tm, i1: min(p.m, (i+1)*tm), j0: j * tn, j1: min(p.n, (j+1)*tn)}
+		t := tile{i0: i * tm, i1: min(p.m, (i+1)*tm), j0: j * tn, j1: min(p.n, (j+1)*tn)}
 		d.k.makeTile(ws, &p, &t)
 		finish(ws, &t)
 	})
+}
+
+// cells is one number for every cell of C, for sums over all elements whose order must not depend on the tiles.
+type cells struct {
+	sums   []float64
+	across int
+}
+
+func (d *Device) cells(p *product) cells {
+	across := ceilDiv(p.n, cellN)
+	return cells{d.partial(ceilDiv(p.m, cellM) * across), across}
+}
+
+// addSquares adds the squares of row i of a tile to its cells.
+func (c *cells) addSquares(k *kernels, t *tile, i int) {
+	row, at := t.row(i), i/cellM*c.across+t.j0/cellN
+	for j := 0; j < len(row); j += cellN {
+		c.sums[at] += k.sumSq(row[j:min(len(row), j+cellN)])
+		at++
+	}
 }
 
 func (k *kernels) makeTile(ws *workspace, p *product, t *tile) {

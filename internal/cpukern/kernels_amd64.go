@@ -7,7 +7,7 @@ package cpukern
 // microAVX2 is microGeneric for 6 × 16 elements with fused multiply-adds.
 func microAVX2(k int, a *float32, b *float32, c *float32, ldc int, acc bool)
 
-// microAVX512 is microGeneric for 14 × 32 elements with fused multiply-adds.
+// microAVX512 is microGeneric for 12 × 32 elements with fused multiply-adds.
 func microAVX512(k int, a *float32, b *float32, c *float32, ldc int, acc bool)
 
 // packAcross6x32 is dst[k·6+i] = src[k·ld+i] for i < 6, k < depth. It may write two elements past the end.
@@ -22,11 +22,11 @@ func packAcross16x32(dst *float32, src *float32, ld int, depth int)
 // packAcross16x16 is dst[k·16+i] = src[k·ld+i] for i < 16, k < depth. It may write two elements past the end.
 func packAcross16x16(dst *float32, src *uint16, ld int, depth int)
 
-// packAcross14x32 is dst[k·14+i] = src[k·ld+i] for i < 14, k < depth. It may write two elements past the end.
-func packAcross14x32(dst *float32, src *float32, ld int, depth int)
+// packAcross12x32 is dst[k·12+i] = src[k·ld+i] for i < 12, k < depth. It may write two elements past the end.
+func packAcross12x32(dst *float32, src *float32, ld int, depth int)
 
-// packAcross14x16 is dst[k·14+i] = src[k·ld+i] for i < 14, k < depth. It may write two elements past the end.
-func packAcross14x16(dst *float32, src *uint16, ld int, depth int)
+// packAcross12x16 is dst[k·12+i] = src[k·ld+i] for i < 12, k < depth. It may write two elements past the end.
+func packAcross12x16(dst *float32, src *uint16, ld int, depth int)
 
 // packAcross32x32 is dst[k·32+i] = src[k·ld+i] for i < 32, k < depth. It may write two elements past the end.
 func packAcross32x32(dst *float32, src *float32, ld int, depth int)
@@ -34,16 +34,22 @@ func packAcross32x32(dst *float32, src *float32, ld int, depth int)
 // packAcross32x16 is dst[k·32+i] = src[k·ld+i] for i < 32, k < depth. It may write two elements past the end.
 func packAcross32x16(dst *float32, src *uint16, ld int, depth int)
 
-// packAlong6x32 is dst[k·width+i] = src[i·ld+k] for i < 6, k < depth, a multiple of 8. It writes eight elements of each k.
+// packAlong4x32 is dst[k·width+i] = src[i·ld+k] for i < 4, k < depth, a multiple of 8. It writes 4 elements of each k.
+func packAlong4x32(dst *float32, src *float32, ld int, depth int, width int)
+
+// packAlong4x16 is dst[k·width+i] = src[i·ld+k] for i < 4, k < depth, a multiple of 8. It writes 4 elements of each k.
+func packAlong4x16(dst *float32, src *uint16, ld int, depth int, width int)
+
+// packAlong6x32 is dst[k·width+i] = src[i·ld+k] for i < 6, k < depth, a multiple of 8. It writes 8 elements of each k.
 func packAlong6x32(dst *float32, src *float32, ld int, depth int, width int)
 
-// packAlong6x16 is dst[k·width+i] = src[i·ld+k] for i < 6, k < depth, a multiple of 8. It writes eight elements of each k.
+// packAlong6x16 is dst[k·width+i] = src[i·ld+k] for i < 6, k < depth, a multiple of 8. It writes 8 elements of each k.
 func packAlong6x16(dst *float32, src *uint16, ld int, depth int, width int)
 
-// packAlong8x32 is dst[k·width+i] = src[i·ld+k] for i < 8, k < depth, a multiple of 8. It writes eight elements of each k.
+// packAlong8x32 is dst[k·width+i] = src[i·ld+k] for i < 8, k < depth, a multiple of 8. It writes 8 elements of each k.
 func packAlong8x32(dst *float32, src *float32, ld int, depth int, width int)
 
-// packAlong8x16 is dst[k·width+i] = src[i·ld+k] for i < 8, k < depth, a multiple of 8. It writes eight elements of each k.
+// packAlong8x16 is dst[k·width+i] = src[i·ld+k] for i < 8, k < depth, a multiple of 8. It writes 8 elements of each k.
 func packAlong8x16(dst *float32, src *uint16, ld int, depth int, width int)
 
 // widenVec is widenGeneric for n > 0, a multiple of 8.

@@ -85,13 +85,13 @@ func (d *Device) OuterSumSq(sum, dy, x tensor.Tensor) {
 }
 
 func (d *Device) outerSumSq(p product) float64 {
-	slots := d.partial(p.tiles())
+	c := d.cells(&p)
 	d.multiply(p, func(_ *workspace, t *tile) {
 		for i := t.i0; i < t.i1; i++ {
-			slots[t.index] += d.k.sumSq(t.row(i))
+			c.addSquares(d.k, t, i)
 		}
 	})
-	return total(slots)
+	return total(c.sums)
 }
 
 // OuterUpdate is Update with g = dyᵀ·x, never stored.
@@ -106,17 +106,17 @@ func (d *Device) OuterUpdate(w, dy, x tensor.Tensor, s device.Step) {
 		return
 	}
 	c, wv := constsOf(s), floatsOf("OuterUpdate", w)
-	slots, wantSum := d.partial(p.tiles()), !s.SumSq.IsZero()
+	sums, wantSum := d.cells(&p), !s.SumSq.IsZero()
 	d.multiply(p, func(ws *workspace, t *tile) {
 		scratch := newWeightScratch(ws, t.j1-t.j0)
 		for i := t.i0; i < t.i1; i++ {
 			if wantSum {
-				slots[t.index] += d.k.sumSq(t.row(i))
+				sums.addSquares(d.k, t, i)
 			}
 			d.k.updateRow(&scratch, wv, i*p.n+t.j0, t.row(i), &c)
 		}
 	})
-	addSumSq(s, func() float64 { return total(slots) })
+	addSumSq(s, func() float64 { return total(sums.sums) })
 }
 
 // productFinite says whether every element of dyᵀ·x is. A bound on the factors mostly proves it; when it does not, the

@@ -25,8 +25,8 @@ func packPanelAcross(panel []float32, o *operand, width, i, k0, depth int) {
 		switch width {
 		case 6:
 			packAcross6x16(p, src, o.ld, depth)
-		case 14:
-			packAcross14x16(p, src, o.ld, depth)
+		case 12:
+			packAcross12x16(p, src, o.ld, depth)
 		case 16:
 			packAcross16x16(p, src, o.ld, depth)
 		case 32:
@@ -38,8 +38,8 @@ func packPanelAcross(panel []float32, o *operand, width, i, k0, depth int) {
 	switch width {
 	case 6:
 		packAcross6x32(p, src, o.ld, depth)
-	case 14:
-		packAcross14x32(p, src, o.ld, depth)
+	case 12:
+		packAcross12x32(p, src, o.ld, depth)
 	case 16:
 		packAcross16x32(p, src, o.ld, depth)
 	case 32:
@@ -47,17 +47,13 @@ func packPanelAcross(panel []float32, o *operand, width, i, k0, depth int) {
 	}
 }
 
-// packPanelAlong goes by groups of eight rows, the six that may remain first: their stores reach into the two elements beyond, which
-// the groups and panels stored later overwrite. Positions beyond a multiple of eight come last.
+// packPanelAlong goes by groups of eight rows and one of the four or six that may remain. The stores of six reach into the two elements
+// beyond, the next position's first, which are stored after it. Positions beyond a multiple of eight come last.
 func packPanelAlong(panel []float32, o *operand, width, i, k0, k1 int) {
 	whole := (k1 - k0) &^ 7
 	if whole > 0 {
-		full := width &^ 7
-		if full < width {
-			packGroup(panel[full:], o, 6, (i+full)*o.ld+k0, whole, width)
-		}
-		for g := 0; g < full; g += 8 {
-			packGroup(panel[g:], o, 8, (i+g)*o.ld+k0, whole, width)
+		for g := 0; g < width; g += 8 {
+			packGroup(panel[g:], o, min(8, width-g), (i+g)*o.ld+k0, whole, width)
 		}
 	}
 	if k0+whole < k1 {
@@ -66,14 +62,25 @@ func packPanelAlong(panel []float32, o *operand, width, i, k0, k1 int) {
 }
 
 func packGroup(dst []float32, o *operand, rows, off, depth, width int) {
-	switch {
-	case o.v.half && rows == 8:
-		packAlong8x16(&dst[0], &o.v.h[off], o.ld, depth, width)
-	case o.v.half:
-		packAlong6x16(&dst[0], &o.v.h[off], o.ld, depth, width)
-	case rows == 8:
-		packAlong8x32(&dst[0], &o.v.f[off], o.ld, depth, width)
-	default:
-		packAlong6x32(&dst[0], &o.v.f[off], o.ld, depth, width)
+	if o.v.half {
+		src := &o.v.h[off]
+		switch rows {
+		case 4:
+			packAlong4x16(&dst[0], src, o.ld, depth, width)
+		case 6:
+			packAlong6x16(&dst[0], src, o.ld, depth, width)
+		case 8:
+			packAlong8x16(&dst[0], src, o.ld, depth, width)
+		}
+		return
+	}
+	src := &o.v.f[off]
+	switch rows {
+	case 4:
+		packAlong4x32(&dst[0], src, o.ld, depth, width)
+	case 6:
+		packAlong6x32(&dst[0], src, o.ld, depth, width)
+	case 8:
+		packAlong8x32(&dst[0], src, o.ld, depth, width)
 	}
 }

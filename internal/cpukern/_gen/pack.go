@@ -10,12 +10,12 @@ import (
 
 // packs writes the packing of full panels, for each width a level uses, from F32 and BF16.
 func packs() {
-	for _, width := range []int{6, 16, 14, 32} {
+	for _, width := range []int{6, 16, 12, 32} {
 		for _, half := range []bool{false, true} {
 			packAcross(width, half)
 		}
 	}
-	for _, rows := range []int{6, 8} {
+	for _, rows := range []int{4, 6, 8} {
 		for _, half := range []bool{false, true} {
 			packAlong(rows, half)
 		}
@@ -29,8 +29,8 @@ func suffix(half bool) (name, element string, size int) {
 	return "32", "float32", 4
 }
 
-// packAcross copies depth rows of width neighbours. Six of eight lanes are loaded without reading beyond them, and stored as
-// eight: the two too many are overwritten by what follows, or lie in the slack of the buffer.
+// packAcross copies depth rows of width neighbours. Six of eight lanes are loaded without reading beyond them, but stored as
+// eight: the two too many are overwritten by what follows, or lie in the slack of the buffer. Four are a smaller vector.
 func packAcross(width int, half bool) {
 	bits, element, size := suffix(half)
 	name := fmt.Sprintf("packAcross%dx%s", width, bits)
@@ -43,7 +43,7 @@ func packAcross(width int, half bool) {
 		SHLQ(Imm(2), ld)
 	}
 	var mask reg.VecVirtual
-	if width%8 != 0 && !half {
+	if width%8 == 6 && !half {
 		mask = load(firstSix())
 	}
 	Label("loop")
@@ -51,6 +51,16 @@ func packAcross(width int, half bool) {
 		y := YMM()
 		m := at(src, i*size)
 		switch {
+		case width-i == 4:
+			x := XMM()
+			if half {
+				VPMOVZXWD(m, x)
+				VPSLLD(Imm(16), x, x)
+			} else {
+				VMOVUPS(m, x)
+			}
+			VMOVUPS(x, at(dst, 4*i))
+			continue
 		case width-i >= 8 && half:
 			y = loadHalves(m)
 		case width-i >= 8:
@@ -93,7 +103,11 @@ func packAlong(rows int, half bool) {
 	bits, element, size := suffix(half)
 	name := fmt.Sprintf("packAlong%dx%s", rows, bits)
 	TEXT(name, NOSPLIT, fmt.Sprintf("func(dst *float32, src *%s, ld, depth, width int)", element))
-	Doc(fmt.Sprintf("%s is dst[k·width+i] = src[i·ld+k] for i < %d, k < depth, a multiple of 8. It writes eight elements of each k.", name, rows))
+	writes := 8
+	if rows == 4 {
+		writes = 4
+	}
+	Doc(fmt.Sprintf("%s is dst[k·width+i] = src[i·ld+k] for i < %d, k < depth, a multiple of 8. It writes %d elements of each k.", name, rows, writes))
 	dst, src, ld, depth, width := ptr("dst"), ptr("src"), ptr("ld"), ptr("depth"), ptr("width")
 	if half {
 		SHLQ(Imm(1), ld)
@@ -132,7 +146,11 @@ func packAlong(rows int, half bool) {
 		}
 	}
 	for _, y := range transpose8(r) {
-		VMOVUPS(y, at(dst, 0))
+		if rows == 4 {
+			VMOVUPS(y.AsX(), at(dst, 0))
+		} else {
+			VMOVUPS(y, at(dst, 0))
+		}
 		ADDQ(width, dst)
 	}
 	ADDQ(U32(8*size), src)
