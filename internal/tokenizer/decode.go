@@ -1,0 +1,147 @@
+package tokenizer
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Decode is the text of ids; special tokens are left out if skipSpecial. Ids that stand for nothing
+// are skipped. Bytes that are no UTF-8 become U+FFFD.
+func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
+	tokens := make([]string, 0, len(ids))
+	for _, id := range ids {
+		s := t.Token(id)
+		if _, known := t.added[id]; s == "" && !known || skipSpecial && t.specials[s] {
+			continue
+		}
+		tokens = append(tokens, s)
+	}
+	if t.decoder == nil {
+		return strings.Join(tokens, " ")
+	}
+	return strings.Join(t.decoder.decode(tokens), "")
+}
+
+// A decoder turns a list of tokens into a list of strings that joined make the text: the "decoder" of
+// tokenizer.json.
+type decoder interface {
+	decode(tokens []string) []string
+}
+
+// decoders applies one after the other (Sequence).
+type decoders []decoder
+
+func (ds decoders) decode(tokens []string) []string {
+	for _, d := range ds {
+		tokens = d.decode(tokens)
+	}
+	return tokens
+}
+
+// decodeByteLevel reads the byte alphabet back.
+type decodeByteLevel struct{}
+
+func (decodeByteLevel) decode(tokens []string) []string {
+	var b []byte
+	for _, t := range tokens {
+		b = appendFromAlphabet(b, t)
+	}
+	return []string{lossy(b)}
+}
+
+// decodeByteFallback joins runs of <0xHH> tokens to text; a run that is no UTF-8 becomes one U+FFFD
+// for each of its bytes.
+type decodeByteFallback struct{}
+
+func (decodeByteFallback) decode(tokens []string) []string {
+	out := make([]string, 0, len(tokens))
+	var bytes []byte
+	flush := func() {
+		if utf8.Valid(bytes) {
+			if len(bytes) > 0 {
+				out = append(out, string(bytes))
+			}
+		} else {
+			out = append(out, strings.Repeat("\uFFFD", len(bytes)))
+		}
+		bytes = bytes[:0]
+	}
+	for _, t := range tokens {
+		if b, ok := byteToken(t); ok {
+			bytes = append(bytes, b)
+			continue
+		}
+		flush()
+		out = append(out, t)
+	}
+	flush()
+	return out
+}
+
+// byteToken reads <0xHH>.
+func byteToken(t string) (byte, bool) {
+	if len(t) != 6 || !strings.HasPrefix(t, "<0x") || t[5] != '>' {
+		return 0, false
+	}
+	b, err := strconv.ParseUint(t[3:5], 16, 8)
+	return byte(b), err == nil
+}
+
+// decodeReplace writes content for each match in each token.
+type decodeReplace struct {
+	pattern *pattern
+	content string
+}
+
+func (d decodeReplace) decode(tokens []string) []string {
+	for k, t := range tokens {
+		u, err := replace(d).normalize(text{s: t}, false)
+		if err == nil { // a token is short: only a hostile pattern can run out of time, and is then not applied
+			tokens[k] = u.s
+		}
+	}
+	return tokens
+}
+
+// decodeFuse makes one string of all.
+type decodeFuse struct{}
+
+func (decodeFuse) decode(tokens []string) []string { return []string{strings.Join(tokens, "")} }
+
+// decodeStrip removes up to start characters content at the start of each token, stop at the end.
+type decodeStrip struct {
+	content     string // one character
+	start, stop int
+}
+
+func (d decodeStrip) decode(tokens []string) []string {
+	for k, t := range tokens {
+		for n := 0; n < d.start && strings.HasPrefix(t, d.content); n++ {
+			t = t[len(d.content):]
+		}
+		for n := 0; n < d.stop && strings.HasSuffix(t, d.content); n++ {
+			t = t[:len(t)-len(d.content)]
+		}
+		tokens[k] = t
+	}
+	return tokens
+}
+
+// decodeMetaspace turns ▁ into spaces; those of the first token vanish if the encoder may have added
+// one.
+type decodeMetaspace struct {
+	replacement string
+	prefix      bool
+}
+
+func (d decodeMetaspace) decode(tokens []string) []string {
+	for k, t := range tokens {
+		space := " "
+		if k == 0 && d.prefix {
+			space = ""
+		}
+		tokens[k] = strings.ReplaceAll(t, d.replacement, space)
+	}
+	return tokens
+}

@@ -1,0 +1,273 @@
+package tokenizer
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/nlpodyssey/gotokenizers/models/bpemodel"
+
+	"lomo/internal/checkpoint/gguf"
+)
+
+// Token types of tokenizer.ggml.token_type.
+const (
+	typeNormal      = 1
+	typeUnknown     = 2
+	typeControl     = 3
+	typeUserDefined = 4
+)
+
+// openGGUF builds the tokenizer that a GGUF file carries in its metadata.
+func openGGUF(path string) (*Tokenizer, error) {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	t, err := fromGGUF(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
+}
+
+// fromGGUF reads the keys tokenizer.ggml.*: the vocabulary of a byte-level ("gpt2") or SentencePiece
+// ("llama") model. The rest of the pipeline is what Hugging Face's files of such models say.
+func fromGGUF(f *gguf.File) (*Tokenizer, error) {
+	tokens := f.Strings("tokenizer.ggml.tokens")
+	if len(tokens) == 0 {
+		return nil, fmt.Errorf("no tokenizer.ggml.tokens: the file has no tokenizer")
+	}
+	if len(tokens) > maxTokens {
+		return nil, fmt.Errorf("%d tokens, at most %d are read", len(tokens), maxTokens)
+	}
+	types, _ := f.KV["tokenizer.ggml.token_type"].([]int32)
+	if types != nil && len(types) != len(tokens) {
+		return nil, fmt.Errorf("%d tokens but %d token types", len(tokens), len(types))
+	}
+	d := file{kind: "BPE", ids: make(map[string]int32, len(tokens))}
+	for id, token := range tokens {
+		if _, twice := d.ids[token]; !twice {
+			d.ids[token] = int32(id)
+		}
+		if types == nil {
+			continue
+		}
+		switch k := types[id]; k {
+		case typeUnknown, typeControl, typeUserDefined:
+			d.added = append(d.added, addedToken{ID: int32(id), Content: token, Special: k != typeUserDefined})
+		}
+	}
+	g := ggufTokenizer{f, &d, tokens, types}
+	var err error
+	switch model, _ := f.String("tokenizer.ggml.model"); model {
+	case "gpt2":
+		err = g.byteLevel()
+	case "llama":
+		err = g.sentencePiece()
+	default:
+		err = fmt.Errorf("tokenizer.ggml.model %q is not supported (gpt2 and llama are)", model)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return g.finish()
+}
+
+// ggufTokenizer is a tokenizer on its way from metadata to a file.
+type ggufTokenizer struct {
+	gguf   *gguf.File
+	file   *file
+	tokens []string
+	types  []int32
+}
+
+// The pre-tokenizers that the values of tokenizer.ggml.pre stand for.
+const (
+	jsonByteLevel      = `{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}`
+	jsonByteLevelPlain = `{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false}`
+	jsonDigits         = `{"type":"Digits","individual_digits":true}`
+)
+
+// splitJSON is a Split at a pattern followed by the byte alphabet.
+func splitJSON(pattern string) json.RawMessage {
+	quoted, _ := json.Marshal(pattern) // a string always marshals
+	return json.RawMessage(`{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":` + string(quoted) +
+		`},"behavior":"Isolated","invert":false},` + jsonByteLevelPlain + `]}`)
+}
+
+// byteLevel fills in a byte-level BPE model.
+func (g *ggufTokenizer) byteLevel() error {
+	g.file.decoder = json.RawMessage(jsonByteLevel)
+	pre, _ := g.gguf.String("tokenizer.ggml.pre")
+	switch pre {
+	case "", "default", "gpt-2", "gpt2":
+		// llama.cpp's "default" splits somewhat differently, but is what it falls back to for files
+		// that do not say what they are: GPT-2's pattern is what such models were trained with.
+		g.file.preTokenizer = json.RawMessage(jsonByteLevel)
+	case "smollm", "starcoder", "refact":
+		g.file.preTokenizer = json.RawMessage(`{"type":"Sequence","pretokenizers":[` + jsonDigits + `,` + jsonByteLevel + `]}`)
+	case "llama-bpe", "llama3", "llama-v3":
+		g.file.preTokenizer = splitJSON(llama3Pattern)
+		g.file.ignoreMerges = true
+	case "qwen2":
+		g.file.normalizer = json.RawMessage(`{"type":"NFC"}`)
+		g.file.preTokenizer = splitJSON(qwen2Pattern)
+	default:
+		return fmt.Errorf("tokenizer.ggml.pre %q is not supported (default, gpt-2, smollm, llama-bpe, qwen2 are)", pre)
+	}
+	merges := g.gguf.Strings("tokenizer.ggml.merges")
+	if len(merges) > maxMerges {
+		return fmt.Errorf("%d merges, at most %d are read", len(merges), maxMerges)
+	}
+	g.file.merges = make(bpemodel.MergeMap, len(merges))
+	for rank, s := range merges {
+		left, right, ok := strings.Cut(s, " ")
+		if !ok {
+			return fmt.Errorf("merge %d: %q is not two tokens", rank, s)
+		}
+		if err := addMerge(g.file.merges, g.file.ids, left, right, rank); err != nil {
+			return err
+		}
+	}
+	return g.addTemplate(strings.HasPrefix(pre, "llama"))
+}
+
+// sentencePiece fills in a SentencePiece BPE model: its scores become merges.
+func (g *ggufTokenizer) sentencePiece() error {
+	scores, _ := g.gguf.KV["tokenizer.ggml.scores"].([]float32)
+	if len(scores) != len(g.tokens) {
+		return fmt.Errorf("%d tokens but %d scores", len(g.tokens), len(scores))
+	}
+	g.file.byteFallback, g.file.fuseUnk = true, true
+	for _, a := range g.file.added {
+		if g.types[a.ID] == typeUnknown {
+			g.file.unk = &a.Content
+		}
+	}
+	g.file.merges = g.scoredMerges(scores)
+	replace := `{"type":"Replace","pattern":{"String":" "},"content":"▁"}`
+	prefix, given := g.gguf.KV["tokenizer.ggml.add_space_prefix"].(bool)
+	strip := ""
+	if prefix || !given {
+		replace = `{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"▁"},` + replace + `]}`
+		strip = `,{"type":"Strip","content":" ","start":1,"stop":0}`
+	}
+	g.file.normalizer = json.RawMessage(replace)
+	g.file.decoder = json.RawMessage(`{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},` +
+		`{"type":"ByteFallback"},{"type":"Fuse"}` + strip + `]}`)
+	return g.addTemplate(true)
+}
+
+// scoredMerges are the merges equivalent to SentencePiece's scores: every way to write a piece as two
+// pieces, the best score first, then the longer left and right parts (generate_merges of
+// transformers' convert_slow_tokenizer.py).
+func (g *ggufTokenizer) scoredMerges(scores []float32) bpemodel.MergeMap {
+	type split struct {
+		left, right, both   int32
+		leftSize, rightSize int // characters
+	}
+	normal := func(id int32) bool {
+		return g.types == nil || g.types[id] == typeNormal || g.types[id] == typeUserDefined
+	}
+	var splits []split
+	for id, piece := range g.tokens {
+		if !normal(int32(id)) || g.file.ids[piece] != int32(id) || len(piece) > maxPiece {
+			continue
+		}
+		from, size, k := len(splits), utf8.RuneCountInString(piece), 0
+		for i := range piece {
+			left, okLeft := g.file.ids[piece[:i]]
+			right, okRight := g.file.ids[piece[i:]]
+			if i > 0 && okLeft && okRight && normal(left) && normal(right) {
+				splits = append(splits, split{left, right, int32(id), k, size - k})
+			}
+			k++
+		}
+		slices.SortFunc(splits[from:], func(a, b split) int { return cmp.Or(cmp.Compare(a.left, b.left), cmp.Compare(a.right, b.right)) })
+	}
+	slices.SortStableFunc(splits, func(a, b split) int {
+		return cmp.Or(cmp.Compare(scores[b.both], scores[a.both]), cmp.Compare(b.leftSize, a.leftSize), cmp.Compare(b.rightSize, a.rightSize))
+	})
+	merges := make(bpemodel.MergeMap, len(splits))
+	for rank, s := range splits {
+		merges.Set(int(s.left), int(s.right), bpemodel.MergeValue{Rank: rank, ID: int(s.both)})
+	}
+	return merges
+}
+
+// maxPiece bounds the pieces that merges are made for: real ones have at most 16 characters or so,
+// runs of spaces included, and the work is quadratic in the length.
+const maxPiece = 512 // bytes
+
+// addTemplate makes the post-processor of add_bos_token (with its default) and add_eos_token.
+func (g *ggufTokenizer) addTemplate(bosByDefault bool) error {
+	bos, given := g.gguf.KV["tokenizer.ggml.add_bos_token"].(bool)
+	eos, _ := g.gguf.KV["tokenizer.ggml.add_eos_token"].(bool)
+	var single, pair []any
+	special := map[string]any{}
+	add := func(key string, typeID int) {
+		id := g.token(key)
+		if id < 0 {
+			return
+		}
+		name := g.tokens[id]
+		special[name] = map[string]any{"id": name, "ids": []int32{id}, "tokens": []string{name}}
+		piece := map[string]any{"SpecialToken": map[string]any{"id": name, "type_id": typeID}}
+		if pair = append(pair, piece); typeID == 0 {
+			single = append(single, piece)
+		}
+	}
+	for typeID, sequence := range []string{"A", "B"} {
+		if bos || !given && bosByDefault {
+			add("bos", typeID)
+		}
+		piece := map[string]any{"Sequence": map[string]any{"id": sequence, "type_id": typeID}}
+		if pair = append(pair, piece); typeID == 0 {
+			single = append(single, piece)
+		}
+		if eos {
+			add("eos", typeID)
+		}
+	}
+	if len(special) == 0 {
+		return nil
+	}
+	var err error
+	g.file.postProcessor, err = json.Marshal(map[string]any{
+		"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": special})
+	return err
+}
+
+// token is the id in the key tokenizer.ggml.<role>_token_id, -1 if there is none.
+func (g *ggufTokenizer) token(role string) int32 {
+	id, ok := g.gguf.Int("tokenizer.ggml." + role + "_token_id")
+	if !ok || id < 0 || id >= len(g.tokens) {
+		return -1
+	}
+	return int32(id)
+}
+
+// finish builds the tokenizer and gives it its special tokens and chat template.
+func (g *ggufTokenizer) finish() (*Tokenizer, error) {
+	t, err := g.file.tokenizer()
+	if err != nil {
+		return nil, err
+	}
+	// The end of a turn may be another token than the end of a text (Llama-3: <|eot_id|>).
+	t.names = special{bos: g.token("bos"), eos: g.token("eos"), pad: g.token("padding"), unk: g.token("unknown")}
+	t.names.addEOS(t.names.eos)
+	t.names.addEOS(g.token("eot"))
+	if t.names.unk < 0 {
+		t.names.unk = t.model.unk
+	}
+	t.source = g.file.source()
+	if chat, ok := g.gguf.String("tokenizer.chat_template"); ok {
+		t.chat = chatTemplates{"default": chat}
+	}
+	return t, nil
+}

@@ -1,0 +1,57 @@
+package tokenizer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Open loads the tokenizer at path: a folder in Hugging Face's layout (tokenizer.json is enough;
+// tokenizer_config.json, special_tokens_map.json, chat_template.jinja, generation_config.json and
+// config.json add special tokens and the chat template), a tokenizer.json, or a GGUF file.
+func Open(path string) (*Tokenizer, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", err)
+	}
+	var t *Tokenizer
+	switch {
+	case info.IsDir():
+		t, err = openFolder(path)
+	case strings.EqualFold(filepath.Ext(path), ".gguf"):
+		t, err = openGGUF(path)
+	default:
+		t, err = openJSON(path)
+		if err == nil {
+			t.names.unk = t.model.unk
+			t.source = source{json: path}
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", err)
+	}
+	return t, nil
+}
+
+func openFolder(dir string) (*Tokenizer, error) {
+	path := filepath.Join(dir, "tokenizer.json")
+	t, err := openJSON(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, "tokenizer.model")); err == nil {
+			return nil, fmt.Errorf("%s has a tokenizer.model but no tokenizer.json; convert it: "+
+				"transformers.AutoTokenizer.from_pretrained(dir).save_pretrained(dir)", dir)
+		}
+		return nil, fmt.Errorf("%s: no tokenizer.json", dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.source = source{json: path, dir: dir}
+	if err := t.readSpecial(dir); err != nil {
+		return nil, err
+	}
+	return t, t.readTemplates(dir)
+}

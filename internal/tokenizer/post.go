@@ -1,0 +1,86 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// template is the post-processor for one text: what stands before and after it.
+type template []templatePart
+
+// templatePart is the text itself or fixed tokens.
+type templatePart struct {
+	text bool
+	ids  []int32
+}
+
+// plainText is the template of a tokenizer that adds nothing.
+var plainText = template{{text: true}}
+
+// newPost reads "post_processor": TemplateProcessing, ByteLevel (which only trims Hugging Face's
+// offsets), or a Sequence of those.
+func newPost(raw json.RawMessage, valid func(id int32) bool) (template, error) {
+	var p struct {
+		Type       string
+		Processors []json.RawMessage
+		Single     []struct {
+			SpecialToken, Sequence *struct{ ID string }
+		}
+		SpecialTokens map[string]struct{ IDs []int32 } `json:"special_tokens"`
+	}
+	if isNull(raw) {
+		return plainText, nil
+	}
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return nil, err
+	}
+	switch p.Type {
+	case "ByteLevel":
+		return plainText, nil
+	case "Sequence":
+		result := plainText
+		for _, raw := range p.Processors {
+			t, err := newPost(raw, valid)
+			if err != nil {
+				return nil, err
+			}
+			result = result.around(t)
+		}
+		return result, nil
+	case "TemplateProcessing":
+	default:
+		return nil, fmt.Errorf("type %q is not supported (TemplateProcessing, ByteLevel, Sequence are)", p.Type)
+	}
+	var t template
+	for _, piece := range p.Single {
+		switch {
+		case piece.SpecialToken != nil:
+			token, ok := p.SpecialTokens[piece.SpecialToken.ID]
+			if !ok {
+				return nil, fmt.Errorf("special token %q is used but not defined", piece.SpecialToken.ID)
+			}
+			for _, id := range token.IDs {
+				if !valid(id) {
+					return nil, fmt.Errorf("special token %q: id %d is not in the vocabulary", piece.SpecialToken.ID, id)
+				}
+			}
+			t = append(t, templatePart{ids: token.IDs})
+		case piece.Sequence != nil:
+			t = append(t, templatePart{text: true})
+		}
+	}
+	return t, nil
+}
+
+// around is t applied first and outer to its result.
+func (t template) around(outer template) template {
+	var out template
+	for _, part := range outer {
+		if part.text {
+			out = append(out, t...)
+		} else {
+			out = append(out, part)
+		}
+	}
+	return out
+}

@@ -1,0 +1,140 @@
+// Package tokenizer turns text into token ids and back, as Hugging Face's tokenizers library does,
+// and renders chat templates.
+//
+//	tok, err := tokenizer.Open("SmolLM2-135M")          // a folder, a tokenizer.json or a .gguf
+//	ids, err := tok.Encode("Hello world", false)
+//	text := tok.Decode(ids, true)
+//
+// A text passes, as in tokenizer.json: added tokens are cut out; the rest is normalized, cut into
+// pieces (pre-tokenizer), and each piece is encoded by byte-pair merges; the post-processor adds
+// bos and the like. "truncation" and "padding" of the file are not applied. Texts need not be valid
+// UTF-8: a wrong byte is a character of its own, which byte-level and byte_fallback models keep.
+//
+// A Tokenizer does not change after Open, and may be used by several goroutines.
+package tokenizer
+
+import (
+	"fmt"
+	"sync"
+)
+
+// Tokenizer is a loaded tokenizer.
+type Tokenizer struct {
+	model      *bpe
+	added      map[int32]addedToken
+	addedID    map[string]int32
+	specials   map[string]bool
+	raw        *matcher // added tokens looked for in the text as it is
+	normalized *matcher // added tokens looked for after normalization
+	normalizer normalizer
+	pre        preTokenizer
+	post       template
+	decoder    decoders // nil: tokens joined by spaces
+	size       int
+
+	names    special // bos, eos, …
+	chat     chatTemplates
+	source   source
+	encoders sync.Pool
+}
+
+// maxText bounds one text: offsets inside are 32 bits.
+const maxText = 1 << 30
+
+// Encode is the ids of text. Added tokens found in the text become their ids. special adds what the
+// post-processor adds (bos for Llama). The only errors are a text over 1 GiB and a pattern of
+// tokenizer.json that backtracks for more than ten seconds.
+func (t *Tokenizer) Encode(s string, special bool) ([]int32, error) {
+	ids := make([]int32, 0, len(s)/4+8)
+	err := t.encode(s, special, false, func(id int32, _ [2]int) { ids = append(ids, id) })
+	if err != nil {
+		return nil, err
+	}
+	return ids, nil
+}
+
+// EncodeOffsets is Encode with the bytes [start,end) of the text that each token stands for. Tokens
+// of the post-processor have {-1,-1}. Without a normalizer the ranges follow each other without
+// gaps; unlike Hugging Face's they are not trimmed of white space, nor widened to whole characters
+// where a token is part of one.
+func (t *Tokenizer) EncodeOffsets(s string, special bool) ([]int32, [][2]int, error) {
+	ids := make([]int32, 0, len(s)/4+8)
+	offsets := make([][2]int, 0, len(s)/4+8)
+	err := t.encode(s, special, true, func(id int32, span [2]int) {
+		ids = append(ids, id)
+		offsets = append(offsets, span)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return ids, offsets, nil
+}
+
+// encode gives each token of s to emit. Ranges are meaningful only if track is set.
+func (t *Tokenizer) encode(s string, special, track bool, emit func(int32, [2]int)) error {
+	if len(s) > maxText {
+		return fmt.Errorf("tokenize: text of %d bytes, at most %d are encoded at once", len(s), maxText)
+	}
+	for _, part := range t.post {
+		switch {
+		case part.text:
+			if err := t.encodeText(s, track, emit); err != nil {
+				return fmt.Errorf("tokenize: %w", err)
+			}
+		case special:
+			for _, id := range part.ids {
+				emit(id, [2]int{-1, -1})
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Tokenizer) encodeText(s string, track bool, emit func(int32, [2]int)) error {
+	e, _ := t.encoders.Get().(*encoder)
+	if e == nil {
+		e = new(encoder)
+	}
+	defer t.encoders.Put(e)
+
+	piece := func(p text) error {
+		e.symbols = t.model.tokenize(e.symbols[:0], p, e)
+		for _, k := range e.symbols {
+			emit(k.id, p.span(int(k.i), int(k.j)))
+		}
+		return nil
+	}
+	found := func(p text, a addedToken) { emit(a.ID, p.span(0, len(p.s))) }
+	unnormalized := func(p text) error {
+		p, err := t.normalizer.normalize(p, track)
+		if err != nil {
+			return err
+		}
+		return t.normalized.split(p, func(p text) error { return t.pre.split(p, track, piece) }, found)
+	}
+	return t.raw.split(text{s: s}, unnormalized, found)
+}
+
+// VocabSize is the highest id plus one, added tokens included.
+func (t *Tokenizer) VocabSize() int { return t.size }
+
+// Token is the token with this id as the vocabulary spells it (Ġ or ▁ for a space), "" if there is
+// none.
+func (t *Tokenizer) Token(id int32) string {
+	if a, ok := t.added[id]; ok {
+		return a.Content
+	}
+	if id < 0 || int(id) >= len(t.model.tokens) {
+		return ""
+	}
+	return t.model.tokens[id]
+}
+
+// ID is the id of a token in the vocabulary's spelling, and whether there is one.
+func (t *Tokenizer) ID(token string) (int32, bool) {
+	if id, ok := t.addedID[token]; ok {
+		return id, true
+	}
+	id, ok := t.model.ids[token]
+	return id, ok
+}
