@@ -68,16 +68,17 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return f.Tensors[i], true
 }
 
-// ReadRaw reads the encoded rows [r0, r1) of t into dst, whose length must be (r1−r0)·t.RowBytes().
-func (f *File) ReadRaw(t Tensor, r0, r1 int, dst []byte) error {
-	if r0 < 0 || r1 < r0 || r1 > t.Rows() {
-		return fmt.Errorf("tensor %q: rows [%d, %d) of %d", t.Name, r0, r1, t.Rows())
+// ReadRaw reads len(dst) encoded bytes of t, from byte off of the tensor on.
+func (f *File) ReadRaw(t Tensor, off int64, dst []byte) error {
+	if off < 0 || off+int64(len(dst)) > t.Bytes() {
+		return fmt.Errorf("bytes [%d, %d) of %d", off, off+int64(len(dst)), t.Bytes())
 	}
-	if int64(len(dst)) != int64(r1-r0)*t.RowBytes() {
-		return fmt.Errorf("tensor %q: buffer of %d bytes for %d rows of %d", t.Name, len(dst), r1-r0, t.RowBytes())
-	}
-	if _, err := f.r.ReadAt(dst, t.Offset+int64(r0)*t.RowBytes()); err != nil {
-		return fmt.Errorf("tensor %q: %w", t.Name, err)
-	}
-	return nil
+	_, err := f.r.ReadAt(dst, t.Offset+off)
+	return err
+}
+
+// Handle is the underlying file, nil for one that is not on disk.
+func (f *File) Handle() *os.File {
+	h, _ := f.r.(*os.File)
+	return h
 }

@@ -60,3 +60,6 @@ func (t Type) String() string {
 
 // Quantized reports whether the numbers are packed in blocks with a scale.
 func (t Type) Quantized() bool { return formats[t].decode != nil }
+
+// Block is the number of elements packed together, and their encoded size in bytes.
+func (t Type) Block() (elements, bytes int) { return formats[t].block, formats[t].size }

@@ -1,0 +1,63 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// failpoint is called before every step of a save with the step's name. Tests replace it to stop a save there.
+var failpoint = func(step string) error { return nil }
+
+// isDiskFull reports whether err says that no space or no quota is left.
+func isDiskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+func rename(from, to string) error {
+	if err := failpoint("rename"); err != nil {
+		return fmt.Errorf("rename %s: %w", from, err)
+	}
+	return os.Rename(from, to)
+}
+
+// syncFile makes the contents of a file durable.
+func syncFile(path string) error {
+	if err := failpoint("sync"); err != nil {
+		return fmt.Errorf("sync %s: %w", path, err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return writeError(path, 0, err)
+	}
+	return nil
+}
+
+// syncDir makes the names in a folder durable.
+func syncDir(dir string) error { return syncFile(dir) }
+
+// writeFileAtomic replaces path with data: written under a temporary name, made durable, renamed.
+func writeFileAtomic(path string, data []byte) error {
+	temp := path + tempSuffix
+	err := failpoint("write")
+	if err == nil {
+		err = os.WriteFile(temp, data, 0o644)
+	}
+	if err == nil {
+		err = syncFile(temp)
+	}
+	if err == nil {
+		err = rename(temp, path)
+	}
+	if err != nil {
+		os.Remove(temp)
+		return writeError(filepath.Base(path), int64(len(data)), err)
+	}
+	return nil
+}

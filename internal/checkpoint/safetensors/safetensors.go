@@ -1,0 +1,103 @@
+// Package safetensors reads and lays out safetensors files (formats.md 2): a length, a JSON table of tensors, and
+// their bytes without a gap. Files are read with pread into the caller's buffers; nothing is mapped.
+package safetensors
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+
+	"lomo/internal/tensor"
+)
+
+// MaxHeader is the longest JSON table accepted, the limit of the reference implementation.
+const MaxHeader = 100_000_000
+
+// Entry is one tensor of a file. Begin and End are byte positions relative to the first byte of data.
+type Entry struct {
+	Name       string
+	DType      tensor.DType
+	Shape      []int
+	Begin, End int64
+}
+
+// File is an open safetensors file. Its methods may be called from several goroutines at once.
+type File struct {
+	Entries  []Entry // in the order of their bytes
+	Metadata map[string]string
+
+	h     *os.File
+	start int64 // of the data
+}
+
+// Open reads and checks the header of the file at path: every tensor must lie in the file, and together they must
+// fill it without overlap or hole.
+func Open(path string) (*File, error) {
+	h, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{h: h}
+	if err := f.readHeader(); err != nil {
+		h.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return f, nil
+}
+
+func (f *File) readHeader() error {
+	st, err := f.h.Stat()
+	if err != nil {
+		return err
+	}
+	if !st.Mode().IsRegular() {
+		return fmt.Errorf("not a regular file")
+	}
+	header, err := readHeader(f.h, st.Size())
+	if err != nil {
+		return err
+	}
+	f.start = 8 + int64(len(header))
+	f.Entries, f.Metadata, err = ParseHeader(header, st.Size()-f.start)
+	return err
+}
+
+// readHeader returns the JSON table of a file of size bytes.
+func readHeader(r io.ReaderAt, size int64) ([]byte, error) {
+	if size < 8 {
+		return nil, fmt.Errorf("file of %d bytes is too short for a safetensors header", size)
+	}
+	var b [8]byte
+	if _, err := r.ReadAt(b[:], 0); err != nil {
+		return nil, err
+	}
+	n := binary.LittleEndian.Uint64(b[:])
+	if n > MaxHeader {
+		return nil, fmt.Errorf("header length %d exceeds %d: not a safetensors file, or a corrupt one", n, MaxHeader)
+	}
+	if int64(n) > size-8 {
+		return nil, fmt.Errorf("header length %d exceeds the %d bytes of the file: it is truncated", n, size)
+	}
+	header := make([]byte, n)
+	_, err := r.ReadAt(header, 8)
+	return header, err
+}
+
+// ReadRaw reads len(dst) bytes of e, from byte off of the tensor on.
+func (f *File) ReadRaw(e Entry, off int64, dst []byte) error {
+	if off < 0 || off+int64(len(dst)) > e.End-e.Begin {
+		return fmt.Errorf("bytes [%d, %d) of %d", off, off+int64(len(dst)), e.End-e.Begin)
+	}
+	_, err := f.h.ReadAt(dst, f.start+e.Begin+off)
+	return err
+}
+
+// Position is where byte off of e lies in the file, and Handle the file itself, for advice to the page cache.
+func (f *File) Position(e Entry, off int64) int64 { return f.start + e.Begin + off }
+
+// Handle is the underlying file.
+func (f *File) Handle() *os.File { return f.h }
+
+// Close releases the file.
+func (f *File) Close() error { return f.h.Close() }
