@@ -10,7 +10,7 @@ import (
 // Attention in tiles (FlashAttention-2, Dao 2023, arXiv 2307.08691): a task takes a block of queries of one head and passes over the
 // keys they see in tiles, with the matrix product's packed panels and kernel. Scores live in workspace only.
 const (
-	queryBlock = 96 // a multiple of every level's mr but avx512's, which pads
+	queryBlock = 96 // a multiple of every level's mr
 	keyBlock   = 64
 
 	maxHeadDim = 512 // what the workspace is laid out for
@@ -89,6 +89,33 @@ func (h *heads) span(start []int32, i0, i1 int) (lo, hi int) {
 	return roundDown(max(lo, 0), keyBlock), i1 + h.tk - h.tq
 }
 
+// reach is how many of the n keys from j0 on the panel of queries that begins at row p of rows from i0 on can see: the
+// tiles on the diagonal are made only as far as that.
+func (h *heads) reach(i0, p, rows, j0, n int) int {
+	last := i0 + min(p+h.k.mr, rows) - 1
+	return max(0, min(last+h.tk-h.tq+1-j0, n))
+}
+
+// scoreTile is c = a·bᵀ along the head for the rows and keys of a tile; what no row of a panel sees is left undefined.
+func (h *heads) scoreTile(c, packedA, packedB []float32, i0, rows, j0, n int) {
+	for p := 0; p < rows; p += h.k.mr {
+		if r := h.reach(i0, p, rows, j0, n); r > 0 {
+			h.k.multiplyPacked(c[p*h.keysPad:], h.keysPad, packedA[p*h.hd:], packedB, h.k.mr, roundUp(r, h.k.nr), h.hd, false)
+		}
+	}
+}
+
+// weighTile is sum += a·b over the n keys of a tile, for a that is zero where a row does not see a key.
+func (h *heads) weighTile(sum, packedA, packedB []float32, i0, rows, j0, n int) {
+	for p := 0; p < rows; p += h.k.mr {
+		if r := h.reach(i0, p, rows, j0, n); r > 0 {
+			for j := 0; j < h.hdPad; j += h.k.nr {
+				h.k.micro(r, &packedA[p*n], &packedB[j*n], &sum[p*h.hdPad+j], h.hdPad, true)
+			}
+		}
+	}
+}
+
 // Attention is softmax(q·kᵀ/√Hd)·v.
 func (d *Device) Attention(o, lse, q, k, v, start tensor.Tensor, headDim int) {
 	h := d.heads("Attention", o, lse, q, k, v, start, headDim)
@@ -128,20 +155,19 @@ func (f *forwardBlock) run(ws *workspace) {
 
 	query, key, value := f.query(f.q, f.at, true), f.keys(f.key, f.at, true), f.keys(f.v, f.at, false)
 	k.pack(packedQ, &query, k.mr, f.i0, f.i1, 0, f.hd)
-	used := roundUp(rows, k.mr)
 	p := operand{floats{f: f.score}, f.keysPad, true}
 	start := f.starts(f.at)
 	for j0, end := f.span(start, f.i0, f.i1); j0 < end; j0 += keyBlock {
 		j1 := min(end, j0+keyBlock)
 		k.pack(packedK, &key, k.nr, j0, j1, 0, f.hd)
-		k.multiplyPacked(f.score, f.keysPad, packedQ, packedK, used, roundUp(j1-j0, k.nr), f.hd, false)
+		f.scoreTile(f.score, packedQ, packedK, f.i0, rows, j0, j1-j0)
 		for i := f.i0; i < f.i1; i++ {
 			lo, hi := f.sees(start, i, j0, j1)
 			f.softmaxRow(i-f.i0, lo-j0, hi-j0, j1-j0)
 		}
 		k.pack(packedP, &p, k.mr, 0, rows, 0, j1-j0)
 		k.pack(packedV, &value, k.nr, 0, f.hd, j0, j1)
-		k.multiplyPacked(f.out, f.hdPad, packedP, packedV, used, f.hdPad, j1-j0, true)
+		f.weighTile(f.out, packedP, packedV, f.i0, rows, j0, j1-j0)
 	}
 	f.finish(ws)
 }

@@ -80,9 +80,8 @@ func (t *backTile) takeKeys(at head, j0, j1 int) {
 
 // scores makes p = exp(q·kᵀ·scale − lse) and ds = p⊙(do·vᵀ − delta), zero where a query does not see a key.
 func (t *backTile) scores() {
-	rows, cols := roundUp(t.i1-t.i0, t.k.mr), roundUp(t.j1-t.j0, t.k.nr)
-	t.k.multiplyPacked(t.p, t.keysPad, t.packedQ, t.packedK, rows, cols, t.hd, false)
-	t.k.multiplyPacked(t.ds, t.keysPad, t.packedDO, t.packedV, rows, cols, t.hd, false)
+	t.scoreTile(t.p, t.packedQ, t.packedK, t.i0, t.i1-t.i0, t.j0, t.j1-t.j0)
+	t.scoreTile(t.ds, t.packedDO, t.packedV, t.i0, t.i1-t.i0, t.j0, t.j1-t.j0)
 	start, lse := t.starts(t.at), t.lses(t.at)
 	for i := t.i0; i < t.i1; i++ {
 		lo, hi := t.sees(start, i, t.j0, t.j1)
@@ -113,7 +112,9 @@ func (g *gradients) queries(ws *workspace, at head, i0, i1 int) {
 	for j0, end := g.span(g.starts(at), i0, i1); j0 < end; j0 += keyBlock {
 		t.takeKeys(at, j0, min(end, j0+keyBlock))
 		t.scores()
-		t.add(sum, &ds, i1-i0, &key, t.j0, t.j1)
+		g.k.pack(t.packedA, &ds, g.k.mr, 0, i1-i0, 0, t.j1-t.j0)
+		g.k.pack(t.packedB, &key, g.k.nr, 0, g.hd, t.j0, t.j1)
+		g.weighTile(sum, t.packedA, t.packedB, i0, i1-i0, t.j0, t.j1-t.j0)
 	}
 	for i := i0; i < i1; i++ {
 		row := sum[(i-i0)*g.hdPad:][:g.hd]
@@ -122,11 +123,18 @@ func (g *gradients) queries(ws *workspace, at head, i0, i1 int) {
 	}
 }
 
-// add is sum += a·b for rows of a; a's positions 0 … k1−k0−1 are b's k0 … k1−1.
-func (t *backTile) add(sum []float32, a *operand, rows int, b *operand, k0, k1 int) {
-	t.k.pack(t.packedA, a, t.k.mr, 0, rows, 0, k1-k0)
-	t.k.pack(t.packedB, b, t.k.nr, 0, t.hd, k0, k1)
-	t.k.multiplyPacked(sum, t.hdPad, t.packedA, t.packedB, roundUp(rows, t.k.mr), t.hdPad, k1-k0, true)
+// add is sum += aᵀ·b over the queries of the tile, for a (queries, keys) that is zero where a query does not see a key: a panel of
+// keys begins at its first key's own query.
+func (t *backTile) add(sum []float32, a, b *operand) {
+	n, keys := t.i1-t.i0, t.j1-t.j0
+	t.k.pack(t.packedA, a, t.k.mr, 0, keys, 0, n)
+	t.k.pack(t.packedB, b, t.k.nr, 0, t.hd, t.i0, t.i1)
+	for p := 0; p < keys; p += t.k.mr {
+		skip := max(0, t.j0+p-t.i0)
+		for j := 0; j < t.hdPad && skip < n; j += t.k.nr {
+			t.k.micro(n-skip, &t.packedA[p*n+skip*t.k.mr], &t.packedB[j*n+skip*t.k.nr], &sum[p*t.hdPad+j], t.hdPad, true)
+		}
+	}
 }
 
 // keyValues makes dk and dv of the keys [j0, j1) of a key head, over its query heads and their queries in order:
@@ -150,8 +158,8 @@ func (g *gradients) keyValues(ws *workspace, b, hkv, j0, j1 int) {
 			}
 			t.takeQueries(at, i0, i1)
 			t.scores()
-			t.add(dv, &p, j1-j0, &do, i0, i1)
-			t.add(dk, &ds, j1-j0, &q, i0, i1)
+			t.add(dv, &p, &do)
+			t.add(dk, &ds, &q)
 		}
 	}
 	for j := j0; j < j1; j++ {
