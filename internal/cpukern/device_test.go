@@ -8,6 +8,7 @@ import (
 
 	"lomo/internal/device"
 	"lomo/internal/devtest"
+	"lomo/internal/tensor"
 )
 
 func TestMain(m *testing.M) {
@@ -51,5 +52,113 @@ func TestSuite(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestOpenLevels(t *testing.T) {
+	if _, err := Open(Options{Capacity: 1 << 20, Level: "sse9"}); err == nil || !strings.Contains(err.Error(), `"sse9" is unknown`) {
+		t.Errorf("unknown level: error %v", err)
+	}
+	if _, err := Open(Options{Capacity: 1 << 20, Level: "amx"}); err == nil || !strings.Contains(err.Error(), "cannot run it, only generic") {
+		t.Errorf("level without an implementation: error %v", err)
+	}
+	t.Setenv("LOMO_CPU", "generic")
+	d := openTest(t, Options{})
+	defer d.Close() //nolint:errcheck // a device of a test
+	if d.Name() != "cpu generic" {
+		t.Errorf("LOMO_CPU=generic opens %q", d.Name())
+	}
+	e := openTest(t, Options{Level: Levels()[len(Levels())-1]})
+	defer e.Close() //nolint:errcheck // a device of a test
+	if len(Levels()) > 1 && e.Name() == d.Name() {
+		t.Error("an explicit level must win over the environment")
+	}
+}
+
+// TestUntouchedMemory: an allocated tensor that is not written costs no memory, and capacity 0 asks the system.
+func TestUntouchedMemory(t *testing.T) {
+	d := openTest(t, Options{Capacity: 1 << 40, Threads: 1}) // more than the machine has
+	defer d.Close()                                          //nolint:errcheck // a device of a test
+	x, err := d.Alloc("test", "large", tensor.F32, 1<<37)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := x.F32s(); v[0] != 0 || v[1<<36] != 0 {
+		t.Error("fresh memory is not zero")
+	}
+	if physicalMemory() < 1<<28 {
+		t.Errorf("the machine is said to have %d bytes", physicalMemory())
+	}
+}
+
+// TestPoison: what is released turns into NaN before anything else runs.
+func TestPoison(t *testing.T) {
+	d := openTest(t, Options{PoisonReleased: true})
+	defer d.Close() //nolint:errcheck // a device of a test
+	mark := d.Memory().Mark()
+	x, err := d.Alloc("test", "x", tensor.F32, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Memory().Release(mark)
+	if err := d.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	d.Zero(tensor.Tensor{DType: tensor.F32, Shape: []int{0}, Host: []byte{}})
+	for i, v := range x.F32s() {
+		if v == v {
+			t.Fatalf("released element %d is %g", i, v)
+		}
+	}
+}
+
+// TestWrongShapesPanic: they are a programmer's error, and must not become wild writes.
+func TestWrongShapesPanic(t *testing.T) {
+	d := openTest(t, Options{Threads: 1})
+	defer d.Close() //nolint:errcheck // a device of a test
+	a, b, v := tensor.NewHost("a", tensor.F32, 3, 4), tensor.NewHost("b", tensor.F32, 5, 6), tensor.NewHost("v", tensor.F32, 2)
+	ids := tensor.NewHost("ids", tensor.I32, 3)
+	for name, f := range map[string]func(){
+		"MatMul":     func() { d.MatMul(a, a, b, false) },
+		"Update":     func() { d.Update(a, b, device.Step{}) },
+		"RMSNorm":    func() { d.RMSNorm(a, v, a, v, 0) },
+		"GatherRows": func() { d.GatherRows(a, b, ids) },
+		"dtype":      func() { d.SwiGLU(ids, ids, ids) },
+		"CopyIn":     func() { d.CopyIn(a, make([]byte, 3)) },
+		"headDim":    func() { d.RoPE(a, ids, v, v, 3, false) },
+		"Attention": func() {
+			q := a.View(1, 3, 4)
+			d.Attention(q, v, q, q, q, ids.View(1, 3), 2)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			f()
+		})
+	}
+}
+
+// TestNoGarbage: an operation allocates a handful of closures and shapes, whatever the size of its tensors, so the collector stays quiet.
+func TestNoGarbage(t *testing.T) {
+	d := openTest(t, Options{Threads: 2})
+	defer d.Close() //nolint:errcheck // a device of a test
+	x, w, y := tensor.NewHost("x", tensor.BF16, 64, 300), tensor.NewHost("w", tensor.BF16, 200, 300), tensor.NewHost("y", tensor.F32, 64, 200)
+	q, lse, start := tensor.NewHost("q", tensor.F32, 1, 64, 32), tensor.NewHost("lse", tensor.F32, 1, 4, 64), tensor.NewHost("start", tensor.I32, 1, 64)
+	for name, f := range map[string]func(){
+		"MatMul":      func() { d.MatMul(y, x, w, false) },
+		"OuterUpdate": func() { d.OuterUpdate(w, y, x, device.Step{}) },
+		"Attention":   func() { d.Attention(q, lse, q, q, q, start, 8) },
+		"SwiGLU":      func() { d.SwiGLU(x, x, x) },
+	} {
+		if n := testing.AllocsPerRun(20, f); n > 64 {
+			t.Errorf("%s allocates %g times", name, n)
+		}
+	}
+	if WorkspaceBytes(2) != 2*workspaceBytes {
+		t.Error("WorkspaceBytes does not count each thread")
 	}
 }

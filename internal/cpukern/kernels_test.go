@@ -1,0 +1,291 @@
+package cpukern
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"lomo/internal/tensor"
+)
+
+// Each level's kernels against their generic twins. Those without a sum must agree to the bit: they round in the same places.
+
+// lengths are around the widths of vectors and their unrolled loops.
+var lengths = []int{0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 257, 1000}
+
+// specials are what arithmetic goes wrong on.
+var specials = []float32{0, float32(math.Copysign(0, -1)), 1, -1, 1e-45, -1e-40, 1.17549435e-38, 3.4e38, -3.4028235e38,
+	float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()), 88.72, 88.73, -87.33, -87.4, -103.9, -104.1, 0.5, 1.00390625}
+
+type source struct{ *rand.Rand }
+
+func newSource() source { return source{rand.New(rand.NewPCG(11, 12))} }
+
+// floats is n values that begin off elements after an aligned address.
+func (s source) floats(n, off int, special bool) []float32 {
+	x := make([]float32, n+off)[off:]
+	for i := range x {
+		x[i] = float32(s.NormFloat64() * 3)
+		if special && s.IntN(4) == 0 {
+			x[i] = specials[s.IntN(len(specials))]
+		}
+	}
+	return x
+}
+
+func (s source) halves(n, off int) []uint16 {
+	x := make([]uint16, n+off)[off:]
+	for i := range x {
+		x[i] = uint16(s.Uint32())
+	}
+	return x
+}
+
+// eachKernels runs f for each level but the generic, all lengths, aligned and not.
+func eachKernels(t *testing.T, f func(t *testing.T, k *kernels, n, off int)) {
+	for _, k := range levels()[1:] {
+		for _, n := range lengths {
+			for off := range 4 {
+				t.Run(fmt.Sprintf("%s/n=%d/off=%d", k.level, n, off), func(t *testing.T) { f(t, k, n, off) })
+			}
+		}
+	}
+	if len(levels()) == 1 {
+		t.Skip("this build or machine has the generic level only: there is nothing to compare it with")
+	}
+}
+
+// same wants equal bits, or NaN on both sides.
+func same(t *testing.T, name string, got, want []float32) {
+	t.Helper()
+	for i := range want {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) && !(got[i] != got[i] && want[i] != want[i]) {
+			t.Fatalf("%s[%d] = %g (%#x), generic %g (%#x)", name, i, got[i], math.Float32bits(got[i]), want[i], math.Float32bits(want[i]))
+		}
+	}
+}
+
+// sums wants two sums of n terms of about size to agree.
+func sums(t *testing.T, name string, got, want, size float64) {
+	t.Helper()
+	if math.Abs(got-want) > 1e-6*(size+math.Abs(want)) {
+		t.Fatalf("%s = %g, generic %g", name, got, want)
+	}
+}
+
+func TestConversions(t *testing.T) {
+	s, g := newSource(), genericKernels()
+	eachKernels(t, func(t *testing.T, k *kernels, n, off int) {
+		x, h, noise := s.floats(n, off, true), s.halves(n, off), s.halves(n, 3-off)
+		a, b := s.floats(n, off, false), make([]float32, n)
+		k.widen(a, h)
+		g.widen(b, h)
+		same(t, "widen", a, b)
+		p, q := s.halves(n, off), make([]uint16, n)
+		k.narrow(p, x)
+		g.narrow(q, x)
+		if !slices.Equal(p, q) {
+			t.Fatalf("narrow %v = %#x, generic %#x", x, p, q)
+		}
+		k.stochastic(p, x, noise)
+		g.stochastic(q, x, noise)
+		if !slices.Equal(p, q) {
+			t.Fatalf("stochastic %v with %#x = %#x, generic %#x", x, noise, p, q)
+		}
+	})
+}
+
+func TestArithmeticKernels(t *testing.T) {
+	s, g := newSource(), genericKernels()
+	eachKernels(t, func(t *testing.T, k *kernels, n, off int) {
+		x, y, z, w := s.floats(n, off, true), s.floats(n, 1, true), s.floats(n, 0, true), s.floats(n, 3, true)
+		// on runs f on copies of two vectors with both levels and compares both.
+		on := func(name string, f func(k *kernels, a, b []float32)) {
+			t.Helper()
+			a, b := slices.Clone(x), slices.Clone(y)
+			f(k, a, b)
+			c, d := slices.Clone(x), slices.Clone(y)
+			f(g, c, d)
+			same(t, name, a, c)
+			same(t, name+", second", b, d)
+		}
+		on("axpy", func(k *kernels, a, b []float32) { k.axpy(a, b, 0.3) })
+		on("scale", func(k *kernels, a, _ []float32) { k.scale(a, 0.3) })
+		on("mulScale", func(k *kernels, a, b []float32) { k.mulScale(a, b, z, 0.3) })
+		on("softmaxGrad", func(k *kernels, a, b []float32) { k.softmaxGrad(a, b, 0.3) })
+		on("normInput", func(k *kernels, a, b []float32) { k.normInput(a, b, z, w, 0.3, 0.7) })
+		on("normWeight", func(k *kernels, a, b []float32) { k.normWeight(a, b, z, 0.3) })
+		on("rotate", func(k *kernels, a, b []float32) { k.rotate(a, b, z, w, -1) })
+		on("silu", func(k *kernels, a, b []float32) { k.silu(a, b, z) })
+		on("siluBackward", func(k *kernels, a, b []float32) { k.siluBackward(a, b, w, a, b) })
+		on("exp", func(k *kernels, a, _ []float32) { k.expSum(a, 0.9, 0.1) })
+	})
+}
+
+// TestUpdateKernel leaves NaN out: updates see finite gradients only.
+func TestUpdateKernel(t *testing.T) {
+	s, g := newSource(), genericKernels()
+	consts := stepConsts{scale: 0.7, clip: 2, coef: 0.9, keep: 0.99, lr: 0.1}
+	eachKernels(t, func(t *testing.T, k *kernels, n, off int) {
+		w, grad := s.floats(n, off, false), s.floats(n, 3-off, false)
+		want := slices.Clone(w)
+		k.update(w, grad, &consts)
+		g.update(want, grad, &consts)
+		same(t, "update", w, want)
+	})
+}
+
+func TestSumKernels(t *testing.T) {
+	s, g := newSource(), genericKernels()
+	eachKernels(t, func(t *testing.T, k *kernels, n, off int) {
+		x, y, z, h := s.floats(n, off, false), s.floats(n, 1, false), s.floats(n, 2, false), s.halves(n, off)
+		for i := range h {
+			h[i] = tensor.F32ToBF16(y[i])
+		}
+		size := 9 * float64(n)
+		sums(t, "dot", float64(k.dot(x, y)), float64(g.dot(x, y)), size)
+		sums(t, "dot16", float64(k.dot16(x, h)), float64(g.dot16(x, h)), size)
+		sums(t, "dot3", float64(k.dot3(x, y, z)), float64(g.dot3(x, y, z)), 3*size)
+		if got, want := k.sumSq(x), g.sumSq(x); got != want {
+			t.Fatalf("sumSq = %v, generic %v", got, want)
+		}
+		e, f := slices.Clone(x), slices.Clone(x)
+		sums(t, "expSum", float64(k.expSum(e, 1, 3)), float64(g.expSum(f, 1, 3)), 1)
+		if got, want := k.maximum(x), g.maximum(x); got != want {
+			t.Fatalf("maximum = %v, generic %v", got, want)
+		}
+	})
+}
+
+// TestAbsMaxKernels puts the greatest value, an infinity and a NaN at every place.
+func TestAbsMaxKernels(t *testing.T) {
+	s := newSource()
+	eachKernels(t, func(t *testing.T, k *kernels, n, off int) {
+		x, h := s.floats(n, off, false), make([]uint16, n+off)[off:]
+		for at := range min(n, 70) {
+			for _, v := range []float32{-1e6, float32(math.Inf(-1)), float32(math.NaN())} {
+				old := x[at]
+				x[at] = v
+				for i := range h {
+					h[i] = tensor.F32ToBF16(x[i])
+				}
+				if got, want := k.absMax(x), absMaxGeneric(x); got != want {
+					t.Fatalf("absMax with %g at %d = %#x, generic %#x", v, at, got, want)
+				}
+				if got, want := k.absMax16(h), absMax16Generic(h); got != want {
+					t.Fatalf("absMax16 with %g at %d = %#x, generic %#x", v, at, got, want)
+				}
+				x[at] = old
+			}
+		}
+	})
+}
+
+func TestPhiloxKernel(t *testing.T) {
+	for _, k := range levels()[1:] {
+		for _, block := range []uint64{0, 1, 12345, 1<<32 - 40, 1<<32 - 8, 1 << 32, 1<<40 + 7} {
+			for _, n := range []int{8, 56, 64, 72, 128, 400} {
+				st := stream{seed: 0x123456789abcdef, tensor: 77, step: 5}
+				got, want := make([]uint16, n), make([]uint16, n)
+				k.philox(got, &st, block)
+				philoxGeneric(want, &st, block)
+				if !slices.Equal(got, want) {
+					t.Fatalf("%s: %d draws from block %d differ from the generic ones", k.level, n, block)
+				}
+			}
+		}
+	}
+}
+
+// TestPack compares panels, and looks that a kernel reads nothing beyond the operand and writes no further than its slack.
+func TestPack(t *testing.T) {
+	s := newSource()
+	for _, k := range levels()[1:] {
+		for _, width := range []int{k.mr, k.nr} {
+			for _, c := range []struct{ rows, depth int }{{1, 1}, {width, 8}, {width, 7}, {2*width + 1, 19}, {3 * width, 33}, {width - 1, 64}} {
+				for mode := range 4 {
+					half, along := mode&1 == 1, mode&2 == 2
+					o := operand{ld: c.rows + 5, along: along}
+					if along {
+						o.ld = c.depth + 5
+					}
+					size := (max(c.rows, c.depth) + 3) * o.ld
+					if half {
+						o.v = floats{h: s.halves(size, 1), half: true}
+					} else {
+						o.v = floats{f: s.floats(size, 1, false)}
+					}
+					n := roundUp(c.rows, width) * c.depth
+					got, want := make([]float32, n+64), make([]float32, n)
+					got[n+8] = 42
+					k.pack(got, &o, width, 2, 2+c.rows, 1, 1+c.depth)
+					packGeneric(want, &o, width, 2, 2+c.rows, 1, 1+c.depth)
+					same(t, fmt.Sprintf("%s pack width %d %+v half %v along %v", k.level, width, c, half, along), got[:n], want)
+					if got[n+8] != 42 {
+						t.Fatal("pack writes beyond its slack")
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestMicro compares the tile kernels with sums in float64.
+func TestMicro(t *testing.T) {
+	s := newSource()
+	for _, k := range levels() {
+		for _, depth := range []int{1, 2, 3, 4, 5, 8, 11, 256} {
+			for _, acc := range []bool{false, true} {
+				a, b := s.floats(depth*k.mr, 0, false), s.floats(depth*k.nr, 0, false)
+				ld := k.nr + 3
+				c := s.floats(k.mr*ld, 1, false)
+				old := slices.Clone(c)
+				k.micro(depth, &a[0], &b[0], &c[0], ld, acc)
+				for i := range k.mr {
+					for j := range ld {
+						want := float64(old[i*ld+j])
+						if j < k.nr {
+							if !acc {
+								want = 0
+							}
+							for p := range depth {
+								want += float64(a[p*k.mr+i]) * float64(b[p*k.nr+j])
+							}
+						}
+						if math.Abs(float64(c[i*ld+j])-want) > 3e-6*float64(10+depth) {
+							t.Fatalf("%s depth %d acc %v: c[%d, %d] = %g, want %g", k.level, depth, acc, i, j, c[i*ld+j], want)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestExp holds exp32 to 2 ulp of float64 over its range (measured 1.1), and its ends.
+func TestExp(t *testing.T) {
+	worst := 0.0
+	for x := -87.3; x < 88.7; x += 0.00137 {
+		want := math.Exp(float64(float32(x)))
+		ulp := math.Ldexp(1, int(math.Floor(math.Log2(want)))-23)
+		worst = max(worst, math.Abs(float64(exp32(float32(x)))-want)/ulp)
+	}
+	if worst > 2 {
+		t.Errorf("exp32 is off by %.2f ulp", worst)
+	}
+	for _, c := range []struct{ x, want float32 }{{0, 1}, {-1000, 0}, {float32(math.Inf(-1)), 0}, {1000, float32(math.Inf(1))}, {float32(math.Inf(1)), float32(math.Inf(1))}} {
+		if got := exp32(c.x); got != c.want {
+			t.Errorf("exp32(%g) = %g, want %g", c.x, got, c.want)
+		}
+	}
+	if got := exp32(float32(math.NaN())); got == got {
+		t.Errorf("exp32(NaN) = %g", got)
+	}
+	for _, x := range []float32{-88, -95, -103} { // subnormal results: to one unit of the last place there is
+		if got, want := exp32(x), float32(math.Exp(float64(x))); math.Abs(float64(got-want)) > 1.5e-45 {
+			t.Errorf("exp32(%g) = %g, want %g", x, got, want)
+		}
+	}
+}
