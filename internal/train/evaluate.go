@@ -2,19 +2,22 @@ package train
 
 import (
 	"fmt"
+	"iter"
 	"math"
 
 	"lomo/internal/data"
 )
 
 // Evaluate is the mean token loss of batches under the present weights, summed in float64.
-func (s *Sweep) Evaluate(batches []data.Batch) (EvalMetrics, error) {
+func (s *Sweep) Evaluate(batches iter.Seq[data.Batch]) (EvalMetrics, error) {
 	var sum float64
 	var m EvalMetrics
-	for i, b := range batches {
+	n := 0
+	for b := range batches {
+		n++
 		losses, err := s.TokenLosses(b)
 		if err != nil {
-			return m, fmt.Errorf("evaluation batch %d: %w", i+1, err)
+			return m, fmt.Errorf("evaluation batch %d: %w", n, err)
 		}
 		for _, l := range losses {
 			sum += float64(l)
@@ -22,7 +25,7 @@ func (s *Sweep) Evaluate(batches []data.Batch) (EvalMetrics, error) {
 		m.Tokens += len(losses)
 	}
 	if m.Tokens == 0 {
-		return m, fmt.Errorf("evaluation: no token is predicted in %d batches", len(batches))
+		return m, fmt.Errorf("evaluation: no token is predicted in %d batches", n)
 	}
 	m.Loss = sum / float64(m.Tokens)
 	m.Perplexity = math.Exp(m.Loss)

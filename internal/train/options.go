@@ -3,6 +3,8 @@
 package train
 
 import (
+	"iter"
+
 	"lomo/internal/checkpoint"
 	"lomo/internal/data"
 	"lomo/internal/model"
@@ -56,7 +58,7 @@ type Options struct {
 type Inputs struct {
 	Weights checkpoint.Source
 	Train   *data.Loader
-	Eval    func() ([]data.Batch, error) // the validation set in micro-batches; nil: none
+	Eval    iter.Seq[data.Batch] // the validation set in micro-batches; nil: none
 }
 
 // StepMetrics is one logged step, under the names of metrics.jsonl.

@@ -127,11 +127,7 @@ func (t *Trainer) evaluate(in Inputs) error {
 	if in.Eval == nil {
 		return nil
 	}
-	batches, err := in.Eval()
-	if err != nil {
-		return err
-	}
-	m, err := t.sweep.Evaluate(batches)
+	m, err := t.sweep.Evaluate(in.Eval)
 	if err != nil {
 		return err
 	}

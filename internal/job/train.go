@@ -1,0 +1,285 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+
+	"lomo/internal/checkpoint"
+	"lomo/internal/config"
+	"lomo/internal/data"
+	"lomo/internal/memprof"
+	"lomo/internal/tokenizer"
+	"lomo/internal/train"
+)
+
+// Reporter receives what a run has to say.
+type Reporter interface {
+	Note(format string, args ...any)       // a line of talk
+	Planned(s Summary)                     // before anything is loaded
+	Resumed(dir string, step int) error    // metrics beyond step belong to steps that will be run again
+	Step(m train.StepMetrics) error        // each logged step
+	Eval(m train.EvalMetrics) error        // each evaluation
+	Saved(dir string, step int)            // each checkpoint
+	Finished(dir string, state Done) error // the run is over
+}
+
+// Summary is what is known of a run before it starts.
+type Summary struct {
+	Model      string
+	Params     int64
+	Train, Val data.Stats
+	Rows       data.PackStats // of the first epoch
+	Steps      int
+	Memory     *memprof.Profile
+	Device     string
+}
+
+// Done is how a run ended.
+type Done struct {
+	Steps   int
+	Model   string // folder of the trained model, "" when it was not written
+	Already bool   // it had been finished before
+}
+
+// dataset is a run's data, ready to be dealt out.
+type dataset struct {
+	train, val *data.Dataset
+	opts       data.Options
+}
+
+// Train runs the training that c describes, or with dryRun only what comes before the first weight is read.
+func Train(ctx context.Context, c *config.Loaded, rep Reporter, dryRun bool) error {
+	m, err := OpenModel(c.Model)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	o, err := trainOptions(&c.Config, m.Config)
+	if err != nil {
+		return err
+	}
+	if o.SequenceLen > m.Config.MaxPositions {
+		return &UsageError{hint("lower sequence_len", "sequence_len %d: the model knows %d positions (max_position_embeddings)", o.SequenceLen, m.Config.MaxPositions)}
+	}
+	tok, err := runTokenizer(c, m, rep)
+	if err != nil {
+		return err
+	}
+	ds, err := loadData(&c.Config, m, tok)
+	if err != nil {
+		return err
+	}
+	sum, err := summarize(&c.Config, &o, m, ds)
+	if err != nil {
+		return err
+	}
+	rep.Planned(sum)
+	if dryRun {
+		return nil
+	}
+	return runTraining(ctx, c, o, m, tok, ds, sum, rep)
+}
+
+// runTokenizer opens the tokenizer where the data needs one; a model of token ids alone may lack it.
+func runTokenizer(c *config.Loaded, m *Model, rep Reporter) (*tokenizer.Tokenizer, error) {
+	tok, err := m.Tokenizer()
+	if err == nil {
+		return tok, nil
+	}
+	for _, d := range slices.Concat(c.Datasets, c.EvalDatasets) {
+		if d.Type != "tokenized" {
+			return nil, err
+		}
+	}
+	if m.Source.AuxFiles() != nil && m.Source.AuxFiles()["tokenizer.json"] != "" {
+		return nil, err // there is one, and it is broken or of another model
+	}
+	rep.Note("the model has no tokenizer; the data is tokenized, so none is needed")
+	return nil, nil
+}
+
+func loadData(c *config.Config, m *Model, tok *tokenizer.Tokenizer) (*dataset, error) {
+	ds := &dataset{opts: dataOptions(c, m.Config)}
+	all, err := data.Load(sources(c.Datasets), asTokenizer(tok), ds.opts)
+	if err != nil {
+		return nil, err
+	}
+	ds.train = all
+	if c.ValSetSize > 0 {
+		ds.train, ds.val = all.Split(c.ValSetSize, c.Seed)
+		if ds.train.Len() == 0 {
+			return nil, &UsageError{fmt.Errorf("val_set_size %v leaves no sample of %d to train on", c.ValSetSize, all.Len())}
+		}
+	}
+	if len(c.EvalDatasets) > 0 {
+		if ds.val, err = data.Load(sources(c.EvalDatasets), asTokenizer(tok), ds.opts); err != nil {
+			return nil, err
+		}
+	}
+	return ds, nil
+}
+
+// asTokenizer keeps a nil *Tokenizer from becoming a non-nil interface.
+func asTokenizer(t *tokenizer.Tokenizer) data.Tokenizer {
+	if t == nil {
+		return nil
+	}
+	return t
+}
+
+// summarize plans steps and memory. Without packing no sequence is longer than the longest sample, so o.SequenceLen may shrink.
+func summarize(c *config.Config, o *train.Options, m *Model, ds *dataset) (Summary, error) {
+	s := Summary{Model: m.Path, Params: m.Net.NumParams(), Train: ds.train.Stats(), Val: ds.val.Stats(), Device: "cpu"}
+	if !c.Packing {
+		o.SequenceLen = max(1, min(o.SequenceLen, max(s.Train.MaxLen, s.Val.MaxLen)))
+	}
+	evalLen := 0
+	if ds.val.Len() > 0 {
+		evalLen = o.SequenceLen
+	}
+	l := data.NewLoader(ds.train, ds.opts)
+	s.Rows = l.PackedSequences()
+	s.Steps = c.MaxSteps
+	var err error
+	if s.Steps == 0 {
+		if s.Steps, err = train.TotalSteps(l, c.NumEpochs, c.GradientAccumulationSteps); err != nil {
+			return s, &UsageError{err}
+		}
+	}
+	s.Memory, err = Plan(*o, c, evalLen)
+	return s, err
+}
+
+// runTraining takes the output folder and the device, and trains.
+func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Model, tok *tokenizer.Tokenizer, ds *dataset, sum Summary, rep Reporter) error {
+	out, err := openOutput(&c.Config)
+	if err != nil {
+		return err
+	}
+	defer out.unlock()
+	if out.finished {
+		return rep.Finished(o.OutputDir, Done{Steps: sum.Steps, Model: o.OutputDir, Already: true})
+	}
+	weights, err := startingWeights(out, m, rep)
+	if err != nil {
+		return err
+	}
+	if weights != m.Source {
+		defer weights.Close()
+	}
+	if err := out.begin(c); err != nil {
+		return err
+	}
+	if o.Tokenizer, err = keepTokenizer(m, tok, o.OutputDir); err != nil {
+		return err
+	}
+	raw, err := os.ReadFile(filepath.Join(o.OutputDir, configFile))
+	if err != nil {
+		return err
+	}
+	o.Config = string(raw)
+	o.OnStep, o.OnEval, o.OnSave, o.Note = rep.Step, rep.Eval, rep.Saved, rep.Note
+	debug.FreeOSMemory() // what loading the data left behind
+	d, err := openCPU(c.Threads, sum.Memory.Arena)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	in := train.Inputs{Weights: weights, Train: data.NewLoader(ds.train, ds.opts)}
+	if ds.val.Len() > 0 {
+		in.Eval = data.Batches(ds.val, ds.opts)
+	}
+	if err := train.Run(ctx, d, o, in, out.resume); err != nil {
+		return err
+	}
+	if err := out.end(sum.Steps); err != nil {
+		return err
+	}
+	done := Done{Steps: sum.Steps}
+	if o.SaveFinal {
+		done.Model = o.OutputDir
+	}
+	return rep.Finished(o.OutputDir, done)
+}
+
+// startingWeights is the checkpoint to continue from, or the model itself.
+func startingWeights(out *output, m *Model, rep Reporter) (checkpoint.Source, error) {
+	if out.resume == "" {
+		return m.Source, nil
+	}
+	step, err := out.resumedStep()
+	if err != nil {
+		return nil, err
+	}
+	old, err := OpenModel(out.resume)
+	if err != nil {
+		return nil, fmt.Errorf("resume: %w", err)
+	}
+	for i, p := range m.Net.Params() {
+		if q := old.Net.Params(); len(q) != len(m.Net.Params()) || q[i].Name != p.Name || !slices.Equal(q[i].Shape, p.Shape) {
+			old.Close()
+			return nil, fmt.Errorf("resume %s: it is a checkpoint of another model than %s", out.resume, m.Path)
+		}
+	}
+	return old.Source, rep.Resumed(out.resume, step)
+}
+
+// keepTokenizer writes the tokenizer's files into the output folder now and returns what copies them beside a checkpoint,
+// so that the tokenizer itself need not stay in memory.
+func keepTokenizer(m *Model, tok *tokenizer.Tokenizer, dir string) (func(string) error, error) {
+	files := m.Source.AuxFiles()
+	if files == nil {
+		if tok == nil {
+			return nil, nil
+		}
+		tmp := filepath.Join(dir, ".tokenizer")
+		if err := os.MkdirAll(tmp, 0o755); err != nil {
+			return nil, err
+		}
+		if err := tok.WriteFiles(tmp); err != nil {
+			return nil, err
+		}
+		entries, err := os.ReadDir(tmp)
+		if err != nil {
+			return nil, err
+		}
+		files = map[string]string{}
+		for _, e := range entries {
+			files[e.Name()] = filepath.Join(tmp, e.Name())
+		}
+	}
+	return func(to string) error {
+		for name, from := range files {
+			raw, err := os.ReadFile(from)
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(filepath.Join(to, name), raw, 0o644); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+// Exit is the exit code an error of this package means.
+func Exit(err error) int {
+	var usage *UsageError
+	var diverged *train.DivergedError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, train.ErrInterrupted):
+		return 130
+	case errors.As(err, &diverged):
+		return 3
+	case errors.As(err, &usage):
+		return 2
+	}
+	return 1
+}
