@@ -96,18 +96,50 @@ func load(root, path string) (*File, error) {
 	if err := json.Unmarshal([]byte(meta["golden"]), &f.Meta); err != nil {
 		return nil, fmt.Errorf("metadata key \"golden\": %w", err)
 	}
-	if len(f.Scripts) == 0 {
-		return nil, fmt.Errorf("records no script")
-	}
-	for script, want := range f.Scripts {
-		if err := sameHash(filepath.Join(root, script), want); err != nil {
-			return nil, fmt.Errorf("%w; make the golden files anew (scripts/golden)", err)
-		}
+	if err := sameScripts(root, f.Scripts); err != nil {
+		return nil, err
 	}
 	if f.ModelSHA256 != "" {
 		return f, sameHash(filepath.Join(f.ModelDir(), "model.safetensors"), f.ModelSHA256)
 	}
 	return f, nil
+}
+
+// LoadJSON reads a golden file of few numbers, such as testdata/golden/vectors.json, into v. It checks the hashes in the
+// file's key "scripts" as Load does.
+func LoadJSON(tb testing.TB, path string, v any) {
+	tb.Helper()
+	if err := loadJSON(Root(tb), path, v); err != nil {
+		tb.Fatalf("golden: %s: %v", path, err)
+	}
+}
+
+func loadJSON(root, path string, v any) error {
+	raw, err := os.ReadFile(filepath.Join(root, path))
+	if err != nil {
+		return err
+	}
+	var meta Meta
+	if err := json.Unmarshal(raw, &meta); err != nil {
+		return err
+	}
+	if err := sameScripts(root, meta.Scripts); err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, v)
+}
+
+// sameScripts says whether the scripts that made a file are still those in the repository.
+func sameScripts(root string, scripts map[string]string) error {
+	if len(scripts) == 0 {
+		return fmt.Errorf("records no script")
+	}
+	for script, want := range scripts {
+		if err := sameHash(filepath.Join(root, script), want); err != nil {
+			return fmt.Errorf("%w; make the golden files anew (scripts/golden)", err)
+		}
+	}
+	return nil
 }
 
 // sameHash says whether a file is the one a golden file was made with.

@@ -103,6 +103,27 @@ func TestStale(t *testing.T) {
 	}
 }
 
+// TestVectors: the vectors belong to their scripts, and say what a reader can check by hand.
+func TestVectors(t *testing.T) {
+	var v struct {
+		Runs map[string]struct{ Steps []struct{ Loss float64 } }
+	}
+	LoadJSON(t, "testdata/golden/vectors.json", &v)
+	for name, run := range v.Runs {
+		if len(run.Steps) != 2 || math.Abs(run.Steps[0].Loss-15.119140625) > 1e-6 {
+			t.Errorf("run %s: %v", name, run.Steps)
+		}
+	}
+	dir := t.TempDir()
+	for text, want := range map[string]string{`{}`: "no script", `{`: "JSON", `{"scripts":{"make.py":"00"}}`: "has changed"} {
+		write(t, filepath.Join(dir, "make.py"), "hello")
+		write(t, filepath.Join(dir, "v.json"), text)
+		if err := loadJSON(dir, "v.json", &v); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", text, err, want)
+		}
+	}
+}
+
 func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
