@@ -45,26 +45,51 @@ func (d *Device) FactorSums(rows, cols, stats, w, g tensor.Tensor, eps1 float32,
 	stats.F64s()[0] = d.sumSq(floatsOf("FactorSums", w), w.Len())
 }
 
-func (f *factored) rowSum(i int, eps1 float32) float32 {
-	var sum [2]float64
-	for j, g := range f.g[i*f.n : (i+1)*f.n] {
-		h := f.c.gradient(g)
-		sum[j&1] += float64(float32(h*h) + eps1)
+// squaresGeneric is Σ(h²+eps).
+func squaresGeneric(g []float32, c *stepConsts, eps float32) float32 {
+	var sum [4]float32
+	for i, v := range g {
+		h := c.gradient(v)
+		sum[i&3] += float32(h*h) + eps
 	}
-	return float32(sum[0] + sum[1])
+	return (sum[0] + sum[1]) + (sum[2] + sum[3])
 }
 
+// addSquaresGeneric is sum[j] += h²+eps.
+func addSquaresGeneric(sum, g []float32, c *stepConsts, eps float32) {
+	g = g[:len(sum)]
+	for j := range sum {
+		h := c.gradient(g[j])
+		sum[j] += float32(h*h) + eps
+	}
+}
+
+// rowSum adds pieces of a row in float64.
+func (f *factored) rowSum(i int, eps1 float32) float32 {
+	var sum float64
+	for row := f.g[i*f.n : (i+1)*f.n]; len(row) > 0; {
+		m := min(len(row), chunk/8)
+		sum += float64(f.k.squares(row[:m], &f.c, eps1))
+		row = row[m:]
+	}
+	return float32(sum)
+}
+
+// colSums adds blocks of rows in float64.
 func (f *factored) colSums(ws *workspace, cols []float32, lo, hi int, eps1 float32) {
-	sum := ws.doubles(hi - lo)
+	sum, part := ws.doubles(hi-lo), ws.floats(hi-lo)
 	clear(sum)
-	for i := range f.m {
-		for j, g := range f.g[i*f.n+lo : i*f.n+hi] {
-			h := f.c.gradient(g)
-			sum[j] += float64(float32(h*h) + eps1)
+	for i0 := 0; i0 < f.m; i0 += 2 * factorRows {
+		clear(part)
+		for i := i0; i < min(f.m, i0+2*factorRows); i++ {
+			f.k.addSquares(part, f.g[i*f.n+lo:i*f.n+hi], &f.c, eps1)
+		}
+		for j, p := range part {
+			sum[j] += float64(p)
 		}
 	}
-	for j := range hi - lo {
-		cols[lo+j] = float32(sum[j])
+	for j, s := range sum {
+		cols[lo+j] = float32(s)
 	}
 }
 
@@ -95,18 +120,19 @@ func average(mean, sums []float32, beta float32, count int) {
 // rowFactor is (r/mean)^−½.
 func rowFactor(r float32, mean float64) float32 { return float32(1 / math.Sqrt(float64(r)/mean)) }
 
-// colFactors is c^−½.
-func colFactors(dst, c []float32) {
-	for j, v := range c {
-		dst[j] = float32(1 / math.Sqrt(float64(v)))
+// rsqrtGeneric is x^−½.
+func rsqrtGeneric(dst, x []float32) {
+	x = x[:len(dst)]
+	for j := range dst {
+		dst[j] = 1 / float32(math.Sqrt(float64(x[j])))
 	}
 }
 
-// unit is u for elements of one row: h·rf·cf, and 0 where h is 0 whatever the factors are.
-func (f *factored) unit(u, g []float32, rf float32, cf []float32) {
+// unitGeneric is u for elements of one row: h·(rf·cf), and 0 where h is 0 whatever the factors are.
+func unitGeneric(u, g, cf []float32, c *stepConsts, rf float32) {
 	g, cf = g[:len(u)], cf[:len(u)]
 	for j := range u {
-		h := f.c.gradient(g[j])
+		h := c.gradient(g[j])
 		if h != 0 {
 			h *= rf * cf[j]
 		}
@@ -133,10 +159,10 @@ func (f *factored) pieces(ws *workspace, lo, hi int, r, c []float32, mean float6
 	u, cf := ws.floats(min(chunk, f.n)), ws.floats(min(chunk, f.n))
 	for j := 0; j < f.n; j += chunk {
 		m := min(chunk, f.n-j)
-		colFactors(cf[:m], c[j:j+m])
+		f.k.rsqrt(cf[:m], c[j:j+m])
 		for i := lo; i < hi; i++ {
 			off := i*f.n + j
-			f.unit(u[:m], f.g[off:off+m], rowFactor(r[i], mean), cf)
+			f.k.unit(u[:m], f.g[off:off+m], cf[:m], &f.c, rowFactor(r[i], mean))
 			each(off, u[:m])
 		}
 	}

@@ -29,7 +29,7 @@ func (d *Device) AdamW(w, m, v, master, g tensor.Tensor, a device.AdamW, s devic
 		if from.half {
 			d.k.widen(x, from.h[off:off+n])
 		}
-		k.step(x, mv[off:off+n], vv[off:off+n], gv[off:off+n], &c)
+		d.k.adam(x, mv[off:off+n], vv[off:off+n], gv[off:off+n], &k, &c)
 		d.k.storeWeights(&scratch, wv, off, x, &c)
 	})
 }
@@ -43,7 +43,9 @@ func adamConsts(a device.AdamW, lr float32) adam {
 		rate: float32(float64(lr) / (1 - math.Pow(b1, t))), root: float32(math.Sqrt(1 - math.Pow(b2, t)))}
 }
 
-func (k *adam) step(w, m, v, g []float32, c *stepConsts) {
+// adamGeneric is m ← m + (1−β₁)(h−m), v ← β₂v + (1−β₂)h², w ← w·keep − rate·m/(√v/root + eps).
+func adamGeneric(w, m, v, g []float32, k *adam, c *stepConsts) {
+	m, v, g = m[:len(w)], v[:len(w)], g[:len(w)]
 	for i := range w {
 		h := c.gradient(g[i])
 		m[i] += float32(k.one1 * (h - m[i]))

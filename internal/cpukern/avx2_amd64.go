@@ -44,14 +44,6 @@ func philoxAVX2(dst []uint16, s *stream, block uint64) {
 	philoxGeneric(dst, s, block)
 }
 
-func updateAVX2(w, g []float32, s *stepConsts) {
-	n := len(w) &^ 7
-	if n > 0 {
-		updateVec(&w[0], &g[0], n, s.scale, s.clip, s.coef, s.keep, s.lr)
-	}
-	updateGeneric(w[n:], g[n:], s)
-}
-
 func axpyAVX2(y, x []float32, a float32) {
 	n := len(y) &^ 7
 	if n > 0 {

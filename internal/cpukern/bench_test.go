@@ -69,8 +69,17 @@ func benchTensor(b *testing.B, d *Device, dt tensor.DType, shape ...int) tensor.
 	if err != nil {
 		b.Fatal(err)
 	}
-	for i := range t.Host {
-		t.Host[i] = byte(i*7) & 0x3f // small positive numbers in either type
+	row := make([]float32, t.Cols())
+	for r := range t.Rows() {
+		for i := range row {
+			row[i] = float32((r*31+i*7)%17+1) / 16
+		}
+		switch dt {
+		case tensor.F32:
+			copy(t.F32s()[r*len(row):], row)
+		case tensor.BF16:
+			narrowGeneric(t.U16s()[r*len(row):][:len(row)], row)
+		}
 	}
 	return t
 }

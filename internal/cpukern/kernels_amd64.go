@@ -64,9 +64,6 @@ func stochasticVec(dst *uint16, src *float32, noise *uint16, n int)
 // philoxVec fills dst with the n draws, a multiple of 64, of the counters {c0, c1, c2, c3}, {c0+1, …}, …; c0 must not overflow.
 func philoxVec(dst *uint16, key uint64, c0 uint32, c1 uint32, c2 uint32, c3 uint32, n int)
 
-// updateVec is updateGeneric for n > 0, a multiple of 8.
-func updateVec(w *float32, grad *float32, n int, scale float32, clip float32, coef float32, keep float32, lr float32)
-
 // axpyVec is axpyGeneric for n > 0, a multiple of 8.
 func axpyVec(y *float32, x *float32, n int, a float32)
 
@@ -87,6 +84,24 @@ func normWeightVec(sum *float32, dy *float32, x *float32, n int, r float32)
 
 // rotateVec is rotateGeneric for n > 0, a multiple of 8.
 func rotateVec(a *float32, b *float32, cos *float32, sin *float32, n int, sign float32)
+
+// updateVec is updateGeneric for n > 0, a multiple of 8.
+func updateVec(w *float32, grad *float32, n int, scale float32, clip float32, coef float32, keep float32, lr float32)
+
+// adamVec is adamGeneric for n > 0, a multiple of 8.
+func adamVec(w *float32, m *float32, v *float32, grad *float32, n int, scale float32, clip float32, coef float32, keep float32, one1 float32, beta2 float32, one2 float32, root float32, eps float32, rate float32)
+
+// squaresVec is squaresGeneric for n > 0, a multiple of 8, with eight partial sums.
+func squaresVec(grad *float32, n int, scale float32, clip float32, coef float32, eps float32) float32
+
+// addSquaresVec is addSquaresGeneric for n > 0, a multiple of 8.
+func addSquaresVec(sum *float32, grad *float32, n int, scale float32, clip float32, coef float32, eps float32)
+
+// unitVec is unitGeneric for n > 0, a multiple of 8.
+func unitVec(u *float32, grad *float32, cf *float32, n int, scale float32, clip float32, coef float32, rf float32)
+
+// rsqrtVec is rsqrtGeneric for n > 0, a multiple of 8.
+func rsqrtVec(dst *float32, x *float32, n int)
 
 // dotVec is dotGeneric for n > 0, a multiple of 32, with fused multiply-adds and 32 partial sums.
 func dotVec(x *float32, y *float32, n int) float32

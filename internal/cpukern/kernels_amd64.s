@@ -1565,50 +1565,6 @@ DATA intEight<>+24(SB)/4, $0x00000008
 DATA intEight<>+28(SB)/4, $0x00000008
 GLOBL intEight<>(SB), RODATA|NOPTR, $32
 
-// func updateVec(w *float32, grad *float32, n int, scale float32, clip float32, coef float32, keep float32, lr float32)
-// Requires: AVX, AVX2, SSE
-TEXT ·updateVec(SB), NOSPLIT, $0-44
-	MOVQ         w+0(FP), AX
-	MOVQ         grad+8(FP), CX
-	MOVQ         n+16(FP), DX
-	MOVSS        scale+24(FP), X0
-	VBROADCASTSS X0, Y0
-	MOVSS        clip+28(FP), X1
-	VBROADCASTSS X1, Y1
-	MOVSS        coef+32(FP), X2
-	VBROADCASTSS X2, Y2
-	MOVSS        keep+36(FP), X3
-	VBROADCASTSS X3, Y3
-	MOVSS        lr+40(FP), X4
-	VBROADCASTSS X4, Y4
-	VXORPS       signBit<>+0(SB), Y1, Y5
-
-loop:
-	VMULPS  (CX), Y0, Y6
-	VMAXPS  Y5, Y6, Y6
-	VMINPS  Y1, Y6, Y6
-	VMULPS  Y2, Y6, Y6
-	VMULPS  Y4, Y6, Y6
-	VMULPS  (AX), Y3, Y7
-	VSUBPS  Y6, Y7, Y7
-	VMOVUPS Y7, (AX)
-	ADDQ    $0x00000020, AX
-	ADDQ    $0x00000020, CX
-	SUBQ    $0x08, DX
-	JNZ     loop
-	VZEROUPPER
-	RET
-
-DATA signBit<>+0(SB)/4, $0x80000000
-DATA signBit<>+4(SB)/4, $0x80000000
-DATA signBit<>+8(SB)/4, $0x80000000
-DATA signBit<>+12(SB)/4, $0x80000000
-DATA signBit<>+16(SB)/4, $0x80000000
-DATA signBit<>+20(SB)/4, $0x80000000
-DATA signBit<>+24(SB)/4, $0x80000000
-DATA signBit<>+28(SB)/4, $0x80000000
-GLOBL signBit<>(SB), RODATA|NOPTR, $32
-
 // func axpyVec(y *float32, x *float32, n int, a float32)
 // Requires: AVX, AVX2, SSE
 TEXT ·axpyVec(SB), NOSPLIT, $0-28
@@ -1774,6 +1730,245 @@ loop:
 	JNZ     loop
 	VZEROUPPER
 	RET
+
+// func updateVec(w *float32, grad *float32, n int, scale float32, clip float32, coef float32, keep float32, lr float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·updateVec(SB), NOSPLIT, $0-44
+	MOVQ         w+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVSS        scale+24(FP), X0
+	VBROADCASTSS X0, Y0
+	MOVSS        clip+28(FP), X1
+	VBROADCASTSS X1, Y1
+	MOVSS        coef+32(FP), X2
+	VBROADCASTSS X2, Y3
+	VXORPS       signBit<>+0(SB), Y1, Y2
+	MOVSS        keep+36(FP), X4
+	VBROADCASTSS X4, Y4
+	MOVSS        lr+40(FP), X5
+	VBROADCASTSS X5, Y5
+
+loop:
+	VMULPS  (CX), Y0, Y6
+	VMAXPS  Y2, Y6, Y6
+	VMINPS  Y1, Y6, Y6
+	VMULPS  Y3, Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VMULPS  (AX), Y4, Y7
+	VSUBPS  Y6, Y7, Y7
+	VMOVUPS Y7, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x08, DX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+DATA signBit<>+0(SB)/4, $0x80000000
+DATA signBit<>+4(SB)/4, $0x80000000
+DATA signBit<>+8(SB)/4, $0x80000000
+DATA signBit<>+12(SB)/4, $0x80000000
+DATA signBit<>+16(SB)/4, $0x80000000
+DATA signBit<>+20(SB)/4, $0x80000000
+DATA signBit<>+24(SB)/4, $0x80000000
+DATA signBit<>+28(SB)/4, $0x80000000
+GLOBL signBit<>(SB), RODATA|NOPTR, $32
+
+// func adamVec(w *float32, m *float32, v *float32, grad *float32, n int, scale float32, clip float32, coef float32, keep float32, one1 float32, beta2 float32, one2 float32, root float32, eps float32, rate float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·adamVec(SB), NOSPLIT, $0-80
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVSS        scale+40(FP), X0
+	VBROADCASTSS X0, Y0
+	MOVSS        clip+44(FP), X1
+	VBROADCASTSS X1, Y1
+	MOVSS        coef+48(FP), X2
+	VBROADCASTSS X2, Y3
+	VXORPS       signBit<>+0(SB), Y1, Y2
+	MOVSS        keep+52(FP), X4
+	VBROADCASTSS X4, Y4
+	MOVSS        one1+56(FP), X5
+	VBROADCASTSS X5, Y5
+	MOVSS        beta2+60(FP), X6
+	VBROADCASTSS X6, Y6
+	MOVSS        one2+64(FP), X7
+	VBROADCASTSS X7, Y7
+	MOVSS        root+68(FP), X8
+	VBROADCASTSS X8, Y8
+	MOVSS        eps+72(FP), X9
+	VBROADCASTSS X9, Y9
+	MOVSS        rate+76(FP), X10
+	VBROADCASTSS X10, Y10
+
+loop:
+	VMULPS  (BX), Y0, Y11
+	VMAXPS  Y2, Y11, Y11
+	VMINPS  Y1, Y11, Y11
+	VMULPS  Y3, Y11, Y11
+	VSUBPS  (CX), Y11, Y12
+	VMULPS  Y5, Y12, Y12
+	VADDPS  (CX), Y12, Y12
+	VMOVUPS Y12, (CX)
+	VMULPS  Y11, Y11, Y11
+	VMULPS  Y7, Y11, Y11
+	VMULPS  (DX), Y6, Y13
+	VADDPS  Y11, Y13, Y13
+	VMOVUPS Y13, (DX)
+	VSQRTPS Y13, Y13
+	VDIVPS  Y8, Y13, Y13
+	VADDPS  Y9, Y13, Y13
+	VDIVPS  Y13, Y12, Y12
+	VMULPS  Y10, Y12, Y12
+	VMULPS  (AX), Y4, Y11
+	VSUBPS  Y12, Y11, Y11
+	VMOVUPS Y11, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	ADDQ    $0x00000020, BX
+	SUBQ    $0x08, SI
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func squaresVec(grad *float32, n int, scale float32, clip float32, coef float32, eps float32) float32
+// Requires: AVX, AVX2, SSE
+TEXT ·squaresVec(SB), NOSPLIT, $0-36
+	MOVQ         grad+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVSS        scale+16(FP), X0
+	VBROADCASTSS X0, Y0
+	MOVSS        clip+20(FP), X1
+	VBROADCASTSS X1, Y1
+	MOVSS        coef+24(FP), X2
+	VBROADCASTSS X2, Y3
+	VXORPS       signBit<>+0(SB), Y1, Y2
+	MOVSS        eps+28(FP), X4
+	VBROADCASTSS X4, Y4
+	VXORPS       Y5, Y5, Y5
+
+loop:
+	VMULPS       (AX), Y0, Y6
+	VMAXPS       Y2, Y6, Y6
+	VMINPS       Y1, Y6, Y6
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y6, Y6, Y6
+	VADDPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JNZ          loop
+	VEXTRACTF128 $0x01, Y5, X0
+	VADDPS       X5, X0, X0
+	VMOVHLPS     X0, X0, X1
+	VADDPS       X0, X1, X0
+	VMOVSHDUP    X0, X1
+	VADDSS       X0, X1, X0
+	VZEROUPPER
+	MOVSS        X0, ret+32(FP)
+	RET
+
+// func addSquaresVec(sum *float32, grad *float32, n int, scale float32, clip float32, coef float32, eps float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·addSquaresVec(SB), NOSPLIT, $0-40
+	MOVQ         sum+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVSS        scale+24(FP), X0
+	VBROADCASTSS X0, Y0
+	MOVSS        clip+28(FP), X1
+	VBROADCASTSS X1, Y1
+	MOVSS        coef+32(FP), X2
+	VBROADCASTSS X2, Y3
+	VXORPS       signBit<>+0(SB), Y1, Y2
+	MOVSS        eps+36(FP), X4
+	VBROADCASTSS X4, Y4
+
+loop:
+	VMULPS  (CX), Y0, Y5
+	VMAXPS  Y2, Y5, Y5
+	VMINPS  Y1, Y5, Y5
+	VMULPS  Y3, Y5, Y5
+	VMULPS  Y5, Y5, Y5
+	VADDPS  Y4, Y5, Y5
+	VADDPS  (AX), Y5, Y5
+	VMOVUPS Y5, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x08, DX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func unitVec(u *float32, grad *float32, cf *float32, n int, scale float32, clip float32, coef float32, rf float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·unitVec(SB), NOSPLIT, $0-48
+	MOVQ         u+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         cf+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVSS        scale+32(FP), X0
+	VBROADCASTSS X0, Y0
+	MOVSS        clip+36(FP), X1
+	VBROADCASTSS X1, Y1
+	MOVSS        coef+40(FP), X2
+	VBROADCASTSS X2, Y3
+	VXORPS       signBit<>+0(SB), Y1, Y2
+	MOVSS        rf+44(FP), X4
+	VBROADCASTSS X4, Y4
+	VXORPS       Y5, Y5, Y5
+
+loop:
+	VMULPS    (CX), Y0, Y6
+	VMAXPS    Y2, Y6, Y6
+	VMINPS    Y1, Y6, Y6
+	VMULPS    Y3, Y6, Y6
+	VMULPS    (DX), Y4, Y7
+	VMULPS    Y6, Y7, Y7
+	VCMPPS    $0x00, Y5, Y6, Y8
+	VBLENDVPS Y8, Y6, Y7, Y7
+	VMOVUPS   Y7, (AX)
+	ADDQ      $0x00000020, AX
+	ADDQ      $0x00000020, CX
+	ADDQ      $0x00000020, DX
+	SUBQ      $0x08, BX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func rsqrtVec(dst *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·rsqrtVec(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS floatOne<>+0(SB), Y0
+
+loop:
+	VSQRTPS (CX), Y1
+	VDIVPS  Y1, Y0, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x08, DX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+DATA floatOne<>+0(SB)/4, $0x3f800000
+DATA floatOne<>+4(SB)/4, $0x3f800000
+DATA floatOne<>+8(SB)/4, $0x3f800000
+DATA floatOne<>+12(SB)/4, $0x3f800000
+DATA floatOne<>+16(SB)/4, $0x3f800000
+DATA floatOne<>+20(SB)/4, $0x3f800000
+DATA floatOne<>+24(SB)/4, $0x3f800000
+DATA floatOne<>+28(SB)/4, $0x3f800000
+GLOBL floatOne<>(SB), RODATA|NOPTR, $32
 
 // func dotVec(x *float32, y *float32, n int) float32
 // Requires: AVX, FMA3, SSE
@@ -2193,16 +2388,6 @@ DATA expPoly5<>+20(SB)/4, $0x3f000000
 DATA expPoly5<>+24(SB)/4, $0x3f000000
 DATA expPoly5<>+28(SB)/4, $0x3f000000
 GLOBL expPoly5<>(SB), RODATA|NOPTR, $32
-
-DATA floatOne<>+0(SB)/4, $0x3f800000
-DATA floatOne<>+4(SB)/4, $0x3f800000
-DATA floatOne<>+8(SB)/4, $0x3f800000
-DATA floatOne<>+12(SB)/4, $0x3f800000
-DATA floatOne<>+16(SB)/4, $0x3f800000
-DATA floatOne<>+20(SB)/4, $0x3f800000
-DATA floatOne<>+24(SB)/4, $0x3f800000
-DATA floatOne<>+28(SB)/4, $0x3f800000
-GLOBL floatOne<>(SB), RODATA|NOPTR, $32
 
 DATA exponentBias<>+0(SB)/4, $0x0000007f
 DATA exponentBias<>+4(SB)/4, $0x0000007f

@@ -124,16 +124,36 @@ func TestArithmeticKernels(t *testing.T) {
 	})
 }
 
-// TestUpdateKernel leaves NaN out: updates see finite gradients only.
-func TestUpdateKernel(t *testing.T) {
+// TestOptimizerKernels leaves NaN out: updates see finite gradients only. Zeros are many, for what AdaLomo does with them.
+func TestOptimizerKernels(t *testing.T) {
 	s, g := newSource(), genericKernels()
-	consts := stepConsts{scale: 0.7, clip: 2, coef: 0.9, keep: 0.99, lr: 0.1}
+	c := stepConsts{scale: 0.7, clip: 2, coef: 0.9, keep: 0.99, lr: 0.1}
+	constants := adam{beta2: 0.9, one1: 0.2, one2: 0.1, eps: 1e-3, rate: 0.3, root: 0.8}
 	eachKernels(t, func(t *testing.T, k *kernels, n, off int) {
-		w, grad := s.floats(n, off, false), s.floats(n, 3-off, false)
-		want := slices.Clone(w)
-		k.update(w, grad, &consts)
-		g.update(want, grad, &consts)
-		same(t, "update", w, want)
+		grad, m, v, cf := s.floats(n, 3-off, false), s.floats(n, 1, false), s.floats(n, 2, false), s.floats(n, off, true)
+		for i := range grad {
+			v[i] *= v[i]
+			if i%3 == 0 {
+				grad[i] = 0
+			}
+		}
+		// on runs f on copies of the state with both levels and compares all of it.
+		on := func(name string, f func(k *kernels, w, m, v []float32)) {
+			t.Helper()
+			w := s.floats(n, off, false)
+			a, b := [][]float32{slices.Clone(w), slices.Clone(m), slices.Clone(v)}, [][]float32{slices.Clone(w), slices.Clone(m), slices.Clone(v)}
+			f(k, a[0], a[1], a[2])
+			f(g, b[0], b[1], b[2])
+			for i := range a {
+				same(t, fmt.Sprintf("%s, vector %d", name, i), a[i], b[i])
+			}
+		}
+		on("update", func(k *kernels, w, _, _ []float32) { k.update(w, grad, &c) })
+		on("adam", func(k *kernels, w, m, v []float32) { k.adam(w, m, v, grad, &constants, &c) })
+		on("addSquares", func(k *kernels, w, _, _ []float32) { k.addSquares(w, grad, &c, 1e-30) })
+		on("unit", func(k *kernels, w, _, _ []float32) { k.unit(w, grad, cf, &c, 1.5) })
+		on("rsqrt", func(k *kernels, w, _, v []float32) { k.rsqrt(w, v) })
+		sums(t, "squares", float64(k.squares(grad, &c, 0.1)), float64(g.squares(grad, &c, 0.1)), 4*float64(n))
 	})
 }
 

@@ -2,30 +2,11 @@ package main
 
 import (
 	. "github.com/mmcloughlin/avo/build"
-	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
 // arithmetic writes the rows of plain arithmetic. None fuses: they give the bits of their generic twins.
 func arithmetic() {
-	TEXT("updateVec", NOSPLIT, "func(w, grad *float32, n int, scale, clip, coef, keep, lr float32)")
-	Doc("updateVec is updateGeneric for n > 0, a multiple of 8.")
-	w, g, n := ptr("w"), ptr("grad"), ptr("n")
-	scale, clip, coef, keep, lr := scalar("scale"), scalar("clip"), scalar("coef"), scalar("keep"), scalar("lr")
-	least := YMM()
-	VXORPS(constant("signBit", U32(0x80000000)), clip, least)
-	vectors(n, []reg.GPVirtual{w, g}, []int{32, 32}, func() {
-		h, x := YMM(), YMM()
-		VMULPS(at(g, 0), scale, h)
-		VMAXPS(least, h, h)
-		VMINPS(clip, h, h)
-		VMULPS(coef, h, h)
-		VMULPS(lr, h, h)
-		VMULPS(at(w, 0), keep, x)
-		VSUBPS(h, x, x)
-		VMOVUPS(x, at(w, 0))
-	})
-
 	TEXT("axpyVec", NOSPLIT, "func(y, x *float32, n int, a float32)")
 	Doc("axpyVec is axpyGeneric for n > 0, a multiple of 8.")
 	y, x, n := ptr("y"), ptr("x"), ptr("n")

@@ -19,6 +19,7 @@ func main() {
 	conversions()
 	philox()
 	arithmetic()
+	optimizers()
 	sums()
 	exponentials()
 	Generate()
