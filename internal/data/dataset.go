@@ -80,6 +80,11 @@ func (d *Dataset) Stats() Stats {
 	return s
 }
 
+// First is the first n samples, or all if there are fewer.
+func (d *Dataset) First(n int) *Dataset {
+	return &Dataset{c: d.c, index: d.index[:min(max(n, 0), d.Len())], skipped: d.skipped}
+}
+
 // Split holds samples out for validation: below 1 valSize is a share, from 1 on a number of samples. Which ones depends
 // on seed alone. A sample listed several times goes to one side whole, and is validated on once.
 func (d *Dataset) Split(valSize float64, seed uint64) (train, val *Dataset) {

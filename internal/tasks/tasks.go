@@ -4,7 +4,6 @@ package tasks
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -69,41 +68,32 @@ func (t Task) Parse(r records.Record) ([]Example, error) {
 	return out, nil
 }
 
-// Set is the questions read, and how many were left out for want of a label.
-type Set struct {
-	Examples   []Example
-	Unlabelled int
+// NoLabel is the error of a question that is Unlabelled where its answer is needed.
+func NoLabel(r records.Record) error {
+	return &records.Error{Path: r.Path, Line: r.Line, Msg: "the question has no label",
+		Advice: "the official test files have no labels: use train.jsonl or val.jsonl"}
 }
 
-// Read reads the labelled questions of a jsonl file, at most limit of them (0: all). None is an error.
-func (t Task) Read(path string, limit int) (Set, error) {
-	var s Set
-	err := records.Each(path, func(r records.Record) error {
+// Load reads all questions of a task's jsonl file. A question without a label is an error, and so is a file without any
+// question.
+func Load(task, path string) ([]Example, error) {
+	t, err := Lookup(task)
+	if err != nil {
+		return nil, err
+	}
+	var out []Example
+	err = records.Each(path, func(r records.Record) error {
 		questions, err := t.Parse(r)
 		for _, q := range questions {
-			switch {
-			case q.Gold == Unlabelled:
-				s.Unlabelled++
-			case limit == 0 || len(s.Examples) < limit:
-				s.Examples = append(s.Examples, q)
+			if q.Gold == Unlabelled {
+				return NoLabel(r)
 			}
 		}
+		out = append(out, questions...)
 		return err
 	})
-	if err == nil && len(s.Examples) == 0 {
-		err = &records.Error{Path: path, Msg: fmt.Sprintf("no question of task %s has a label (%d have none)", t.Name, s.Unlabelled),
-			Advice: "the official test files have no labels: use train.jsonl or val.jsonl"}
+	if err == nil && len(out) == 0 {
+		err = &records.Error{Path: path, Msg: "no question of task " + t.Name}
 	}
-	return s, err
-}
-
-// Accuracy is the share of answers that are right, rounded to six digits as LOMO reports it; 0 for none.
-func Accuracy(answers, gold []int) float64 {
-	right := 0
-	for i, a := range answers {
-		if a == gold[i] {
-			right++
-		}
-	}
-	return math.Round(float64(right)/float64(max(1, len(answers)))*1e6) / 1e6
+	return out, err
 }

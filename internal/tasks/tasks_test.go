@@ -108,32 +108,31 @@ func TestLookupUnknown(t *testing.T) {
 	}
 }
 
-func TestRead(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "val.jsonl")
-	line := `{"premise":"p","hypothesis":"h","label":"entailment"}` + "\n"
-	if err := os.WriteFile(path, []byte(strings.Repeat(line, 3)+`{"premise":"p","hypothesis":"h"}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	task, _ := Lookup("rte")
-	for limit, want := range map[int]int{0: 3, 2: 2, 9: 3} {
-		if s, err := task.Read(path, limit); err != nil || len(s.Examples) != want || s.Unlabelled != 1 {
-			t.Errorf("limit %d: %d examples, %d without label, %v", limit, len(s.Examples), s.Unlabelled, err)
+func TestLoad(t *testing.T) {
+	labelled, bare := `{"premise":"p","hypothesis":"h","label":"entailment"}`+"\n", `{"premise":"p","hypothesis":"h"}`
+	for _, c := range []struct {
+		task, text string
+		n          int
+		want       string
+	}{
+		{"rte", labelled + labelled, 2, ""},
+		{"rte", labelled + bare, 0, "val.jsonl:2: the question has no label"},
+		{"rte", "", 0, "val.jsonl: no question of task rte"},
+		{"boolq", labelled, 0, `task boolq: val.jsonl:1: field "passage" is missing; the record has "hypothesis", "label", "premise"`},
+		{"sst2", labelled, 0, `unknown task "sst2"`},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "val.jsonl")
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if err := os.WriteFile(path, []byte(`{"premise":"p","hypothesis":"h"}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := task.Read(path, 0); err == nil || !strings.HasSuffix(err.Error(), "no question of task rte has a label (1 have none)") {
-		t.Errorf("no labels: error %v", err)
-	}
-}
-
-func TestAccuracy(t *testing.T) {
-	if got := Accuracy([]int{0, 1, 1}, []int{0, 1, 0}); got != 0.666667 {
-		t.Errorf("two of three: %v", got)
-	}
-	if got := Accuracy(nil, nil); got != 0 {
-		t.Errorf("none: %v", got)
+		got, err := Load(c.task, path)
+		if c.want == "" && (err != nil || len(got) != c.n) {
+			t.Errorf("%s: %d examples, %v", c.task, len(got), err)
+		}
+		if c.want != "" && (err == nil || strings.ReplaceAll(err.Error(), dir+string(filepath.Separator), "") != c.want) {
+			t.Errorf("%s: error %v, want %s", c.task, err, c.want)
+		}
 	}
 }
 
@@ -160,22 +159,23 @@ func (w words) EncodeOffsets(text string, special bool) (ids []int32, offs [][2]
 
 func TestTokenise(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		tok  Encoder
-		max  int
-		want Tokens
+		name   string
+		tok    Encoder
+		max    int
+		ids    []int32
+		scored []bool
 	}{
 		// "Hi\nAnswer: Yes" is Hi, \nAnswer:, ␣Yes: the last holds the prompt's space and the choice, and counts.
-		{"space merges", words{}, 1024, Tokens{[]int32{1, 12, 18, 14, 2}, []bool{false, false, false, true, true}, false}},
-		{"the tokenizer ends texts", words{ends: true}, 1024, Tokens{[]int32{1, 12, 18, 14, 2}, []bool{false, false, false, true, true}, false}},
-		{"exactly full", words{}, 4, Tokens{[]int32{1, 12, 18, 14, 2}, []bool{false, false, false, true, true}, false}},
-		{"choice cut", words{}, 3, Tokens{[]int32{1, 12, 18, 2}, []bool{false, false, false, true}, true}},
+		{"space merges", words{}, MaxLen, []int32{1, 12, 18, 14, 2}, []bool{false, false, false, true, true}},
+		{"the tokenizer ends texts", words{ends: true}, MaxLen, []int32{1, 12, 18, 14, 2}, []bool{false, false, false, true, true}},
+		{"exactly full", words{}, 4, []int32{1, 12, 18, 14, 2}, []bool{false, false, false, true, true}},
+		{"choice cut", words{}, 3, []int32{1, 12, 18, 2}, []bool{false, false, false, true}},
 	} {
-		got, err := Tokenise(c.tok, "Hi\nAnswer: ", "Yes", c.max)
+		ids, scored, err := Tokenise(c.tok, "Hi\nAnswer: ", "Yes", c.max)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(c.want, got); diff != "" {
+		if diff := cmp.Diff(c.ids, ids) + cmp.Diff(c.scored, scored); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}

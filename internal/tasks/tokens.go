@@ -11,35 +11,26 @@ type Encoder interface {
 	EOS() int32
 }
 
-// Tokens is a prompt with a choice behind it. Scored marks the tokens that count: those that hold any of the choice's
-// text, and the end token.
-type Tokens struct {
-	IDs    []int32
-	Scored []bool
-	Cut    bool // the prompt filled maxLen, nothing of the choice is left
-}
-
 // Tokenise encodes prompt+choice with the tokenizer's own beginning, cuts it to maxLen tokens on the right and ends it
-// with eos where the tokenizer has one. Tokens are told apart by the bytes they cover, so a token of the prompt's last
-// space and the choice's first letters counts.
-func Tokenise(tok Encoder, prompt, choice string, maxLen int) (Tokens, error) {
+// with eos where the tokenizer has one, so that ids may have maxLen+1 tokens. scored marks the tokens that count: those
+// that hold any of the choice's text, and eos. They are told by the bytes they cover, so a token of the prompt's last
+// space and the choice's first letters counts; where the prompt alone is too long, only eos is left of them.
+func Tokenise(tok Encoder, prompt, choice string, maxLen int) (ids []int32, scored []bool, err error) {
 	ids, offs, err := tok.EncodeOffsets(prompt+choice, true)
 	if err != nil {
-		return Tokens{}, fmt.Errorf("tokenize: %w", err)
+		return nil, nil, fmt.Errorf("tokenize: %w", err)
 	}
 	eos := tok.EOS()
 	if n := len(ids); n > 0 && ids[n-1] == eos && offs[n-1][1] <= offs[n-1][0] {
 		ids = ids[:n-1] // the tokenizer ends texts itself: do not do it twice
 	}
 	ids = ids[:min(len(ids), maxLen)]
-	t := Tokens{IDs: append(make([]int32, 0, len(ids)+1), ids...), Scored: make([]bool, len(ids), len(ids)+1), Cut: true}
+	scored = make([]bool, len(ids), len(ids)+1)
 	for i := range ids {
-		if offs[i][1] > len(prompt) && offs[i][1] > offs[i][0] {
-			t.Scored[i], t.Cut = true, false
-		}
+		scored[i] = offs[i][1] > len(prompt) && offs[i][1] > offs[i][0]
 	}
 	if eos >= 0 {
-		t.IDs, t.Scored = append(t.IDs, eos), append(t.Scored, true)
+		ids, scored = append(ids, eos), append(scored, true)
 	}
-	return t, nil
+	return ids, scored, nil
 }

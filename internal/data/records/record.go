@@ -135,7 +135,7 @@ func plainer(err error) error {
 	case "int32", "int", "int64":
 		want = "integer"
 	default:
-		if strings.HasPrefix(want, "[]") {
+		if strings.HasPrefix(want, "[") {
 			want = "list"
 		}
 		if strings.HasPrefix(want, "map") || strings.Contains(want, "struct") || strings.Contains(want, ".") {

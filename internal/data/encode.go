@@ -1,0 +1,174 @@
+package data
+
+import (
+	"fmt"
+	"strings"
+
+	"lomo/internal/data/records"
+	"lomo/internal/tokenizer"
+)
+
+// Tokenizer is what of a tokenizer is needed; *tokenizer.Tokenizer has it.
+type Tokenizer interface {
+	EncodeOffsets(text string, special bool) (ids []int32, offs [][2]int, err error)
+	ChatTokens(msgs []tokenizer.Message, o tokenizer.ChatOptions) (ids []int32, train []bool, err error)
+	EOS() int32
+	PAD() int32
+	UNK() int32
+}
+
+// encoder makes samples and appends them to a corpus.
+type encoder struct {
+	tok        Tokenizer // nil: only tokenized data
+	begin, end []int32   // what stands before and after a text: bos where the tokenizer adds it, eos
+	o          Options
+	out        *corpus
+	skipped    int
+	labels     []int32 // reused
+}
+
+func newEncoder(tok Tokenizer, o Options) (*encoder, error) {
+	e := &encoder{tok: tok, o: o, out: &corpus{}}
+	if tok == nil {
+		return e, nil
+	}
+	for _, id := range []int32{tok.PAD(), tok.UNK(), tok.EOS()} {
+		if id >= 0 && (o.VocabSize == 0 || int(id) < o.VocabSize) {
+			e.out.pad = id
+			break
+		}
+	}
+	// The tokenizer's own frame, seen around one letter.
+	ids, offs, err := tok.EncodeOffsets("a", true)
+	if err != nil {
+		return nil, fmt.Errorf("tokenize: %w", err)
+	}
+	inside := false
+	for i, id := range ids {
+		switch {
+		case offs[i][0] >= 0:
+			inside = true
+		case inside:
+			e.end = append(e.end, id)
+		default:
+			e.begin = append(e.begin, id)
+		}
+	}
+	if len(e.end) == 0 && tok.EOS() >= 0 {
+		e.end = []int32{tok.EOS()}
+	}
+	return e, nil
+}
+
+// segment is a part of a sample's text; train says whether it is learned.
+type segment struct {
+	text  string
+	train bool
+}
+
+// segments adds a sample made of texts that follow each other, tokenised as one. A token with any part of a learned
+// text is learned: where a prompt's last space merges with the answer, that token belongs to the answer. framed puts
+// bos and eos around.
+func (e *encoder) segments(r records.Record, parts []segment, framed bool) error {
+	var text strings.Builder
+	ends := make([]int, len(parts))
+	for i, p := range parts {
+		text.WriteString(p.text)
+		ends[i] = text.Len()
+	}
+	inner, offs, err := e.tok.EncodeOffsets(text.String(), false)
+	if err != nil {
+		return r.Errorf("tokenize: %w", err)
+	}
+	var ids []int32
+	var train []bool
+	if framed {
+		ids, train = append(ids, e.begin...), make([]bool, len(e.begin))
+	}
+	p := 0
+	for i, id := range inner {
+		for p < len(ends)-1 && ends[p] <= offs[i][0] {
+			p++
+		}
+		ids, train = append(ids, id), append(train, overlapsLearned(parts, ends, p, offs[i]))
+	}
+	if framed && !endsWith(ids, e.end) {
+		for _, id := range e.end {
+			ids, train = append(ids, id), append(train, e.o.TrainOnEOS != "none")
+		}
+	}
+	return e.masked(r, ids, train)
+}
+
+// overlapsLearned reports whether bytes [span) hold anything of a learned part, p being the part that span begins in.
+func overlapsLearned(parts []segment, ends []int, p int, span [2]int) bool {
+	if span[1] <= span[0] {
+		return false // stands for no text
+	}
+	for ; p < len(parts); p++ {
+		if parts[p].train && len(parts[p].text) > 0 {
+			return ends[p]-len(parts[p].text) < span[1]
+		}
+		if ends[p] >= span[1] {
+			break
+		}
+	}
+	return false
+}
+
+func endsWith(ids, end []int32) bool {
+	if len(end) == 0 || len(ids) < len(end) {
+		return false
+	}
+	for i, id := range end {
+		if ids[len(ids)-len(end)+i] != id {
+			return false
+		}
+	}
+	return true
+}
+
+// masked adds a sample whose learned tokens are marked; train_on_inputs learns the rest too.
+func (e *encoder) masked(r records.Record, ids []int32, train []bool) error {
+	e.labels = e.labels[:0]
+	for i, id := range ids {
+		if !train[i] && !e.o.TrainOnInputs {
+			id = ignored
+		}
+		e.labels = append(e.labels, id)
+	}
+	return e.put(r, "token", ids, e.labels)
+}
+
+// put adds a sample: ids are checked against the vocabulary, the sample is cut to sequence_len, and left out if no token
+// of it is predicted then. list names the ids in errors.
+func (e *encoder) put(r records.Record, list string, ids, labels []int32) error {
+	for i, id := range ids {
+		if err := e.inVocab(r, list, i, id); err != nil {
+			return err
+		}
+	}
+	cut := e.o.SequenceLen > 0 && len(ids) > e.o.SequenceLen
+	if cut {
+		ids, labels = ids[:e.o.SequenceLen], labels[:e.o.SequenceLen]
+	}
+	for j := 1; j < len(labels); j++ {
+		if labels[j] != ignored {
+			e.out.add(ids, labels, cut)
+			return nil
+		}
+	}
+	e.skipped++
+	return nil
+}
+
+func (e *encoder) inVocab(r records.Record, list string, i int, id int32) error {
+	if id >= 0 && (e.o.VocabSize == 0 || int(id) < e.o.VocabSize) {
+		return nil
+	}
+	err := fmt.Errorf("%s %d: id %d is negative", list, i, id)
+	if id >= 0 {
+		err = fmt.Errorf("%s %d: id %d, the model's vocabulary has %d", list, i, id, e.o.VocabSize)
+	}
+	return &records.Error{Path: r.Path, Line: r.Line, Err: err, Advice: "the data was made with another tokenizer than the model's"}
+}

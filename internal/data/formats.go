@@ -1,0 +1,203 @@
+package data
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"lomo/internal/data/records"
+	"lomo/internal/tasks"
+)
+
+// Types lists the values of a data set's type; superglue: is followed by a task.
+var Types = []string{"alpaca", "sharegpt", "messages", "prompt_completion", "text", "segments", "tokenized", "superglue:<task>"}
+
+// format adds the samples of one record.
+type format func(*encoder, records.Record) error
+
+// formatOf finds the format of a type.
+func formatOf(name string) (format, error) {
+	if task, ok := strings.CutPrefix(name, "superglue:"); ok {
+		t, err := tasks.Lookup(task)
+		return superglue(t), err
+	}
+	switch name {
+	case "alpaca":
+		return alpaca, nil
+	case "sharegpt":
+		return sharegpt, nil
+	case "messages":
+		return messages, nil
+	case "prompt_completion":
+		return promptCompletion, nil
+	case "text":
+		return text, nil
+	case "segments":
+		return segments, nil
+	case "tokenized":
+		return tokenized, nil
+	case "":
+		return nil, &Error{Msg: "type is missing", Advice: "types: " + strings.Join(Types, ", ")}
+	}
+	return nil, &Error{Msg: fmt.Sprintf("unknown type %q", name), Advice: "types: " + strings.Join(Types, ", ")}
+}
+
+// The prompts of tatsu-lab/stanford_alpaca, train.py.
+const (
+	alpacaWithInput = "Below is an instruction that describes a task, paired with an input that provides further context. " +
+		"Write a response that appropriately completes the request."
+	alpacaNoInput = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
+)
+
+// alpaca reads {instruction, input?, output} and LLaMA-Factory's additions: system replaces the first sentences, and the
+// turns of history, [[instruction, output], …], come before, not learned.
+func alpaca(e *encoder, r records.Record) error {
+	instruction, err := r.String("instruction")
+	if err != nil {
+		return err
+	}
+	output, err := r.String("output")
+	if err != nil {
+		return err
+	}
+	input, err := r.OptString("input")
+	if err != nil {
+		return err
+	}
+	preamble, err := r.OptString("system")
+	if err != nil {
+		return err
+	}
+	var history [][]string
+	if r.Has("history") {
+		if err := r.Decode("history", &history); err != nil {
+			return err
+		}
+	}
+	if preamble == "" && input != "" {
+		preamble = alpacaWithInput
+	} else if preamble == "" {
+		preamble = alpacaNoInput
+	}
+	var p strings.Builder
+	p.WriteString(preamble)
+	for i, turn := range history {
+		if len(turn) != 2 {
+			return r.Errorf("history %d: %d texts, want an instruction and its output", i+1, len(turn))
+		}
+		fmt.Fprintf(&p, "\n\n### Instruction:\n%s\n\n### Response:%s", turn[0], turn[1])
+	}
+	fmt.Fprintf(&p, "\n\n### Instruction:\n%s", instruction)
+	if input != "" {
+		fmt.Fprintf(&p, "\n\n### Input:\n%s", input)
+	}
+	p.WriteString("\n\n### Response:")
+	return e.segments(r, []segment{{p.String(), false}, {output, true}}, true)
+}
+
+// promptCompletion reads {prompt, completion}, also named input and output or source and target.
+func promptCompletion(e *encoder, r records.Record) error {
+	names := [][2]string{{"prompt", "completion"}, {"input", "output"}, {"source", "target"}}
+	pick := names[0]
+	for _, n := range names {
+		if r.Has(n[0]) {
+			pick = n
+			break
+		}
+	}
+	prompt, err := r.String(pick[0])
+	if err != nil {
+		return err
+	}
+	completion, err := r.String(pick[1])
+	if err != nil {
+		return err
+	}
+	return e.segments(r, []segment{{prompt, false}, {completion, true}}, true)
+}
+
+// text reads {text}: a document that is learned whole.
+func text(e *encoder, r records.Record) error {
+	s, err := r.String("text")
+	if err != nil {
+		return err
+	}
+	return e.document(r, strings.NewReader(s))
+}
+
+// segments reads {segments: [{text, label}]}: texts of which those with label true are learned. Nothing is added.
+func segments(e *encoder, r records.Record) error {
+	var list []struct {
+		Text  *string `json:"text"`
+		Label *bool   `json:"label"`
+	}
+	if err := r.Decode("segments", &list); err != nil {
+		return err
+	}
+	parts := make([]segment, len(list))
+	for i, s := range list {
+		if s.Text == nil || s.Label == nil {
+			return r.Errorf("segment %d: text or label is missing", i+1)
+		}
+		parts[i] = segment{*s.Text, *s.Label}
+	}
+	return e.segments(r, parts, false)
+}
+
+// tokenized reads {input_ids, labels?}: nothing is added; without labels every token but the first is learned.
+func tokenized(e *encoder, r records.Record) error {
+	var ids, labels []int32
+	if err := r.Decode("input_ids", &ids); err != nil {
+		return err
+	}
+	if !r.Has("labels") {
+		return e.put(r, "input_ids", ids, ids)
+	}
+	if err := r.Decode("labels", &labels); err != nil {
+		return err
+	}
+	if len(labels) != len(ids) {
+		return r.Errorf("labels has %d entries, input_ids has %d", len(labels), len(ids))
+	}
+	for i, id := range labels {
+		if id == ignored {
+			continue
+		}
+		if err := e.inVocab(r, "labels", i, id); err != nil {
+			return err
+		}
+	}
+	return e.put(r, "input_ids", ids, labels)
+}
+
+// superglue learns the right choice of each question of a task. A question that leaves no room for its choice is left out.
+func superglue(t tasks.Task) format {
+	return func(e *encoder, r records.Record) error {
+		questions, err := t.Parse(r)
+		if err != nil {
+			return err
+		}
+		for _, q := range questions {
+			if q.Gold == tasks.Unlabelled {
+				return tasks.NoLabel(r)
+			}
+			ids, learned, err := tasks.Tokenise(e.tok, q.Prompt, q.Choices[q.Gold], tasks.MaxLen)
+			if err != nil {
+				return r.Errorf("%w", err)
+			}
+			choice := learned
+			if e.tok.EOS() >= 0 { // it always counts for a score
+				choice = learned[:len(learned)-1]
+				learned[len(learned)-1] = e.o.TrainOnEOS != "none"
+			}
+			if !slices.Contains(choice, true) {
+				e.skipped++
+				continue
+			}
+			if err := e.masked(r, ids, learned); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,112 @@
+package data
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"lomo/internal/data/records"
+	"lomo/internal/rng"
+	"lomo/internal/tokenizer"
+)
+
+// Load reads and tokenises every sample of srcs, in order. tok may be nil if all of them are of type tokenized. Whatever
+// cannot be read is an error with file and line; samples without a token to predict are left out and counted; a source
+// without any sample wraps ErrEmpty.
+func Load(srcs []Source, tok Tokenizer, o Options) (*Dataset, error) {
+	if t, ok := tok.(*tokenizer.Tokenizer); ok && t == nil {
+		tok = nil // a nil pointer in the interface
+	}
+	if len(srcs) == 0 {
+		return nil, ErrEmpty
+	}
+	e, err := newEncoder(tok, o)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dataset{c: e.out}
+	for i, s := range srcs {
+		first, skipped := e.out.len(), e.skipped
+		if err := e.source(s); err != nil {
+			return nil, err
+		}
+		index, err := weigh(first, e.out.len(), s.Weight, o.Seed, uint32(i))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.Path, err)
+		}
+		if len(index) == 0 {
+			return nil, &records.Error{Path: s.Path, Err: ErrEmpty, Advice: emptyHint(s, e.skipped-skipped)}
+		}
+		d.index = append(d.index, index...)
+	}
+	d.skipped = e.skipped
+	return d, nil
+}
+
+func emptyHint(s Source, skipped int) string {
+	if skipped == 0 {
+		return "the files hold no record, or weight takes none of them"
+	}
+	hint := fmt.Sprintf("%d samples were read, but none has a token to predict within sequence_len", skipped)
+	if s.Type == "messages" || s.Type == "sharegpt" {
+		hint += "; see roles_to_train"
+	}
+	return hint
+}
+
+// source adds the samples of one data set.
+func (e *encoder) source(s Source) error {
+	add, err := formatOf(s.Type)
+	if err != nil {
+		return fmt.Errorf("data set %s: %w", s.Path, err)
+	}
+	if e.tok == nil && s.Type != "tokenized" {
+		return &Error{Msg: fmt.Sprintf("data set %s: type %s needs the model's tokenizer, which has none", s.Path, s.Type),
+			Advice: "put tokenizer.json beside the model, or use type: tokenized"}
+	}
+	files, err := records.Files(s.Path, s.Split)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if isText := strings.EqualFold(filepath.Ext(f), ".txt"); isText && s.Type != "text" {
+			return &records.Error{Path: f, Msg: fmt.Sprintf("a .txt file cannot be of type %s", s.Type), Advice: "plain text is of type text"}
+		} else if isText {
+			err = e.textFile(f)
+		} else {
+			err = records.Each(f, func(r records.Record) error { return add(e, r) })
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// weigh lists the samples from … to−1 as often as weight says: its whole part each, and of its fraction that share of
+// the samples, drawn by seed and the source's number, in order. 0 stands for 1.
+func weigh(from, to int, weight float64, seed uint64, source uint32) ([]int32, error) {
+	n := to - from
+	if weight == 0 {
+		weight = 1
+	}
+	if !(weight > 0) || weight*float64(n) > 1<<31-1 {
+		return nil, &Error{Msg: fmt.Sprintf("weight %v of %d samples", weight, n), Advice: "weight is how often each sample is used, above 0: 0.5 takes half of them, 2 each twice"}
+	}
+	whole := int(weight)
+	extra := make(bits, (n+63)/64)
+	// Draw 0 of this purpose splits off the validation set.
+	for _, i := range rng.Perm(seed, rng.Split, 1+source, n)[:int((weight-float64(whole))*float64(n)+0.5)] {
+		extra.set(i)
+	}
+	var out []int32
+	for i := range n {
+		for range whole {
+			out = append(out, int32(from+i))
+		}
+		if extra.has(i) {
+			out = append(out, int32(from+i))
+		}
+	}
+	return out, nil
+}

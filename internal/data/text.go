@@ -1,0 +1,170 @@
+package data
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"unicode"
+	"unicode/utf8"
+
+	"lomo/internal/data/records"
+)
+
+const (
+	pieceSize = 256 << 10 // bytes of text tokenised at a time
+	pieceMax  = 4 << 20   // without a place to cut, at most
+)
+
+// document adds a text as samples of sequence_len tokens, the last one shorter: nothing is dropped, every token is
+// learned but the first of each sample. bos stands before the first, eos behind the last.
+func (e *encoder) document(r records.Record, text io.Reader) error {
+	pending := slices.Clone(e.begin) // tokens that are in no sample yet
+	err := pieces(r, text, func(piece string, overlap int) error {
+		ids, err := e.goOn(piece, overlap)
+		if err != nil {
+			return r.Errorf("tokenize: %w", err)
+		}
+		pending = append(pending, ids...)
+		rest, err := e.fullSamples(r, pending)
+		pending = append(pending[:0], rest...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if !endsWith(pending, e.end) {
+		pending = append(pending, e.end...)
+	}
+	if pending, err = e.fullSamples(r, pending); err != nil || len(pending) == 0 {
+		return err
+	}
+	return e.put(r, "token", pending, pending)
+}
+
+// fullSamples adds samples of sequence_len tokens while ids has as many, and returns the rest.
+func (e *encoder) fullSamples(r records.Record, ids []int32) ([]int32, error) {
+	n := e.o.SequenceLen
+	for n > 0 && len(ids) >= n {
+		if err := e.put(r, "token", ids[:n], ids[:n]); err != nil {
+			return nil, err
+		}
+		ids = ids[n:]
+	}
+	return ids, nil
+}
+
+// goOn is the ids of piece without its first overlap bytes, which the piece before ended with: a tokenizer that puts
+// something before a text (SentencePiece's ▁) puts it before the overlap.
+func (e *encoder) goOn(piece string, overlap int) ([]int32, error) {
+	ids, offs, err := e.tok.EncodeOffsets(piece, false)
+	if err != nil {
+		return nil, err
+	}
+	first := 0
+	for first < len(ids) && offs[first][1] <= overlap && overlap > 0 {
+		first++
+	}
+	if first < len(ids) && offs[first][0] < overlap { // a token across the cut
+		return e.goOn(piece[overlap:], 0)
+	}
+	return ids[first:], nil
+}
+
+// pieces cuts a text where tokenizers cut it anyway: behind a line end between two characters that are no white space.
+// Every piece but the first repeats the overlap bytes before it. Text that is not UTF-8 is an error.
+func pieces(r records.Record, text io.Reader, fn func(piece string, overlap int) error) error {
+	buf := make([]byte, 0, pieceSize)
+	line, overlap := r.Line, 0
+	for size := pieceSize; ; {
+		n, err := io.ReadFull(text, buf[len(buf):size])
+		buf = buf[:len(buf)+n]
+		last := err == io.EOF || err == io.ErrUnexpectedEOF
+		if err != nil && !last {
+			return &records.Error{Path: r.Path, Err: err}
+		}
+		cut := len(buf)
+		if !last {
+			if cut = safeCut(buf); cut == 0 && size < pieceMax {
+				size = min(2*size, pieceMax)
+				buf = append(make([]byte, 0, size), buf...)
+				continue
+			} else if cut == 0 {
+				cut = wholeRunes(buf)
+			}
+		}
+		if bad := invalidUTF8(buf[:cut]); bad >= 0 {
+			return &records.Error{Path: r.Path, Line: line + bytes.Count(buf[:bad], []byte("\n")), Msg: "the text is not UTF-8",
+				Advice: "convert the file, for example with iconv -t utf-8"}
+		}
+		if cut > overlap {
+			if err := fn(string(buf[:cut]), overlap); err != nil {
+				return err
+			}
+		}
+		if last {
+			return nil
+		}
+		line += bytes.Count(buf[overlap:cut], []byte("\n"))
+		overlap = min(1, bytes.Count(buf[cut-1:cut], []byte("\n"))) // the line end, if it was cut there
+		buf = append(buf[:0], buf[cut-overlap:]...)
+	}
+}
+
+// safeCut is the last place behind a line end with other characters than white space on both sides, 0 if there is none.
+func safeCut(b []byte) int {
+	for i := len(b) - 1; i > 1; i-- {
+		if b[i-1] != '\n' {
+			continue
+		}
+		before, _ := utf8.DecodeLastRune(b[:i-1])
+		if after := b[i]; !unicode.IsSpace(before) && after < utf8.RuneSelf && !unicode.IsSpace(rune(after)) {
+			return i
+		}
+	}
+	return 0
+}
+
+// wholeRunes is the length of b without a character that is cut at its end.
+func wholeRunes(b []byte) int {
+	for n := len(b); n > len(b)-utf8.UTFMax; n-- {
+		if utf8.RuneStart(b[n-1]) {
+			if utf8.FullRune(b[n-1:]) {
+				return len(b)
+			}
+			return n - 1
+		}
+	}
+	return len(b)
+}
+
+// invalidUTF8 is the place of the first byte that is not UTF-8, −1 if there is none.
+func invalidUTF8(b []byte) int {
+	if utf8.Valid(b) {
+		return -1
+	}
+	for i := 0; i < len(b); {
+		c, n := utf8.DecodeRune(b[i:])
+		if c == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return -1
+}
+
+// textFile adds a plain text file as one document.
+func (e *encoder) textFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("data set: %w", err)
+	}
+	defer f.Close()
+	in := bufio.NewReader(f)
+	if bom, _ := in.Peek(3); string(bom) == "\xef\xbb\xbf" {
+		in.Discard(3)
+	}
+	return e.document(records.Record{Path: path, Line: 1}, in)
+}
