@@ -100,9 +100,9 @@ func TestGoldenGradients(t *testing.T) {
 		tr := g.trainer(Options{Optimizer: optim.Config{Name: "lomo"}, Scheduler: "constant"})
 		m := &tiny{d: tr.d.(*cpukern.Device), net: tr.net, sweep: tr.sweep}
 		loss, got := m.gradients(t, false, g.batch(0))
-		golden.Close(t, "loss", []float32{float32(loss)}, g.F32("loss"), 1e-6)
+		golden.Close(t, "loss", []float32{float32(loss)}, g.F32("loss"), 7e-7) // measured 1.4e-7
 		for _, name := range g.Names("grad/") {
-			golden.Close(t, name, got[name], g.F32("grad/"+name), 1e-5)
+			golden.Close(t, name, got[name], g.F32("grad/"+name), 1e-5) // asked for: 1e-4; measured 2.5e-6
 		}
 	})
 }
@@ -111,7 +111,7 @@ func TestGoldenGradients(t *testing.T) {
 func TestGoldenLogits(t *testing.T) {
 	eachGolden(t, func(t *testing.T, g *goldenModel) {
 		tr := g.trainer(Options{Optimizer: optim.Config{Name: "lomo"}, Scheduler: "constant"})
-		golden.Close(t, "logits", logitsOf(t, tr, g.batch(0)), g.F32("logits"), 1e-5)
+		golden.Close(t, "logits", logitsOf(t, tr, g.batch(0)), g.F32("logits"), 3e-6) // measured 7e-7
 	})
 }
 
@@ -122,9 +122,9 @@ func TestGoldenPacked(t *testing.T) {
 		n := g.Shape("packed/ids")[1]
 		b := labelled(1, n, g.I32("packed/ids"), g.I32("packed/labels"), g.I32("packed/positions"), g.I32("packed/start"))
 		m := &tiny{d: tr.d.(*cpukern.Device), net: tr.net, sweep: tr.sweep}
-		golden.Close(t, "loss", []float32{float32(m.loss(t, b))}, g.F32("packed/loss"), 1e-6)
-		golden.Close(t, "loss of the documents alone", []float32{float32(m.loss(t, b))}, g.F32("packed/separate_loss"), 1e-6)
-		golden.Close(t, "logits", logitsOf(t, tr, b), g.F32("packed/logits"), 1e-5)
+		golden.Close(t, "loss", []float32{float32(m.loss(t, b))}, g.F32("packed/loss"), 8e-7) // measured 1.7e-7
+		golden.Close(t, "loss of the documents alone", []float32{float32(m.loss(t, b))}, g.F32("packed/separate_loss"), 8e-7)
+		golden.Close(t, "logits", logitsOf(t, tr, b), g.F32("packed/logits"), 3e-6)
 	})
 }
 
@@ -164,17 +164,17 @@ func (g *goldenModel) losses(t *testing.T, name string, r golden.Run) {
 		}
 		d := math.Abs(m.Loss - float64(want[s]))
 		worst = math.Max(worst, d)
-		if d > 2e-5 { // asked for: 1e-4
+		if d > 7e-6 { // asked for: 1e-4; measured 1.5e-6
 			t.Errorf("step %d: loss %.7f, want %.7f", s+1, m.Loss, want[s])
 		}
 		if g.Has("norms/" + name) {
-			golden.Close(t, "norm", []float32{float32(*m.GradNorm)}, g.F32("norms/" + name)[s:s+1], 2e-5)
+			golden.Close(t, "norm", []float32{float32(*m.GradNorm)}, g.F32("norms/" + name)[s:s+1], 1e-6) // measured 2.3e-7
 		}
 	}
 	t.Logf("losses differ by at most %.1e", worst)
 	for _, p := range tr.net.Params() {
 		if key := "final/" + name + "/" + p.Name; g.Has(key) {
-			golden.Close(t, key, values(tr.d, p.W), g.F32(key), 2e-5)
+			golden.Close(t, key, values(tr.d, p.W), g.F32(key), 6e-6) // measured 1.3e-6
 		}
 	}
 }

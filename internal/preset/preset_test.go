@@ -1,0 +1,115 @@
+package preset
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"lomo/internal/checkpoint"
+	"lomo/internal/model"
+	"lomo/internal/tensor"
+)
+
+// TestParameterCounts: the sizes the models are known by.
+func TestParameterCounts(t *testing.T) {
+	for name, want := range map[string]int64{
+		"135m": 134515008, "360m": 361821120, "1.7b": 1711376384, "tinyllama-1.1b": 1100048384,
+		"llama-7b": 6738415616, "llama-13b": 13015864320, "llama-30b": 32528943616, "llama-65b": 65285660672,
+		"llama2-70b": 68976648192, "llama3-8b": 8030261248, "llama3.2-1b": 1235814400,
+	} {
+		cfg, err := Config(name)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := model.NewNetwork(cfg).NumParams(); got != want {
+			t.Errorf("%s: %d parameters, want %d", name, got, want)
+		}
+	}
+	for _, name := range Names() {
+		if _, err := Config(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := Config("llama-8b-instruct"); err == nil {
+		t.Error("an unknown preset is accepted")
+	}
+}
+
+func create(t *testing.T, o Options) (string, checkpoint.Source) {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := Create(dir, "tiny", o); err != nil {
+		t.Fatal(err)
+	}
+	src, err := checkpoint.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { src.Close() })
+	return dir, src
+}
+
+func TestCreate(t *testing.T) {
+	_, src := create(t, Options{DType: tensor.F32, Seed: 3})
+	cfg, err := model.ParseConfig(src.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range model.NewNetwork(cfg).Params() {
+		x := tensor.NewHost(p.Name, tensor.F32, p.Shape...)
+		if err := src.ReadRows(p.Name, 0, p.Shape[0], x.Host, tensor.F32); err != nil {
+			t.Fatal(err)
+		}
+		var sum, squares float64
+		for _, v := range x.F32s() {
+			sum += float64(v)
+			squares += float64(v) * float64(v)
+		}
+		n := float64(p.Len())
+		mean, std := sum/n, math.Sqrt(squares/n-sum*sum/n/n)
+		wantMean, wantStd := 0.0, 0.02
+		if !p.Matrix() {
+			wantMean, wantStd = 1, 0
+		}
+		// Five standard errors of 4,096 draws.
+		if math.Abs(mean-wantMean) > 5*0.02/math.Sqrt(n) || math.Abs(std-wantStd) > 5*0.02/math.Sqrt(2*n) {
+			t.Errorf("%s: mean %v, standard deviation %v", p.Name, mean, std)
+		}
+	}
+}
+
+// TestCreateIsAFunctionOfTheSeed: same seed, same bytes, however the file is cut; another seed, other weights.
+func TestCreateIsAFunctionOfTheSeed(t *testing.T) {
+	read := func(dir string) string {
+		raw, err := os.ReadFile(filepath.Join(dir, "model.safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	a, _ := create(t, Options{DType: tensor.BF16, Seed: 3})
+	b, _ := create(t, Options{DType: tensor.BF16, Seed: 3})
+	c, _ := create(t, Options{DType: tensor.BF16, Seed: 4})
+	if read(a) != read(b) {
+		t.Error("the same seed gives other bytes")
+	}
+	if read(a) == read(c) {
+		t.Error("another seed gives the same bytes")
+	}
+	_, sharded := create(t, Options{DType: tensor.BF16, Seed: 3, MaxShardSize: 40000})
+	_, whole := create(t, Options{DType: tensor.BF16, Seed: 3})
+	for _, i := range whole.Tensors() {
+		x, y := tensor.NewHost("x", tensor.BF16, i.Shape...), tensor.NewHost("y", tensor.BF16, i.Shape...)
+		if err := whole.ReadRows(i.Name, 0, i.Shape[0], x.Host, tensor.BF16); err != nil {
+			t.Fatal(err)
+		}
+		if err := sharded.ReadRows(i.Name, 0, i.Shape[0], y.Host, tensor.BF16); err != nil {
+			t.Fatal(err)
+		}
+		if string(x.Host) != string(y.Host) {
+			t.Errorf("%s differs between one file and shards", i.Name)
+		}
+	}
+}
