@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -11,7 +10,6 @@ var built = map[string][]string{
 	"device": {"auto", "cpu"}, "sharding": {"none"}, "offload": {"none"}, "activation_offload": {"none"},
 	"dtype": {"bf16", "f32"}, "method": {"full"}, "optimizer": {"adalomo", "lomo", "adamw", "sgd"},
 	"loss_spike": {"off"}, "report_to": {"json"}, "adalomo.importance": {"none"},
-	"type": {"alpaca", "messages", "prompt_completion", "text", "tokenized"},
 }
 
 // thisBuild refuses what a later version will do.
@@ -20,15 +18,10 @@ func (l *Loaded) thisBuild(p *problems) {
 		v, _ := l.Get(k.Name)
 		switch v := v.(type) {
 		case string:
-			l.supported(p, k.Name, k.Name, v)
+			l.supported(p, k.Name, v)
 		case []string:
 			for _, word := range v {
-				l.supported(p, k.Name, k.Name, word)
-			}
-		case []Dataset:
-			for i, d := range v {
-				l.supported(p, k.Name, "type", d.Type)
-				l.supportedFile(p, fmt.Sprintf("%s[%d].path", k.Name, i), l.where(k.Name), d.Path)
+				l.supported(p, k.Name, word)
 			}
 		}
 	}
@@ -40,17 +33,8 @@ func (l *Loaded) thisBuild(p *problems) {
 	}
 }
 
-func (l *Loaded) supported(p *problems, key, table, value string) {
-	if can, limited := built[table]; limited && !slices.Contains(can, value) {
+func (l *Loaded) supported(p *problems, key, value string) {
+	if can, limited := built[key]; limited && !slices.Contains(can, value) {
 		p.add(l.where(key), "this build has "+strings.Join(can, ", "), "%s: %s is not supported by this build yet", key, value)
-	}
-}
-
-// supportedFile refuses data files whose format a later version will read.
-func (l *Loaded) supportedFile(p *problems, name, where, path string) {
-	for _, ext := range []string{".parquet", ".csv"} {
-		if strings.HasSuffix(strings.ToLower(path), ext) {
-			p.add(where, "convert it to jsonl", "%s: %s: %s files are not supported by this build yet", name, path, ext[1:])
-		}
 	}
 }

@@ -78,8 +78,8 @@ type Config struct {
 
 // Dataset is one entry of datasets and eval_datasets.
 type Dataset struct {
-	Path   string  `yaml:"path" help:"json, jsonl or txt file, a folder of them, or a pattern"`
-	Type   string  `yaml:"type" oneof:"alpaca,sharegpt,messages,prompt_completion,text,segments,tokenized,superglue:*" help:"what a record holds"`
+	Path   string  `yaml:"path" help:"json, jsonl, csv or txt file, a folder of them, or a pattern"`
+	Type   string  `yaml:"type" help:"what a record holds"`
 	Split  string  `yaml:"split" help:"part of a data set with several"`
 	Weight float64 `yaml:"weight" help:"share of the samples used; 1 is all, 2 each twice"`
 }

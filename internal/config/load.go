@@ -2,10 +2,8 @@ package config
 
 import (
 	"fmt"
-	"maps"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
@@ -14,12 +12,15 @@ import (
 
 // Input names the sources of a configuration, weakest first.
 type Input struct {
-	File  string            // YAML file, "" for none
-	Env   []string          // as os.Environ gives it
-	Flags map[string]string // key: value of flags that stand for one key
-	Set   []string          // key=value of --set
-	Need  []string          // keys that must not be empty
+	File  string   // YAML file, "" for none
+	Env   []string // as os.Environ gives it
+	Flags []Flag   // those that stand for one key
+	Set   []string // key=value of --set
+	Need  []string // keys that must not be empty
 }
+
+// Flag is a command-line flag that sets a key.
+type Flag struct{ Name, Key, Value string }
 
 // Loaded is a checked configuration that knows where each value came from.
 type Loaded struct {
@@ -73,8 +74,8 @@ func read(in Input) ([]*source, error) {
 		}
 	}
 	env.readEnv(in.Env)
-	for _, key := range slices.Sorted(maps.Keys(in.Flags)) {
-		flags.text(key, in.Flags[key], "--"+strings.ReplaceAll(key, "_", "-"))
+	for _, f := range in.Flags {
+		flags.text(f.Key, f.Value, "--"+f.Name)
 	}
 	set.readSet(in.Set)
 	return []*source{file, env, flags, set}, nil

@@ -24,7 +24,7 @@ func TestPrecedence(t *testing.T) {
 	in := Input{
 		File:  write(t, "learning_rate: 0.01\nseed: 1\nthreads: 1\ndevice: cpu\nadamw:\n  eps: 1e-6\n  betas: [0.8, 0.9]\n"),
 		Env:   []string{"LOMO_SEED=2", "LOMO_THREADS=2", "LOMO_DEVICE=auto", "LOMO_ADAMW_EPS=1e-7", "LOMO_CPU=avx2", "LOMO_CUDA_DRIVER=x", "HOME=/", "LOMO_PACKING="},
-		Flags: map[string]string{"threads": "3", "device": "cpu"},
+		Flags: []Flag{{"threads", "threads", "3"}, {"device", "device", "cpu"}},
 		Set:   []string{"threads=4", "adamw.betas=[0.7, 0.99]", "optimizer=adamw", "warmup_steps=1", "warmup_steps=5"},
 	}
 	l, err := Load(in)
@@ -133,7 +133,7 @@ func TestErrors(t *testing.T) {
 		{"two held-out", "val_set_size: 5\neval_datasets: [{path: a, type: text}]\n", `val_set_size: 5 and eval_datasets`, ""},
 		{"later value", "device: cuda\n", `run.yaml:1: device: cuda is not supported by this build yet`, "this build has auto, cpu"},
 		{"later number", "devices: 8\n", `devices: 8 is not supported by this build yet`, ""},
-		{"later file", "datasets: [{path: a.parquet, type: text}]\n", `datasets[0].path: a.parquet: parquet files are not supported by this build yet`, ""},
+		{"task", "datasets: [{path: a, type: superglue:rta}]\n", `datasets[0].type: "superglue:rta" is not one of`, `did you mean "superglue:rte"?`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Load(Input{File: write(t, c.yaml)})
@@ -173,7 +173,7 @@ func TestErrorsOfOtherSources(t *testing.T) {
 		{Input{Set: []string{"adamw={bets: 1}"}}, `--set: unknown key "adamw.bets"`},
 		{Input{Env: []string{"LOMO_LERNING_RATE=1"}}, `LOMO_LERNING_RATE: unknown key "lerning_rate"`},
 		{Input{Env: []string{"LOMO_SEED=x"}}, `LOMO_SEED: seed: want a whole number from 0, have the text "x"`},
-		{Input{Flags: map[string]string{"dtype": "int8"}}, `--dtype: dtype: "int8" is not one of`},
+		{Input{Flags: []Flag{{"batch-size", "micro_batch_size", "0"}}}, `--batch-size: micro_batch_size: 0 is below 1`},
 		{Input{Need: []string{"model", "datasets"}}, "model is missing\ndatasets is missing"},
 		{Input{File: filepath.Join(t.TempDir(), "no.yaml")}, `no such file`},
 		{Input{File: t.TempDir()}, `is a directory`},

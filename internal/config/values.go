@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"lomo/internal/data"
+	"lomo/internal/tasks"
 )
 
 // value turns what a user wrote into the Go type of its key, or says what is wanted instead.
@@ -83,12 +86,7 @@ func fits(t reflect.Type, tag string) bool {
 
 // oneOf checks a word against the values its key may take.
 func (s *source) oneOf(k Key, name, word, where string) {
-	for _, v := range k.OneOf {
-		if stem, any := strings.CutSuffix(v, "*"); v == word || any && len(word) > len(stem) && strings.HasPrefix(word, stem) {
-			return
-		}
-	}
-	if len(k.OneOf) == 0 {
+	if len(k.OneOf) == 0 || slices.Contains(k.OneOf, word) {
 		return
 	}
 	advice := ""
@@ -122,6 +120,9 @@ func (s *source) dataset(name string, node *yaml.Node, where string) any {
 			if v := s.typed(k, name+"."+field, n, where); v != nil {
 				to.FieldByIndex(k.index).Set(reflect.ValueOf(v))
 			}
+			if field == "type" {
+				s.datasetType(name, n.Value, where)
+			}
 		}
 		seen = append(seen, field)
 	}
@@ -131,6 +132,33 @@ func (s *source) dataset(name string, node *yaml.Node, where string) any {
 		}
 	}
 	return d
+}
+
+// datasetType checks what a record is said to hold.
+func (s *source) datasetType(name, word, where string) {
+	if KnownType(word) {
+		return
+	}
+	advice, types := "", DatasetTypes()
+	if n := nearest(strings.ToLower(word), types); n != "" {
+		advice = fmt.Sprintf("did you mean %q?", n)
+	}
+	s.problems.add(where, advice, "%s.type: %q is not one of %s", name, word, strings.Join(types, ", "))
+}
+
+// DatasetTypes are the types a data set may have.
+func DatasetTypes() []string {
+	types := slices.DeleteFunc(slices.Clone(data.Types), func(t string) bool { return strings.Contains(t, "<") })
+	for _, t := range tasks.Names() {
+		types = append(types, "superglue:"+t)
+	}
+	return types
+}
+
+// KnownType tells whether a data set may have a type.
+func KnownType(name string) bool {
+	_, err := tasks.Lookup(strings.TrimPrefix(name, "superglue:"))
+	return slices.Contains(data.Types, name) || strings.HasPrefix(name, "superglue:") && err == nil
 }
 
 func (s *source) wrongType(t reflect.Type, name string, node *yaml.Node, where string) {
