@@ -1,0 +1,87 @@
+// Package cli is the command line: flags, streams, exit codes. It parses and prints; package job and those below do
+// the work. It alone imports cobra and the backends.
+//
+// Data goes to stdout, talk to stderr. Each command is one constructor, newXCmd(streams, run), which fills an options
+// struct; tests give their own run.
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"lomo/internal/job"
+)
+
+// Streams is what a command reads, writes and is surrounded by.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Env      []string // as os.Environ gives it
+	Terminal bool     // Err is one
+}
+
+// Main runs the command line of this process and returns its exit code.
+func Main() int {
+	io := &Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Environ(), Terminal: term.IsTerminal(int(os.Stderr.Fd()))}
+	return Run(context.Background(), io, os.Args[1:])
+}
+
+// Run runs one command line and returns its exit code.
+func Run(ctx context.Context, io *Streams, args []string) int {
+	root := newRootCmd(io, program)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	printError(io.Err, err)
+	return exitCode(err)
+}
+
+// runs are the commands' bodies; tests give their own.
+type runs struct {
+	train    func(context.Context, *Streams, *trainOptions) error
+	eval     func(*Streams, *evalOptions) error
+	memprof  func(*Streams, *memprofOptions) error
+	generate func(*Streams, *job.GenerateOptions) error
+	create   func(*Streams, *job.NewOptions) error
+	tokenize func(*Streams, *tokenizeOptions) error
+	inspect  func(*Streams, *inspectOptions) error
+	version  func(*Streams, *versionOptions) error
+}
+
+// program is what the commands do outside tests.
+var program = runs{
+	train: runTrain, eval: runEval, memprof: runMemprof, generate: runGenerate, create: runNew,
+	tokenize: runTokenize, inspect: runInspect, version: runVersion,
+}
+
+func newRootCmd(io *Streams, r runs) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "lomo",
+		Short: "Fine-tune all the weights of a LLaMA-family model in little more memory than the weights",
+		Long: `lomo fine-tunes all the weights of a LLaMA-family model in little more memory than
+the weights themselves: the optimizers LOMO and AdaLomo consume each gradient as
+the backward pass makes it. It reads a Hugging Face folder or a GGUF file and writes
+a Hugging Face folder.`,
+		Example: `  lomo train --config configs/smollm2-135m-adalomo.yaml
+  lomo eval --model out/smollm2-135m --data held-out.jsonl --type messages
+  lomo generate --model out/smollm2-135m --chat --prompt "Who wrote this program?"`,
+		Args: knownCommand, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		SilenceErrors: true, SilenceUsage: true, SuggestionsMinimumDistance: 2,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	root.SetIn(io.In)
+	root.SetOut(io.Out)
+	root.SetErr(io.Err)
+	root.AddCommand(
+		newTrainCmd(io, r.train), newEvalCmd(io, r.eval), newMemprofCmd(io, r.memprof), newGenerateCmd(io, r.generate),
+		newNewCmd(io, r.create), newTokenizeCmd(io, r.tokenize), newInspectCmd(io, r.inspect), newVersionCmd(io, r.version), newCompletionCmd(io),
+	)
+	for _, c := range append(root.Commands(), root) {
+		asUsage(c)
+	}
+	root.AddCommand(topics()...)
+	return root
+}

@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"lomo/internal/config"
+	"lomo/internal/job"
+	"lomo/internal/tasks"
+)
+
+// evalOptions is what `lomo eval` was asked to do: the loss on a data set, or a task's accuracy.
+type evalOptions struct {
+	job.EvalOptions
+	JSON bool
+}
+
+// runtimeKeys are the settings that eval and generate share with a run.
+var runtimeKeys = []string{"device", "devices", "sharding", "offload", "dtype", "threads", "memory-limit"}
+
+func newEvalCmd(io *Streams, run func(*Streams, *evalOptions) error) *cobra.Command {
+	var s settings
+	var o evalOptions
+	c := &cobra.Command{
+		Use:   "eval --model DIR --data FILE (--type TYPE | --task TASK)",
+		Short: "Score a model: loss and perplexity on data, or accuracy on a task",
+		Long: `Eval prints the mean loss and perplexity of a model on a data set, or its accuracy
+on a multiple-choice task of SuperGLUE (` + strings.Join(tasks.Names(), ", ") + `) from the official jsonl file.
+A choice's score is the sum of its tokens' log-probabilities, or their mean.
+Without --dtype the model computes in the type its weights are stored in.`,
+		Example: `  lomo eval --model out/run --data held-out.jsonl --type messages
+  lomo eval --model out/run --task rte --data superglue/RTE/val.jsonl --json
+  lomo eval --model smollm2.gguf --data book.txt --type text --sequence-len 512 --dtype f32`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.Task = strings.TrimPrefix(o.Task, "superglue:")
+			if err := o.check(); err != nil {
+				return err
+			}
+			l, err := s.load(io, c)
+			if err != nil {
+				return err
+			}
+			o.BatchSize, o.SequenceLen = l.MicroBatchSize, l.SequenceLen
+			o.DType, o.Threads, o.MemoryLimit = storedUnlessGiven(l), l.Threads, l.MemoryLimit
+			return run(io, &o)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.Model, "model", "", "Hugging Face `folder` or .gguf file")
+	f.StringVar(&o.Data, "data", "", "data `file`")
+	f.StringVar(&o.Type, "type", "", "what a record of the file holds: `"+strings.Join(config.DatasetTypes(), ", ")+"`")
+	f.StringVar(&o.Task, "task", "", "score a task instead: `"+strings.Join(tasks.Names(), ", ")+"`")
+	f.StringVar(&o.Score, "score", "sum", "of a choice: `sum or mean` of its tokens' log-probabilities")
+	f.IntVar(&o.MaxExamples, "max-examples", 0, "use the first `N` examples; 0 uses all")
+	f.BoolVar(&o.JSON, "json", false, "print one JSON object as the last line")
+	s.addKeys(c, append([]string{"batch-size=micro_batch_size", "sequence-len"}, runtimeKeys...)...)
+	return c
+}
+
+// storedUnlessGiven is the dtype somebody asked for, "" for the one the model is stored in.
+func storedUnlessGiven(l *config.Loaded) string {
+	if l.Given("dtype") {
+		return l.DType
+	}
+	return ""
+}
+
+// check finds flags that are missing or do not go together.
+func (o *evalOptions) check() error {
+	switch {
+	case o.Model == "":
+		return usage("--model DIR names a Hugging Face folder or a .gguf file", "--model is missing")
+	case o.Data == "":
+		return usage("--data FILE names the data to score", "--data is missing")
+	case o.Task != "" && o.Type != "":
+		return usage("a task knows its own format: leave --type out", "--task %s and --type %s exclude each other", o.Task, o.Type)
+	case o.Task == "" && o.Type == "":
+		return usage("e.g. --type messages or --task rte", "--type or --task is missing")
+	case o.MaxExamples < 0:
+		return usage("0 uses all", "--max-examples %d is below 0", o.MaxExamples)
+	case o.Score != "sum" && o.Score != "mean":
+		return usage("sum is LOMO's score, mean is MeZO's", "--score %q is not one of sum, mean", o.Score)
+	case o.Task != "" && !slices.Contains(tasks.Names(), o.Task):
+		return usage("", "--task %q is not one of %s", o.Task, strings.Join(tasks.Names(), ", "))
+	case o.Type != "" && !config.KnownType(o.Type):
+		return usage("", "--type %q is not one of %s", o.Type, strings.Join(config.DatasetTypes(), ", "))
+	}
+	return nil
+}
+
+func runEval(s *Streams, o *evalOptions) error {
+	var result any
+	var text string
+	if o.Task != "" {
+		r, err := job.EvalTask(o.EvalOptions)
+		if err != nil {
+			return err
+		}
+		result, text = r, fmt.Sprintf("%s: %s %.4f on %d examples", r.Task, r.Metric, r.Value, r.N)
+	} else {
+		r, err := job.EvalText(o.EvalOptions)
+		if err != nil {
+			return err
+		}
+		result, text = r, fmt.Sprintf("loss %.4f  perplexity %.4f  on %d tokens", r.Loss, r.Perplexity, r.Tokens)
+	}
+	if o.JSON {
+		return json.NewEncoder(s.Out).Encode(result)
+	}
+	_, err := fmt.Fprintln(s.Out, text)
+	return err
+}

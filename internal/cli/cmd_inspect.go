@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"lomo/internal/config"
+)
+
+// inspectOptions is what `lomo inspect` was asked to do.
+type inspectOptions struct {
+	Path    string
+	Model   string // whose tokenizer reads a data set
+	Type    string // of a data set
+	Limit   int    // samples shown token by token
+	Tensors bool   // list every tensor
+	JSON    bool
+	Config  *config.Loaded // sequence_len and the label mask
+}
+
+func newInspectCmd(io *Streams, run func(*Streams, *inspectOptions) error) *cobra.Command {
+	var s settings
+	var o inspectOptions
+	c := &cobra.Command{
+		Use:   "inspect PATH",
+		Short: "Show what a model, checkpoint, run, tokenizer or data set holds",
+		Long: `Inspect describes a Hugging Face folder, a GGUF file, a run's folder, a tokenizer or a
+data set. Of a data set it shows the first samples token by token, with the tokens that
+are learned; --type says what a record is, --model gives the tokenizer. No weights are read.`,
+		Example: `  lomo inspect models/smollm2
+  lomo inspect smollm2.gguf --tensors
+  lomo inspect out/run
+  lomo inspect train.jsonl --type messages --model models/smollm2 --limit 1`,
+		Args: wantArgs("PATH"),
+		RunE: func(c *cobra.Command, args []string) error {
+			o.Path = args[0]
+			if err := o.check(); err != nil {
+				return err
+			}
+			var err error
+			if o.Config, err = s.load(io, c); err != nil {
+				return err
+			}
+			return run(io, &o)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.Model, "model", "", "`folder` or .gguf file whose tokenizer reads a data set")
+	f.StringVar(&o.Type, "type", "", "what a record of a data set holds: `"+strings.Join(config.DatasetTypes(), ", ")+"`")
+	f.IntVar(&o.Limit, "limit", 3, "show `N` samples of a data set")
+	f.BoolVar(&o.Tensors, "tensors", false, "list every tensor of a model")
+	f.BoolVar(&o.JSON, "json", false, "print JSON: one object, or one a sample of a data set")
+	s.addFile(c)
+	s.addKeys(c, "sequence-len", "train-on-inputs", "train-on-eos", "chat-template")
+	return c
+}
+
+func (o *inspectOptions) check() error {
+	switch {
+	case o.Limit < 0:
+		return usage("0 shows none", "--limit %d is below 0", o.Limit)
+	case o.Type != "" && !config.KnownType(o.Type):
+		return usage("", "--type %q is not one of %s", o.Type, strings.Join(config.DatasetTypes(), ", "))
+	case o.Type != "" && o.Type != "tokenized" && o.Model == "":
+		return usage("--model DIR gives the tokenizer", "--model is missing for --type %s", o.Type)
+	case o.Model != "" && o.Type == "":
+		return usage("e.g. --type messages", "--type is missing for a data set")
+	}
+	return nil
+}
+
+func runInspect(s *Streams, o *inspectOptions) error {
+	st, err := os.Stat(o.Path)
+	if err != nil {
+		return err
+	}
+	has := func(name string) bool {
+		_, err := os.Stat(filepath.Join(o.Path, name))
+		return err == nil
+	}
+	switch {
+	case o.Type != "":
+		return inspectData(s, o)
+	case st.IsDir() && has("config.json"), strings.EqualFold(filepath.Ext(o.Path), ".gguf"):
+		return inspectModel(s, o)
+	case st.IsDir() && has("config.yaml"):
+		return inspectRun(s, o)
+	case st.IsDir(), strings.HasSuffix(o.Path, "tokenizer.json"), strings.HasSuffix(o.Path, "tokenizer.model"):
+		return inspectTokenizer(s, o)
+	}
+	return usage("a data set needs --type, and --model for its tokenizer", "%s: --type is missing", o.Path)
+}

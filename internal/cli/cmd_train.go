@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"lomo/internal/config"
+)
+
+// trainOptions is what `lomo train` was asked to do.
+type trainOptions struct {
+	Config *config.Loaded // checked
+	DryRun bool           // check everything that needs no weights, print the plan, write nothing
+}
+
+func newTrainCmd(io *Streams, run func(context.Context, *Streams, *trainOptions) error) *cobra.Command {
+	var s settings
+	var o trainOptions
+	var printConfig bool
+	c := &cobra.Command{
+		Use:   "train --config FILE",
+		Short: "Fine-tune all the weights of a model",
+		Long: `Train fine-tunes all the weights of a model on the data sets of a configuration and
+writes the trained model into output_dir, a Hugging Face folder, beside metrics.jsonl,
+report.html and checkpoints.
+
+Ctrl-C finishes the step, saves a checkpoint and exits 130; a second one stops at once.
+The same command then continues where it stopped (resume: auto).`,
+		Example: `  lomo train --config configs/smollm2-135m-adalomo.yaml
+  lomo train --config run.yaml --set learning_rate=2e-4 --set max_steps=100
+  lomo train --config run.yaml --dry-run
+  LOMO_THREADS=4 lomo train --config run.yaml --print-config`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var err error
+			if o.Config, err = s.load(io, c, "model", "output_dir", "datasets"); err != nil {
+				return err
+			}
+			if printConfig {
+				return o.Config.WriteYAML(io.Out)
+			}
+			ctx, stop := untilInterrupt(c.Context(), io)
+			defer stop()
+			return run(ctx, io, &o)
+		},
+	}
+	s.addFile(c)
+	s.addKeys(c, "resume", "max-shard-size")
+	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "check model, data and memory, print the plan, train nothing")
+	c.Flags().BoolVar(&printConfig, "print-config", false, "print every setting and where it came from, train nothing")
+	return c
+}
+
+// untilInterrupt is a context that ends at the first SIGINT or SIGTERM; the next one ends the process.
+func untilInterrupt(parent context.Context, io *Streams) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+			signal.Stop(signals)
+			fmt.Fprintln(io.Err, "\nlomo: finishing the step, then saving; Ctrl-C again stops at once")
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel()
+	}
+}

@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"lomo/internal/config"
+	"lomo/internal/job"
+	"lomo/internal/train"
+)
+
+// usageError is a command line that cannot be understood.
+type usageError struct {
+	err    error
+	advice string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+func (e *usageError) Hint() string  { return e.advice }
+
+func usage(advice, format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...), advice}
+}
+
+// asUsage makes c report wrong flags and arguments as usage errors that point to its help.
+func asUsage(c *cobra.Command) {
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{err, seeHelp(c)} })
+	if c.Args == nil {
+		c.Args = wantArgs()
+	}
+}
+
+func seeHelp(c *cobra.Command) string {
+	return fmt.Sprintf("`%s --help` shows how it is used", c.CommandPath())
+}
+
+// wantArgs checks that there is one argument for each name.
+func wantArgs(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) > len(names):
+			return usage(seeHelp(c), "unexpected argument %q", args[len(names)])
+		case len(args) < len(names):
+			return usage(seeHelp(c), "%s is missing", names[len(args)])
+		}
+		return nil
+	}
+}
+
+// knownCommand refuses what is left of a command line in which no command was found.
+func knownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	advice := "`lomo --help` lists the commands"
+	if s := root.SuggestionsFor(args[0]); len(s) > 0 {
+		advice = fmt.Sprintf("did you mean %q?", s[0])
+	}
+	return usage(advice, "unknown command %q", args[0])
+}
+
+// exitCode tells the caller's shell how it went: 2 when the user's words are to blame, else what package job says.
+func exitCode(err error) int {
+	var (
+		words *usageError
+		all   config.Errors
+		one   *config.Error
+	)
+	if errors.As(err, &words) || errors.As(err, &all) || errors.As(err, &one) {
+		return 2
+	}
+	return job.Exit(err)
+}
+
+// printError writes what went wrong and, after it, what to do. A configuration may have several mistakes.
+func printError(w io.Writer, err error) {
+	var all config.Errors
+	var diverged *train.DivergedError
+	switch {
+	case err == nil:
+	case errors.As(err, &all):
+		for _, e := range all {
+			printOne(w, e, e.Hint())
+		}
+	case errors.As(err, &diverged):
+		printOne(w, err, diverged.Hint)
+	default:
+		advice := ""
+		if h := (interface{ Hint() string })(nil); errors.As(err, &h) {
+			advice = h.Hint()
+		}
+		printOne(w, err, advice)
+	}
+}
+
+func printOne(w io.Writer, err error, advice string) {
+	fmt.Fprintf(w, "lomo: error: %s\n", strings.TrimSpace(err.Error()))
+	if advice != "" {
+		fmt.Fprintf(w, "lomo: hint: %s\n", advice)
+	}
+}
+
+// warn writes what works and is probably not meant.
+func warn(w io.Writer, lines []string) {
+	for _, l := range lines {
+		fmt.Fprintf(w, "lomo: warning: %s\n", l)
+	}
+}

@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"lomo/internal/data"
+	"lomo/internal/job"
+	"lomo/internal/tokenizer"
+)
+
+// inspectData shows what training would make of a data set.
+func inspectData(s *Streams, o *inspectOptions) error {
+	opts, tok, err := inspectOptionsOf(o)
+	if err != nil {
+		return err
+	}
+	d, err := data.Load([]data.Source{{Path: o.Path, Type: o.Type}}, tok, opts)
+	if err != nil {
+		return err
+	}
+	var name func(int32) string
+	if tok != nil {
+		name = func(id int32) string { return tok.Decode([]int32{id}, false) }
+	}
+	if !o.JSON {
+		fmt.Fprintf(s.Out, "%s: %s\n", o.Path, statsLine(d.Stats()))
+	}
+	for i := range min(o.Limit, d.Len()) {
+		if err := showSample(s, o, i, d.Describe(i, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inspectOptionsOf reads a data set as a run with the same settings would.
+func inspectOptionsOf(o *inspectOptions) (data.Options, *tokenizer.Tokenizer, error) {
+	c := &o.Config.Config
+	opts := data.Options{SequenceLen: c.SequenceLen, MicroBatch: 1, Seed: c.Seed, TrainOnInputs: c.TrainOnInputs,
+		RolesToTrain: c.RolesToTrain, TrainOnEOS: c.TrainOnEOS, ChatTemplate: c.ChatTemplate}
+	if o.Model == "" {
+		return opts, nil, nil
+	}
+	tok, err := tokenizer.Open(o.Model)
+	if err != nil {
+		return opts, nil, fmt.Errorf("tokenizer of %s: %w", o.Model, err)
+	}
+	if m, err := job.OpenModel(o.Model); err == nil { // a folder may hold a tokenizer only
+		opts.VocabSize = m.Config.VocabSize
+		m.Close()
+	}
+	return opts, tok, nil
+}
+
+func showSample(s *Streams, o *inspectOptions, i int, tokens []data.Token) error {
+	if o.JSON {
+		return json.NewEncoder(s.Out).Encode(map[string]any{"sample": i, "tokens": tokens})
+	}
+	fmt.Fprintf(s.Out, "sample %d: %d tokens\n", i+1, len(tokens))
+	return data.WriteTokens(s.Out, tokens)
+}

@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"lomo/internal/data"
+	"lomo/internal/job"
+	"lomo/internal/report"
+	"lomo/internal/train"
+)
+
+func runTrain(ctx context.Context, s *Streams, o *trainOptions) error {
+	r := &runReport{s: s, o: o, dir: o.Config.OutputDir}
+	defer r.close()
+	return job.Train(ctx, o.Config, r, o.DryRun)
+}
+
+// runReport shows a run on stderr and keeps metrics.jsonl and report.html. The files are opened late: until the output
+// folder is known to be this run's, nothing is written.
+type runReport struct {
+	s        *Streams
+	o        *trainOptions
+	dir      string
+	model    string
+	total    int // steps
+	done     int // steps before this process
+	metrics  *report.Metrics
+	progress *report.Progress
+}
+
+var _ job.Reporter = (*runReport)(nil)
+
+// Note writes a line of talk.
+func (r *runReport) Note(format string, args ...any) {
+	if r.progress != nil {
+		r.progress.Say(format, args...)
+		return
+	}
+	fmt.Fprintf(r.s.Err, format+"\n", args...)
+}
+
+// Planned prints what the run will be: to stdout when that is all the user asked for.
+func (r *runReport) Planned(p job.Summary) {
+	r.model, r.total = p.Model, p.Steps
+	w := r.s.Err
+	if r.o.DryRun {
+		w = r.s.Out
+	}
+	c := &r.o.Config.Config
+	fmt.Fprintf(w, "%s: %s weights in %s on %s, %s at %v\n", p.Model, report.Count(float64(p.Params)), c.DType, p.Device, c.Optimizer, c.LearningRate)
+	fmt.Fprintf(w, "training data: %s\n", statsLine(p.Train))
+	if p.Val.Samples > 0 {
+		fmt.Fprintf(w, "held-out data: %s\n", statsLine(p.Val))
+	}
+	fmt.Fprintf(w, "%d steps of %d x %d sequences of at most %d tokens\n", p.Steps, c.GradientAccumulationSteps, c.MicroBatchSize, c.SequenceLen)
+	if p.Memory == nil {
+		return
+	}
+	fmt.Fprintf(w, "planned peak memory: %s, in %s\n", report.Bytes(p.Memory.Peak), p.Memory.At)
+	if r.o.DryRun {
+		_ = owners(p.Memory).Write(w)
+	}
+}
+
+func statsLine(d data.Stats) string {
+	line := fmt.Sprintf("%d samples, %s tokens, %s of them learned, the longest sample %d", d.Samples, report.Count(float64(d.Tokens)),
+		report.Count(float64(d.Trained)), d.MaxLen)
+	if d.Skipped > 0 {
+		line += fmt.Sprintf("; %d skipped, which have no token to learn", d.Skipped)
+	}
+	if d.Truncated > 0 {
+		line += fmt.Sprintf("; %d cut to sequence_len", d.Truncated)
+	}
+	return line
+}
+
+// Resumed says where the run continues.
+func (r *runReport) Resumed(dir string, step int) error {
+	r.done = step
+	r.Note("continuing from %s", dir)
+	return r.open()
+}
+
+// open takes metrics.jsonl and the progress display.
+func (r *runReport) open() error {
+	if r.metrics != nil {
+		return nil
+	}
+	var err error
+	if r.metrics, err = report.OpenMetrics(r.path("metrics.jsonl"), r.done); err != nil {
+		return err
+	}
+	r.progress = report.NewProgress(r.s.Err, r.s.Terminal, r.done, r.total)
+	return nil
+}
+
+func (r *runReport) path(name string) string { return filepath.Join(r.dir, name) }
+
+// Step shows and logs a step.
+func (r *runReport) Step(m train.StepMetrics) error {
+	if err := r.open(); err != nil {
+		return err
+	}
+	mem := report.ReadMemory()
+	step := report.Step{
+		Step: m.Step, Total: m.Total, Epoch: report.Number(m.Epoch), Loss: report.Number(m.Loss), LR: report.Number(m.LR),
+		GradNorm: (*report.Number)(m.GradNorm), Tokens: m.Tokens, SeenTokens: m.SeenTokens, TokS: report.Number(m.TokS),
+		StepMS: report.Number(m.StepMS), MemBytes: mem.Resident, PeakBytes: mem.Peak, MFU: (*report.Number)(m.MFU), Skipped: m.Skipped,
+	}
+	r.progress.Step(step)
+	return r.metrics.Step(step)
+}
+
+// Eval shows and logs an evaluation.
+func (r *runReport) Eval(m train.EvalMetrics) error {
+	if err := r.open(); err != nil {
+		return err
+	}
+	e := report.Eval{Step: m.Step, Loss: report.Number(m.Loss), Perplexity: report.Number(m.Perplexity), Tokens: m.Tokens}
+	r.progress.Say("%s", e.Line())
+	return r.metrics.Eval(e)
+}
+
+// Saved brings report.html up to date with a new checkpoint.
+func (r *runReport) Saved(dir string, step int) {
+	r.Note("saved %s", dir)
+	if err := r.html(); err != nil {
+		r.Note("lomo: warning: %v", err)
+	}
+}
+
+// Finished writes the last report.html and says where the model is.
+func (r *runReport) Finished(dir string, d job.Done) error {
+	if d.Already {
+		r.Note("%s: the run had finished its %d steps before; nothing to do", dir, d.Steps)
+		return nil
+	}
+	if d.Model != "" {
+		r.Note("trained model: %s", d.Model)
+	}
+	r.Note("report: %s", r.path("report.html"))
+	return r.html()
+}
+
+func (r *runReport) html() error {
+	history, err := report.ReadMetrics(r.path("metrics.jsonl"))
+	if err != nil {
+		return err
+	}
+	settings, err := os.ReadFile(r.path("config.yaml"))
+	if err != nil {
+		return err
+	}
+	b := thisBuild()
+	return report.WriteHTML(r.path("report.html"), report.Page{
+		Title: r.dir, Model: r.model, Config: string(settings), History: history,
+		Version: fmt.Sprintf("lomo %s, cpu %s, %s/%s", b.Version, b.CPULevel, b.OS, b.Arch),
+	})
+}
+
+func (r *runReport) close() {
+	if r.progress != nil {
+		r.progress.Close()
+	}
+	if r.metrics != nil {
+		r.metrics.Close()
+	}
+}

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"lomo/internal/config"
+)
+
+// keyFlag is the text of a flag that stands for a key; values is what help shows in its place.
+type keyFlag struct{ text, values string }
+
+func (f *keyFlag) String() string     { return f.text }
+func (f *keyFlag) Set(s string) error { f.text = s; return nil }
+func (f *keyFlag) Type() string       { return strings.ReplaceAll(f.values, ", ", "|") }
+
+// settings are the flags of a command that end in a configuration.
+type settings struct {
+	file string
+	set  []string
+	keys map[string]string // flag name: key
+}
+
+// addFile gives c the flags --config and --set.
+func (s *settings) addFile(c *cobra.Command) {
+	c.Flags().StringVar(&s.file, "config", "", "YAML `file` with the settings of the run")
+	s.addSet(c)
+}
+
+// addSet gives c the flag --set.
+func (s *settings) addSet(c *cobra.Command) {
+	c.Flags().StringArrayVar(&s.set, "set", nil, "`key=value` over the file and the environment; may be repeated")
+}
+
+// addKeys gives c flags that stand for one key each: "device", or "batch-size=micro_batch_size" where the flag has
+// another name. Their values are checked with all others, so here they are text.
+func (s *settings) addKeys(c *cobra.Command, flags ...string) {
+	if s.keys == nil {
+		s.keys = map[string]string{}
+	}
+	for _, f := range flags {
+		name, key, renamed := strings.Cut(f, "=")
+		if !renamed {
+			key = strings.ReplaceAll(name, "-", "_")
+		}
+		s.keys[name] = key
+		for _, k := range config.Keys() {
+			if k.Name == key {
+				c.Flags().Var(&keyFlag{values: k.Values()}, name, k.Help)
+				if k.Values() == "true or false" {
+					c.Flags().Lookup(name).NoOptDefVal = "true"
+				}
+			}
+		}
+	}
+}
+
+// load resolves the configuration that c's flags, the environment and the file make.
+func (s *settings) load(io *Streams, c *cobra.Command, need ...string) (*config.Loaded, error) {
+	var given []config.Flag
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if key := s.keys[f.Name]; key != "" {
+			given = append(given, config.Flag{Name: f.Name, Key: key, Value: f.Value.String()})
+		}
+	})
+	l, err := config.Load(config.Input{File: s.file, Env: io.Env, Flags: given, Set: s.set, Need: need})
+	if err != nil {
+		return nil, err
+	}
+	warn(io.Err, l.Warnings)
+	return l, nil
+}
