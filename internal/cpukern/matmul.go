@@ -132,7 +132,7 @@ func (d *Device) productFinite(p product, dy, x tensor.Tensor) bool {
 
 // fewRows is up to how many rows of x a product reads the weights in place, once, instead of packing them: then the
 // memory's speed decides.
-const fewRows = 8
+const fewRows = 4
 
 func (d *Device) fewRowsMatMul(y, x, w floats, n, in, out int, acc bool) {
 	const block = 32 // rows of w a task
