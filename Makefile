@@ -1,0 +1,53 @@
+# `make help` lists the targets. All but golden, proof and demo run without network once the Go modules are there.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+GO ?= go
+PYTHON ?= python3
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := build
+.PHONY: help build demo test test-noasm race fuzz-short lint generate golden bench proof clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+build: ## the program, bin/lomo
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/lomo ./cmd/lomo
+
+demo: build ## fine-tune a real 135M model on invented facts and check that it learned them (at most 6 minutes on 2 cores)
+	$(PYTHON) scripts/demo/demo.py --lomo bin/lomo
+
+test: ## vet and all tests; fails on a skipped test that testdata/skips.txt does not list (at most 10 minutes on 2 cores)
+	$(GO) vet ./...
+	$(GO) test -json -timeout 10m ./... | $(GO) run ./scripts/skips
+
+test-noasm: ## the tests again without assembly: the generic Go kernels
+	$(GO) test -json -tags noasm -timeout 20m ./... | $(GO) run -tags noasm ./scripts/skips
+
+race: ## the tests under the race detector (needs gcc)
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m ./...
+
+fuzz-short: ## every fuzz target for ten seconds
+	scripts/fuzz.sh 10s
+
+lint: ## gofmt and vet; golangci-lint too where it is installed
+	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); if [ -n "$$unformatted" ]; then echo "not gofmt-formatted:" $$unformatted; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags noasm ./...
+	@if command -v golangci-lint >/dev/null; then golangci-lint run; else echo "lint: golangci-lint is not installed, its import rules were not checked"; fi
+
+generate: ## the assembly, from its avo programs; the working tree must stay clean
+	$(GO) generate ./...
+
+golden: ## the golden files, anew, from PyTorch and the reference libraries (network: pip)
+	scripts/golden/run.sh
+
+bench: ## kernel and step benchmarks
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/...
+
+proof: ## the long comparisons with PyTorch, transformers and others on the real model (network, about an hour)
+	scripts/proof/run.sh
+
+clean: ## what was built and what the demo fetched and made
+	rm -rf bin demo out
