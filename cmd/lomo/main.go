@@ -7,4 +7,7 @@ import (
 	"lomo/internal/cli"
 )
 
-func main() { os.Exit(cli.Main()) }
+// version is set by the linker: -ldflags "-X main.version=v1.2.3".
+var version string
+
+func main() { os.Exit(cli.Main(version)) }

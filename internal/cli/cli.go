@@ -24,8 +24,9 @@ type Streams struct {
 	Terminal bool     // Err is one
 }
 
-// Main runs the command line of this process and returns its exit code.
-func Main() int {
+// Main runs the command line of this process and returns its exit code. The linker gives releases their version.
+func Main(version string) int {
+	linkedVersion = version
 	io := &Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Environ(), Terminal: term.IsTerminal(int(os.Stderr.Fd()))}
 	return Run(context.Background(), io, os.Args[1:])
 }

@@ -14,8 +14,8 @@ import (
 	"lomo/internal/cpukern"
 )
 
-// Version is set by the linker in releases: -ldflags "-X lomo/internal/cli.Version=v1.2.3".
-var Version = ""
+// linkedVersion is what the linker gave, "" in a plain build.
+var linkedVersion string
 
 // versionOptions is what `lomo version` was asked to do.
 type versionOptions struct{ JSON bool }
@@ -58,8 +58,8 @@ func thisBuild() build {
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	switch {
-	case Version != "":
-		return Version
+	case linkedVersion != "":
+		return linkedVersion
 	case !ok:
 		return "unknown"
 	case info.Main.Version != "" && info.Main.Version != "(devel)":

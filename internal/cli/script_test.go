@@ -8,7 +8,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"lomo": func() { os.Exit(Main()) }})
+	testscript.Main(m, map[string]func(){"lomo": func() { os.Exit(Main("")) }})
 }
 
 // TestScripts runs command lines as a user does: what they print and how they exit. `exits N CMD…` is the one command
