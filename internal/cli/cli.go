@@ -78,7 +78,7 @@ a Hugging Face folder.`,
 	root.SetErr(io.Err)
 	root.AddCommand(
 		newTrainCmd(io, r.train), newEvalCmd(io, r.eval), newMemprofCmd(io, r.memprof), newGenerateCmd(io, r.generate),
-		newNewCmd(io, r.create), newTokenizeCmd(io, r.tokenize), newInspectCmd(io, r.inspect), newVersionCmd(io, r.version), newCompletionCmd(io),
+		newNewCmd(io, r.create), newTokenizeCmd(io, r.tokenize), newInspectCmd(io, r.inspect), newVersionCmd(io, r.version), newCompletionCmd(io), newDebugCmd(),
 	)
 	for _, c := range append(root.Commands(), root) {
 		asUsage(c)
