@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lomo/internal/tokenizer"
 )
 
 func TestSplit(t *testing.T) {
@@ -120,5 +122,26 @@ func TestDescribe(t *testing.T) {
 `
 	if diff := cmp.Diff(lines, out.String()); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)
+	}
+}
+
+func TestFirst(t *testing.T) {
+	d := ofLengths(2, 3, 4)
+	for n, want := range map[int]int{-1: 0, 0: 0, 2: 2, 9: 3} {
+		if got := d.First(n); got.Len() != want || want > 0 && !slices.Equal(got.Example(0).IDs, d.Example(0).IDs) {
+			t.Errorf("first %d: %d samples", n, got.Len())
+		}
+	}
+}
+
+// A nil *tokenizer.Tokenizer is no tokenizer.
+func TestNilTokenizer(t *testing.T) {
+	var tok *tokenizer.Tokenizer
+	path := write(t, "d.jsonl", `{"input_ids":[1,2],"text":"a"}`)
+	if d, err := Load([]Source{{Path: path, Type: "tokenized"}}, tok, Options{}); err != nil || d.Len() != 1 {
+		t.Errorf("tokenized: %v", err)
+	}
+	if _, err := Load([]Source{{Path: path, Type: "text"}}, tok, Options{}); err == nil || !strings.Contains(err.Error(), "needs the model's tokenizer") {
+		t.Errorf("text: error %v", err)
 	}
 }

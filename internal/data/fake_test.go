@@ -11,8 +11,9 @@ import (
 )
 
 // fake is a tokenizer of bytes: id 10+b is byte b, 1 is bos, 2 eos, 3 opens a chat turn. With mark set it puts token 4
-// before every text, as SentencePiece puts ▁; with pairs it merges a space with the byte behind it into 300+byte.
-type fake struct{ bos, mark, pairs bool }
+// before every text, as SentencePiece puts ▁; with pairs it merges a space with the byte behind it into 300+byte, with
+// lines a line end likewise. Byte 0 is an added token, eos.
+type fake struct{ bos, mark, pairs, lines bool }
 
 func (f fake) EncodeOffsets(text string, special bool) (ids []int32, offs [][2]int, err error) {
 	add := func(id int32, from, to int) { ids, offs = append(ids, id), append(offs, [2]int{from, to}) }
@@ -23,7 +24,11 @@ func (f fake) EncodeOffsets(text string, special bool) (ids []int32, offs [][2]i
 		add(4, 0, 0)
 	}
 	for i := 0; i < len(text); i++ {
-		if f.pairs && text[i] == ' ' && i+1 < len(text) {
+		if text[i] == 0 {
+			add(2, i, i+1)
+			continue
+		}
+		if i+1 < len(text) && (f.pairs && text[i] == ' ' || f.lines && text[i] == '\n') {
 			add(300+int32(text[i+1]), i, i+2)
 			i++
 			continue

@@ -95,9 +95,9 @@ func alpaca(e *encoder, r records.Record) error {
 	return e.segments(r, []segment{{p.String(), false}, {output, true}}, true)
 }
 
-// promptCompletion reads {prompt, completion}, also named input and output or source and target.
+// promptCompletion reads {prompt, completion}, also named input and output, source and target, or question and answer.
 func promptCompletion(e *encoder, r records.Record) error {
-	names := [][2]string{{"prompt", "completion"}, {"input", "output"}, {"source", "target"}}
+	names := [][2]string{{"prompt", "completion"}, {"input", "output"}, {"source", "target"}, {"question", "answer"}}
 	pick := names[0]
 	for _, n := range names {
 		if r.Has(n[0]) {

@@ -57,6 +57,28 @@ func TestLongDocument(t *testing.T) {
 	}
 }
 
+// A tokenizer with tokens across line ends: where the text was cut one of them is missing, but none of the text.
+func TestTokenAcrossCut(t *testing.T) {
+	text := strings.Repeat("ab\ncd", pieceSize/2)
+	d, err := Load([]Source{{Path: write(t, "d.txt", text), Type: "text"}}, fake{lines: true}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	for _, id := range d.Example(0).IDs {
+		switch {
+		case id >= 300:
+			got.WriteByte('\n')
+			got.WriteByte(byte(id - 300))
+		case id >= 10:
+			got.WriteByte(byte(id - 10))
+		}
+	}
+	if got.String() != text {
+		t.Errorf("%d bytes of text, %d in the tokens", len(text), got.Len())
+	}
+}
+
 func firstDifference(a, b []int32) int {
 	i := 0
 	for i < min(len(a), len(b)) && a[i] == b[i] {
