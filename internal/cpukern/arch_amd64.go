@@ -41,5 +41,9 @@ func avx512Kernels() *kernels {
 	k := avx2Kernels()
 	k.level, k.name = "avx512", "avx512f"
 	k.mr, k.nr, k.micro = 12, 32, microAVX512
+	if cpuid.CPU.Supports(cpuid.AVX512BF16, cpuid.AVX512VL) {
+		k.name = "avx512f+bf16"
+		k.pairs = &kernels{mr: k.mr, nr: k.nr, micro: microBF16, pack: packPairsAVX512}
+	}
 	return k
 }

@@ -88,16 +88,20 @@ func (c *cells) addSquares(k *kernels, t *tile, i int) {
 func (k *kernels) makeTile(ws *workspace, p *product, t *tile) {
 	rows, cols := roundUp(t.i1-t.i0, k.mr), roundUp(t.j1-t.j0, k.nr)
 	t.ld, t.c = cols, ws.floats(rows*cols)
-	depth := min(p.k, blockK)
+	m, unit := k, 1
+	if k.pairs != nil && p.a.v.half && p.b.v.half {
+		m, unit = k.pairs, 2
+	}
+	depth := min(ceilDiv(p.k, unit), blockK)
 	pa, pb := ws.floats(rows*depth), ws.floats(cols*depth)
 	if p.k == 0 {
 		clear(t.c)
 	}
-	for k0 := 0; k0 < p.k; k0 += blockK {
-		k1 := min(p.k, k0+blockK)
-		k.pack(pa, &p.a, k.mr, t.i0, t.i1, k0, k1)
-		k.pack(pb, &p.b, k.nr, t.j0, t.j1, k0, k1)
-		k.multiplyPacked(t.c, cols, pa, pb, rows, cols, k1-k0, k0 > 0)
+	for k0 := 0; k0 < p.k; k0 += unit * blockK {
+		k1 := min(p.k, k0+unit*blockK)
+		m.pack(pa, &p.a, k.mr, t.i0, t.i1, k0, k1)
+		m.pack(pb, &p.b, k.nr, t.j0, t.j1, k0, k1)
+		m.multiplyPacked(t.c, cols, pa, pb, rows, cols, ceilDiv(k1-k0, unit), k0 > 0)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"lomo/internal/tensor"
 )
 
 // TestPack compares panels, and looks that a kernel reads nothing beyond the operand and writes no further than its slack.
@@ -69,5 +71,92 @@ func TestMicro(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// pairValue is the value of position k, row i in panels of pairs.
+func pairValue(panel []float32, width, k, i int) float32 {
+	bits := math.Float32bits(panel[k/2*width+i])
+	return tensor.BF16ToF32(uint16(bits >> (k % 2 * 16)))
+}
+
+// TestPackPairs compares panels of pairs with panels of float32.
+func TestPackPairs(t *testing.T) {
+	s, tested := newSource(), false
+	for _, k := range levels() {
+		if k.pairs == nil {
+			continue
+		}
+		tested = true
+		for _, width := range []int{k.mr, k.nr} {
+			for _, c := range []struct{ rows, depth int }{{1, 1}, {width, 16}, {width, 15}, {2*width + 1, 38}, {3 * width, 33}, {width - 1, 64}, {width, 2}} {
+				for mode := range 4 {
+					o := operand{along: mode&1 == 1, v: floats{half: true}}
+					o.ld = max(c.rows, c.depth) + 5 + mode/2 // odd and even
+					o.v.h = s.halves((max(c.rows, c.depth)+3)*o.ld, 1)
+					got, want := make([]float32, roundUp(c.rows, width)*c.depth+64), make([]float32, roundUp(c.rows, width)*c.depth)
+					k.pairs.pack(got, &o, width, 2, 2+c.rows, 1, 1+c.depth)
+					packGeneric(want, &o, width, 2, 2+c.rows, 1, 1+c.depth)
+					for p := 0; p < roundUp(c.rows, width); p += width {
+						for d := range roundUp(c.depth, 2) {
+							for i := range width {
+								var w float32
+								if d < c.depth {
+									w = want[p*c.depth+d*width+i]
+								}
+								same(t, fmt.Sprintf("%+v mode %d: row %d, position %d", c, mode, p+i, d), []float32{pairValue(got[p*ceilDiv(c.depth, 2):], width, d, i)}, []float32{w})
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	if !tested {
+		t.Skip("no level of this machine multiplies pairs of BF16")
+	}
+}
+
+// TestMicroPairs compares the tile kernel of pairs with sums in float64.
+func TestMicroPairs(t *testing.T) {
+	s, tested := newSource(), false
+	for _, k := range levels() {
+		if k.pairs == nil {
+			continue
+		}
+		tested = true
+		for _, pairs := range []int{1, 3, 4, 7, 128} {
+			for _, acc := range []bool{false, true} {
+				random := func(n int) []float32 {
+					x := make([]float32, n)
+					for i := range x {
+						low, high := tensor.F32ToBF16(float32(s.NormFloat64())), tensor.F32ToBF16(float32(s.NormFloat64()))
+						x[i] = math.Float32frombits(uint32(low) | uint32(high)<<16)
+					}
+					return x
+				}
+				a, b, ld := random(pairs*k.mr), random(pairs*k.nr), k.nr+3
+				c := s.floats(k.mr*ld, 1, false)
+				old := slices.Clone(c)
+				k.pairs.micro(pairs, &a[0], &b[0], &c[0], ld, acc)
+				for i := range k.mr {
+					for j := range k.nr {
+						want := 0.0
+						if acc {
+							want = float64(old[i*ld+j])
+						}
+						for p := range 2 * pairs {
+							want += float64(pairValue(a, k.mr, p, i)) * float64(pairValue(b, k.nr, p, j))
+						}
+						if math.Abs(float64(c[i*ld+j])-want) > 3e-7*float64(10+pairs) {
+							t.Fatalf("%d pairs acc %v: c[%d, %d] = %g, want %g", pairs, acc, i, j, c[i*ld+j], want)
+						}
+					}
+				}
+			}
+		}
+	}
+	if !tested {
+		t.Skip("no level of this machine multiplies pairs of BF16")
 	}
 }

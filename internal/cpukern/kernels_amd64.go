@@ -10,6 +10,10 @@ func microAVX2(k int, a *float32, b *float32, c *float32, ldc int, acc bool)
 // microAVX512 is microGeneric for 12 × 32 elements with fused multiply-adds.
 func microAVX512(k int, a *float32, b *float32, c *float32, ldc int, acc bool)
 
+// microBF16 adds the products of k pairs for 12 × 32 elements: c[i·ldc+j] = Σ a.low·b.low + a.high·b.high (with acc, +=).
+// The processor takes subnormal numbers for zero here.
+func microBF16(k int, a *float32, b *float32, c *float32, ldc int, acc bool)
+
 // packAcross6x32 is dst[k·6+i] = src[k·ld+i] for i < 6, k < depth. It may write two elements past the end.
 func packAcross6x32(dst *float32, src *float32, ld int, depth int)
 
@@ -51,6 +55,12 @@ func packAlong8x32(dst *float32, src *float32, ld int, depth int, width int)
 
 // packAlong8x16 is dst[k·width+i] = src[i·ld+k] for i < 8, k < depth, a multiple of 8. It writes 8 elements of each k.
 func packAlong8x16(dst *float32, src *uint16, ld int, depth int, width int)
+
+// packPairs12 is dst[p·12+i] = src[2p·ld+i] | src[(2p+1)·ld+i]<<16 for i < 12, p < pairs, as bits.
+func packPairs12(dst *float32, src *uint16, ld int, pairs int)
+
+// packPairs32 is dst[p·32+i] = src[2p·ld+i] | src[(2p+1)·ld+i]<<16 for i < 32, p < pairs, as bits.
+func packPairs32(dst *float32, src *uint16, ld int, pairs int)
 
 // widenVec is widenGeneric for n > 0, a multiple of 8.
 func widenVec(dst *float32, src *uint16, n int)

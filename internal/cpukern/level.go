@@ -16,6 +16,8 @@ type kernels struct {
 	micro  func(k int, a, b, c *float32, ldc int, acc bool)
 
 	pack  func(dst []float32, o *operand, width, i0, i1, k0, k1 int)
+	pairs *kernels // micro and pack for products of two BF16 factors; nil where the machine has no instruction for them (pairs_amd64.go)
+
 	dot   func(x, y []float32) float32
 	dot16 func(x []float32, y []uint16) float32
 
