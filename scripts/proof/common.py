@@ -61,9 +61,14 @@ def scratch(args, name):
     return folder
 
 
+def environment():
+    """The environment without the proofs' own variables: lomo takes every other LOMO_* for a key of its configuration."""
+    return {k: v for k, v in os.environ.items() if k not in ("LOMO_BIN", "LOMO_DATA", "LOMO_PROOF_DIR", "LOMO_PROOF_MODEL")}
+
+
 def lomo(args, *command):
     """Runs lomo and returns its standard output. Its own words end the proof when it fails."""
-    done = subprocess.run([str(args.lomo), *map(str, command)], capture_output=True, text=True)
+    done = subprocess.run([str(args.lomo), *map(str, command)], capture_output=True, text=True, env=environment())
     if done.returncode != 0:
         sys.exit(f"FAIL lomo {' '.join(map(str, command))}: exit {done.returncode}\n{done.stderr[-2000:]}")
     return done.stdout

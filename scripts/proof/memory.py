@@ -2,7 +2,6 @@
 --peer measures PyTorch with gradient checkpointing on the same steps too (4.0 GB when this was written)."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -13,10 +12,10 @@ import shakespeare
 STEPS, TOKENS, BOUND = 3, 1024, 1.2e9
 
 
-def peak(command, **environment):
+def peak(command):
     """Runs a command and returns the VmHWM of its process in bytes. The high-water mark only grows, so reading it now and
     then until the end misses at most what the last hundredth of a second added."""
-    log = subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
+    log = subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=common.environment())
     most = 0
     while log.poll() is None:
         try:
