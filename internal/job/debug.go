@@ -44,11 +44,7 @@ func Export(o ExportOptions) error {
 		return err
 	}
 	if tok, err := m.Tokenizer(); err == nil {
-		copyFiles, err := keepTokenizer(m, tok, o.Out)
-		if err != nil {
-			return err
-		}
-		if err := copyFiles(o.Out); err != nil {
+		if err := tok.WriteFiles(o.Out); err != nil {
 			return err
 		}
 	}

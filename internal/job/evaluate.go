@@ -155,11 +155,12 @@ func EvalTask(o EvalOptions) (TaskScore, error) {
 	if err != nil {
 		return score, err
 	}
-	questions, err := taskQuestions(o, tok, min(o.SequenceLen, m.Config.MaxPositions))
+	maxLen := min(o.SequenceLen, m.Config.MaxPositions-1) // the end token comes after the cut
+	questions, err := taskQuestions(o, tok, maxLen)
 	if err != nil {
 		return score, err
 	}
-	l, err := LoadModel(o.Model, o.DType, o.Threads, o.SequenceLen)
+	l, err := LoadModel(o.Model, o.DType, o.Threads, maxLen+1)
 	if err != nil {
 		return score, err
 	}

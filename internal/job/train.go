@@ -200,6 +200,9 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	if err := out.end(sum.Steps); err != nil {
 		return err
 	}
+	if err := os.RemoveAll(filepath.Join(o.OutputDir, tokenizerDir)); err != nil {
+		return err
+	}
 	done := Done{Steps: sum.Steps}
 	if o.SaveFinal {
 		done.Model = o.OutputDir
@@ -229,6 +232,9 @@ func startingWeights(out *output, m *Model, rep Reporter) (checkpoint.Source, er
 	return old.Source, rep.Resumed(out.resume, step)
 }
 
+// tokenizerDir holds, during a run, the files of a tokenizer that came with a GGUF model.
+const tokenizerDir = ".tokenizer"
+
 // keepTokenizer writes the tokenizer's files into the output folder now and returns what copies them beside a checkpoint,
 // so that the tokenizer itself need not stay in memory.
 func keepTokenizer(m *Model, tok *tokenizer.Tokenizer, dir string) (func(string) error, error) {
@@ -237,7 +243,7 @@ func keepTokenizer(m *Model, tok *tokenizer.Tokenizer, dir string) (func(string)
 		if tok == nil {
 			return nil, nil
 		}
-		tmp := filepath.Join(dir, ".tokenizer")
+		tmp := filepath.Join(dir, tokenizerDir)
 		if err := os.MkdirAll(tmp, 0o755); err != nil {
 			return nil, err
 		}
