@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -16,9 +17,17 @@ func adviseDontNeed(f *os.File, off, n int64) {
 	_ = unix.Fadvise(int(f.Fd()), off, end-off, unix.FADV_DONTNEED)
 }
 
-// preallocate reserves n bytes for f, so that a full disk is noticed before the first weight is written.
+// preallocate reserves n bytes for f, so that a full disk is noticed before the first weight is written. It asks for
+// the free space first: fallocate itself would fill the disk before it fails.
 func preallocate(f *os.File, n int64) error {
-	err := unix.Fallocate(int(f.Fd()), 0, 0, n)
+	fd := int(f.Fd())
+	var st unix.Statfs_t
+	if unix.Fstatfs(fd, &st) == nil && st.Blocks > 0 {
+		if free := int64(st.Bavail) * int64(st.Bsize); n > free {
+			return fmt.Errorf("%s free: %w", FormatSize(free), unix.ENOSPC)
+		}
+	}
+	err := unix.Fallocate(fd, 0, 0, n)
 	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSYS) {
 		return f.Truncate(n)
 	}

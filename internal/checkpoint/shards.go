@@ -85,10 +85,11 @@ func (w *Writer) removeOldIndex() error {
 	return nil
 }
 
-var modelFile = regexp.MustCompile(`^model(-\d{5}-of-\d{5})?\.safetensors$`)
+var modelFile = regexp.MustCompile(`^model(-\d{5}-of-\d{5})?\.safetensors(\.tmp)?$`)
 
-// removeStale removes what an earlier save with another number of files left in the folder: model.safetensors would
-// be read instead of the shards, an old index beside model.safetensors would mislead other readers.
+// removeStale removes what an earlier save with another number of files, or a killed one, left in the folder:
+// model.safetensors would be read instead of the shards, an old index beside model.safetensors would mislead other
+// readers.
 func (w *Writer) removeStale() error {
 	mine := map[string]bool{}
 	for _, sh := range w.shards {
@@ -98,6 +99,7 @@ func (w *Writer) removeStale() error {
 	if err != nil {
 		return err
 	}
+	removed := false
 	for _, e := range entries {
 		stale := modelFile.MatchString(e.Name()) && !mine[e.Name()] || e.Name() == indexName && w.index == nil
 		if !stale {
@@ -106,6 +108,10 @@ func (w *Writer) removeStale() error {
 		if err := os.Remove(filepath.Join(w.dir, e.Name())); err != nil {
 			return fmt.Errorf("remove the file of an earlier save: %w", err)
 		}
+		removed = true
+	}
+	if !removed {
+		return nil
 	}
 	return syncDir(w.dir)
 }

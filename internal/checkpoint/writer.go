@@ -30,6 +30,7 @@ type Writer struct {
 	shards  []*shard
 	tensors map[string]*target
 	index   []byte // model.safetensors.index.json, nil for a single file
+	indexed bool   // it has been written
 	clean   bool   // Close removes the model files of an earlier save
 	done    bool
 }
@@ -198,6 +199,7 @@ func (w *Writer) finish() error {
 		if err := writeFileAtomic(filepath.Join(w.dir, indexName), w.index); err != nil {
 			return err
 		}
+		w.indexed = true
 	}
 	return syncDir(w.dir)
 }
@@ -206,7 +208,7 @@ func syncClose(sh *shard) error {
 	if err := failpoint("sync"); err != nil {
 		return err
 	}
-	if err := sh.file.Sync(); err != nil {
+	if err := fsync(sh.file); err != nil {
 		return err
 	}
 	err := sh.file.Close()
@@ -230,7 +232,9 @@ func (w *Writer) Abort() {
 			os.Remove(filepath.Join(w.dir, sh.name)) // no use without the others
 		}
 	}
-	os.Remove(w.temp(indexName))
+	if w.indexed {
+		os.Remove(filepath.Join(w.dir, indexName))
+	}
 }
 
 // writeError explains a failed write; size is the size wanted, 0 when it is not known.

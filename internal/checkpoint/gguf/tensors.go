@@ -56,6 +56,8 @@ func Parse(r io.ReaderAt, size int64) (*File, error) {
 	}
 	version := s.uint32()
 	switch {
+	case s.err != nil:
+		return nil, s.err
 	case version == 2 || version == 3:
 	case version == 0x02000000 || version == 0x03000000:
 		return nil, fmt.Errorf("big-endian GGUF files are not supported")

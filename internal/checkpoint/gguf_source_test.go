@@ -1,0 +1,255 @@
+package checkpoint
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"reflect"
+	"testing"
+
+	"lomo/internal/checkpoint/gguf"
+	"lomo/internal/checkpoint/safetensors"
+	"lomo/internal/tensor"
+)
+
+const (
+	llamaFile   = "testdata/llama.gguf"
+	llamaGolden = "testdata/llama.safetensors" // what transformers loads from it
+)
+
+// Weights of a GGUF file equal those transformers loads from it, bit for bit, whatever rows are asked for at once:
+// the heads' rows are put back in Hugging Face order.
+func TestGGUFAsTransformers(t *testing.T) {
+	src, err := Open(llamaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	golden, err := OpenFile(llamaGolden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer golden.Close()
+	if len(src.Tensors()) != len(golden.Tensors()) {
+		t.Fatalf("%d tensors, want %d", len(src.Tensors()), len(golden.Tensors()))
+	}
+	for _, g := range golden.Tensors() {
+		want := readAll(t, golden, g.Name, tensor.F32)
+		rows, cols := dims(g.Shape)
+		for _, step := range []int{rows, 1, 3} {
+			got := make([]byte, len(want))
+			for r := 0; r < rows; r += step {
+				e := min(r+step, rows)
+				if err := src.ReadRows(g.Name, r, e, got[4*r*cols:4*e*cols], tensor.F32); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("%s differs, read %d rows at a time", g.Name, step)
+			}
+		}
+		if !bytes.Equal(readAll(t, src, g.Name, tensor.BF16), readAll(t, golden, g.Name, tensor.BF16)) {
+			t.Errorf("%s differs as BF16", g.Name)
+		}
+	}
+}
+
+func TestGGUFConfig(t *testing.T) {
+	src, err := Open(llamaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	var got, want map[string]any
+	unmarshal(t, src.Config(), &got)
+	golden, err := safetensors.Open(llamaGolden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer golden.Close()
+	unmarshal(t, []byte(golden.Metadata["config"]), &want)
+	want["rms_norm_eps"] = 1e-5 // transformers says 9.999999747378752e-06, the float32 in the file
+	for k, v := range map[string]any{
+		"architectures": []any{"LlamaForCausalLM"}, "model_type": "llama", "hidden_act": "silu", "head_dim": 8.0,
+		"rope_theta": 5e5, "torch_dtype": "float32", "attention_bias": false, "mlp_bias": false,
+		"initializer_range": 0.02, "use_cache": true,
+		"rope_scaling": map[string]any{ // what rope_freqs() in the script was made from
+			"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+			"original_max_position_embeddings": 8192.0,
+		},
+	} {
+		want[k] = v
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("config\n%v\nwant\n%v", got, want)
+	}
+	if src.AuxFiles() != nil {
+		t.Errorf("AuxFiles is %v", src.AuxFiles())
+	}
+}
+
+// The golden files belong to the script as it stands.
+func TestGoldenScript(t *testing.T) {
+	script, err := os.ReadFile("../../scripts/golden/gguf_vectors.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(script)
+	want := hex.EncodeToString(sum[:])
+	for _, path := range []string{llamaGolden, "gguf/testdata/blocks.safetensors"} {
+		f, err := safetensors.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.Metadata["sha256"]; got != want {
+			t.Errorf("%s was made by a script with hash %s, the script has %s: run it again", path, got, want)
+		}
+		f.Close()
+	}
+}
+
+func TestHFName(t *testing.T) {
+	for name, want := range map[string]string{
+		"token_embd.weight":          "model.embed_tokens.weight",
+		"output_norm.weight":         "model.norm.weight",
+		"output.weight":              "lm_head.weight",
+		"blk.0.attn_norm.weight":     "model.layers.0.input_layernorm.weight",
+		"blk.31.attn_q.weight":       "model.layers.31.self_attn.q_proj.weight",
+		"blk.31.attn_q.bias":         "model.layers.31.self_attn.q_proj.bias",
+		"blk.2.attn_k.weight":        "model.layers.2.self_attn.k_proj.weight",
+		"blk.2.attn_v.weight":        "model.layers.2.self_attn.v_proj.weight",
+		"blk.2.attn_output.weight":   "model.layers.2.self_attn.o_proj.weight",
+		"blk.2.ffn_norm.weight":      "model.layers.2.post_attention_layernorm.weight",
+		"blk.2.ffn_gate.weight":      "model.layers.2.mlp.gate_proj.weight",
+		"blk.2.ffn_up.weight":        "model.layers.2.mlp.up_proj.weight",
+		"blk.2.ffn_down.weight":      "model.layers.2.mlp.down_proj.weight",
+		"rope_freqs.weight":          "",
+		"blk.2.attn_rot_embd.weight": "",
+	} {
+		if got, err := hfName(name); got != want || err != nil {
+			t.Errorf("%s is %q, %v, want %q", name, got, err, want)
+		}
+	}
+	for _, name := range []string{"", "output", "output.scale", "blk.0.ffn_gate_exps.weight", "blk.00.attn_q.weight", "blk.-1.attn_q.weight", "blk.attn_q.weight", "attn_q.weight"} {
+		if got, err := hfName(name); err == nil {
+			t.Errorf("%q becomes %q", name, got)
+		}
+	}
+}
+
+// metaRow against the view that the format describes: (heads, d/2, 2) with the last axes swapped.
+func TestMetaRow(t *testing.T) {
+	const heads, d = 3, 6
+	r := 0
+	for h := range heads {
+		for s := range 2 {
+			for j := range d / 2 {
+				if got, want := metaRow(r, d), h*d+2*j+s; got != want {
+					t.Errorf("row %d is stored at %d, want %d", r, got, want)
+				}
+				r++
+			}
+		}
+	}
+}
+
+// llamaKV is the metadata of the golden file, to be changed by a test.
+func llamaKV(t *testing.T) *gguf.File {
+	t.Helper()
+	f, err := gguf.Open(llamaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func TestGGUFRefuses(t *testing.T) {
+	for _, c := range []struct {
+		key   string
+		value any // nil removes the key
+		want  []string
+	}{
+		{"general.architecture", "gemma3", []string{`architecture "gemma3"`}},
+		{"general.architecture", nil, []string{"general.architecture is missing"}},
+		{"llama.expert_count", uint32(8), []string{"experts"}},
+		{"llama.embedding_length", nil, []string{"llama.embedding_length"}},
+		{"llama.attention.head_count", uint32(0), []string{"llama.attention.head_count", "0"}},
+		{"llama.attention.head_count", uint32(8), []string{"heads of"}},
+		{"llama.attention.head_count_kv", []int32{2, 4}, []string{"head_count_kv"}},
+		{"llama.attention.head_count_kv", uint32(4), []string{`"blk.0.attn_k.weight"`, "16 rows, want 4 heads of 8"}},
+		{"llama.attention.layer_norm_rms_epsilon", float32(-1), []string{"rms_epsilon"}},
+		{"llama.block_count", uint64(1 << 40), []string{"block_count"}},
+		{"llama.attention.value_length", uint32(16), []string{"16 for values"}},
+		{"llama.rope.dimension_count", uint32(4), []string{"4 rotated"}},
+		{"llama.rope.scaling.type", "yarn", []string{"yarn"}},
+		{"llama.rope.scaling.factor", float32(2), []string{"rope_freqs.weight"}},
+		{"llama.rope.freq_base", float32(7e5), []string{"not those of llama3"}},
+		{"tokenizer.ggml.tokens", make([]string, 25), []string{"25 tokens", "24 rows"}},
+	} {
+		f := llamaKV(t)
+		f.KV[c.key] = c.value
+		if c.value == nil {
+			delete(f.KV, c.key)
+		}
+		_, err := newGGUFSource(f, "m.gguf")
+		wantError(t, err, c.want...)
+	}
+}
+
+// A list with one number of heads for each layer is the same as the number.
+func TestGGUFHeadsByLayer(t *testing.T) {
+	f := llamaKV(t)
+	f.KV["llama.attention.head_count_kv"] = []int32{2, 2}
+	g, err := newGGUFSource(f, "m.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c struct {
+		K int `json:"num_key_value_heads"`
+	}
+	unmarshal(t, g.Config(), &c)
+	if c.K != 2 {
+		t.Errorf("num_key_value_heads is %d", c.K)
+	}
+}
+
+func TestOpenGGUFTruncated(t *testing.T) {
+	whole, err := os.ReadFile(llamaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := t.TempDir() + "/m.gguf"
+	if err := os.WriteFile(path, whole[:len(whole)-64], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(path)
+	wantError(t, err, path, "truncated", "blk.1.ffn_down.weight")
+}
+
+func FuzzGGUFSource(f *testing.F) {
+	whole, err := os.ReadFile(llamaFile)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := gguf.Parse(bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			return
+		}
+		g, err := newGGUFSource(file, "m.gguf")
+		if err != nil {
+			return
+		}
+		if !json.Valid(g.Config()) {
+			t.Errorf("config is %q", g.Config())
+		}
+		for _, info := range g.Tensors() { // numbers may be NaN; a panic may not be
+			rows, cols := dims(info.Shape)
+			_ = g.ReadRows(info.Name, 0, rows, make([]byte, 2*rows*cols), tensor.BF16)
+		}
+	})
+}
