@@ -26,7 +26,9 @@ type heads struct {
 	start            []int32
 	lse              []float32
 	scale            float32
-	rowsPad, keysPad int // blocks rounded up to the kernel's tile
+	along            *kernels // for products along the head, of tensors as they are given
+	depth            int      // elements of a head in its panels
+	rowsPad, keysPad int      // blocks rounded up to the kernel's tile
 	hdPad            int
 }
 
@@ -38,6 +40,12 @@ func (d *Device) heads(op string, o, lse, q, k, v, start tensor.Tensor, hd int) 
 		q: floatsOf(op, q), key: floatsOf(op, k), v: floatsOf(op, v), o: floatsOf(op, o),
 		start: start.I32s(), lse: lse.F32s(), scale: float32(1 / math.Sqrt(float64(hd))),
 		rowsPad: roundUp(queryBlock, d.k.mr), keysPad: roundUp(keyBlock, d.k.nr), hdPad: roundUp(hd, d.k.nr)}
+	var unit int
+	h.along, unit = d.k.forFactors(h.q, h.key)
+	if h.v.half != h.key.half {
+		h.along, unit = d.k, 1
+	}
+	h.depth = ceilDiv(hd, unit)
 	if h.hq%h.hkv != 0 || h.tk < h.tq || k.Shape[0] != h.b {
 		panic(fmt.Sprintf("%s: %d query heads on %d key heads, %v on %v", op, h.hq, h.hkv, q, k))
 	}
@@ -100,7 +108,7 @@ func (h *heads) reach(i0, p, rows, j0, n int) int {
 func (h *heads) scoreTile(c, packedA, packedB []float32, i0, rows, j0, n int) {
 	for p := 0; p < rows; p += h.k.mr {
 		if r := h.reach(i0, p, rows, j0, n); r > 0 {
-			h.k.multiplyPacked(c[p*h.keysPad:], h.keysPad, packedA[p*h.hd:], packedB, h.k.mr, roundUp(r, h.k.nr), h.hd, false)
+			h.along.multiplyPacked(c[p*h.keysPad:], h.keysPad, packedA[p*h.depth:], packedB, h.k.mr, roundUp(r, h.k.nr), h.depth, false)
 		}
 	}
 }

@@ -19,6 +19,9 @@ func (d *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v, start tensor
 		return
 	}
 	g := gradients{heads: h, do: floatsOf(op, do), dq: floatsOf(op, dq), dk: floatsOf(op, dk), dv: floatsOf(op, dv)}
+	if g.do.half != h.q.half {
+		h.along, h.depth = d.k, headDim
+	}
 	blocks := ceilDiv(h.tq, queryBlock)
 	d.pool.run(h.b*h.hq*blocks, func(ws *workspace, i int) {
 		i0 := (blocks - 1 - i/(h.b*h.hq)) * queryBlock // the longest first
@@ -63,8 +66,8 @@ func (g *gradients) newTile(ws *workspace) *backTile {
 func (t *backTile) takeQueries(at head, i0, i1 int) {
 	t.at, t.i0, t.i1 = at, i0, i1
 	q, do := t.query(t.q, at, true), t.query(t.do, at, true)
-	t.k.pack(t.packedQ, &q, t.k.mr, i0, i1, 0, t.hd)
-	t.k.pack(t.packedDO, &do, t.k.mr, i0, i1, 0, t.hd)
+	t.along.pack(t.packedQ, &q, t.k.mr, i0, i1, 0, t.hd)
+	t.along.pack(t.packedDO, &do, t.k.mr, i0, i1, 0, t.hd)
 	for i := i0; i < i1; i++ {
 		off := ((at.b*t.tq+i)*t.hq + at.h) * t.hd
 		t.delta[i-i0] = t.k.dot(t.k.load(t.do, off, t.hd, t.buf[:t.hd]), t.k.load(t.o, off, t.hd, t.buf[t.hd:]))
@@ -74,8 +77,8 @@ func (t *backTile) takeQueries(at head, i0, i1 int) {
 func (t *backTile) takeKeys(at head, j0, j1 int) {
 	t.j0, t.j1 = j0, j1
 	key, value := t.keys(t.key, at, true), t.keys(t.v, at, true)
-	t.k.pack(t.packedK, &key, t.k.nr, j0, j1, 0, t.hd)
-	t.k.pack(t.packedV, &value, t.k.nr, j0, j1, 0, t.hd)
+	t.along.pack(t.packedK, &key, t.k.nr, j0, j1, 0, t.hd)
+	t.along.pack(t.packedV, &value, t.k.nr, j0, j1, 0, t.hd)
 }
 
 // scores makes p = exp(q·kᵀ·scale − lse) and ds = p⊙(do·vᵀ − delta), zero where a query does not see a key.

@@ -55,10 +55,10 @@ func (f *forwardBlock) packed(ws *workspace) {
 	packedK, packedV := ws.floats(f.keysPad*f.hd), ws.floats(f.hdPad*keyBlock)
 	query, key, value := f.query(f.q, f.at, true), f.keys(f.key, f.at, true), f.keys(f.v, f.at, false)
 	p := operand{floats{f: f.score}, f.keysPad, true}
-	k.pack(packedQ, &query, k.mr, f.i0, f.i1, 0, f.hd)
+	f.along.pack(packedQ, &query, k.mr, f.i0, f.i1, 0, f.hd)
 	for j0, end := f.span(start, f.i0, f.i1); j0 < end; j0 += keyBlock {
 		j1 := min(end, j0+keyBlock)
-		k.pack(packedK, &key, k.nr, j0, j1, 0, f.hd)
+		f.along.pack(packedK, &key, k.nr, j0, j1, 0, f.hd)
 		f.scoreTile(f.score, packedQ, packedK, f.i0, rows, j0, j1-j0)
 		for i := f.i0; i < f.i1; i++ {
 			lo, hi := f.sees(start, i, j0, j1)

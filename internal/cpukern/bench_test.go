@@ -16,15 +16,17 @@ import (
 
 // The peak a benchmark is compared with is measured here: the micro-kernel on panels that stay in the first-level cache. Both are
 // taken per second of processor time, so that other work on the machine disturbs the share less than the wall clock.
-var peaks sync.Map // level → floating-point operations a processor nanosecond
+var peaks sync.Map // level and type → floating-point operations a processor nanosecond
 
-func peak(b *testing.B, d *Device) float64 {
+func peak(b *testing.B, d *Device, dt tensor.DType) float64 {
 	b.Helper()
-	if p, ok := peaks.Load(d.k.level); ok {
+	k, unit := d.k.forFactors(floats{half: dt == tensor.BF16}, floats{half: dt == tensor.BF16})
+	key := fmt.Sprint(d.k.name, unit)
+	if p, ok := peaks.Load(key); ok {
 		return p.(float64)
 	}
 	const depth, times = 256, 2000
-	k, best := d.k, 0.0
+	best := 0.0
 	ws := d.pool.ws[0]
 	ws.reset()
 	pa, pb, c := ws.floats(depth*k.mr), ws.floats(depth*k.nr), ws.floats(k.mr*k.nr)
@@ -35,9 +37,9 @@ func peak(b *testing.B, d *Device) float64 {
 		for range times {
 			k.micro(depth, &pa[0], &pb[0], &c[0], k.nr, false)
 		}
-		best = max(best, 2*float64(k.mr*k.nr*depth*times)/float64(processorTime()-began))
+		best = max(best, 2*float64(k.mr*k.nr*depth*times*unit)/float64(processorTime()-began))
 	}
-	peaks.Store(d.k.level, best)
+	peaks.Store(key, best)
 	return best
 }
 
@@ -51,9 +53,9 @@ func processorTime() time.Duration {
 }
 
 // measure runs f in the benchmark's loop and reports GFLOP/s by the wall clock and the share of the peak by processor time.
-func measure(b *testing.B, d *Device, flops float64, f func()) {
+func measure(b *testing.B, d *Device, dt tensor.DType, flops float64, f func()) {
 	b.Helper()
-	top, began, times := peak(b, d), processorTime(), 0.0
+	top, began, times := peak(b, d, dt), processorTime(), 0.0
 	for b.Loop() {
 		f()
 		times++
@@ -108,14 +110,14 @@ func eachLinear(b *testing.B, f func(b *testing.B, d *Device, s benchShape, dt t
 func BenchmarkMatMul(b *testing.B) {
 	eachLinear(b, func(b *testing.B, d *Device, s benchShape, dt tensor.DType) {
 		x, w, y := benchTensor(b, d, dt, s.n, s.in), benchTensor(b, d, dt, s.out, s.in), benchTensor(b, d, dt, s.n, s.out)
-		measure(b, d, s.flops(), func() { d.MatMul(y, x, w, false) })
+		measure(b, d, dt, s.flops(), func() { d.MatMul(y, x, w, false) })
 	})
 }
 
 func BenchmarkMatMulBackwardInput(b *testing.B) {
 	eachLinear(b, func(b *testing.B, d *Device, s benchShape, dt tensor.DType) {
 		x, w, y := benchTensor(b, d, dt, s.n, s.in), benchTensor(b, d, dt, s.out, s.in), benchTensor(b, d, dt, s.n, s.out)
-		measure(b, d, s.flops(), func() { d.MatMulBackwardInput(x, y, w, false) })
+		measure(b, d, dt, s.flops(), func() { d.MatMulBackwardInput(x, y, w, false) })
 	})
 }
 
@@ -123,7 +125,7 @@ func BenchmarkOuterUpdate(b *testing.B) {
 	eachLinear(b, func(b *testing.B, d *Device, s benchShape, dt tensor.DType) {
 		x, w, y := benchTensor(b, d, dt, s.n, s.in), benchTensor(b, d, dt, s.out, s.in), benchTensor(b, d, dt, s.n, s.out)
 		step := device.Step{LR: 1e-9, Round: device.Stochastic, Seed: 1}
-		measure(b, d, s.flops(), func() { d.OuterUpdate(w, y, x, step) })
+		measure(b, d, dt, s.flops(), func() { d.OuterUpdate(w, y, x, step) })
 	})
 }
 
@@ -154,7 +156,7 @@ func BenchmarkAttention(b *testing.B) {
 					products = 5
 				}
 				// Half of the square, two operations each; padding and the second making of the scores do not count as work.
-				measure(b, d, products*float64(t)*float64(t)*hq*hd, func() {
+				measure(b, d, tensor.F32, products*float64(t)*float64(t)*hq*hd, func() {
 					if backward {
 						d.AttentionBackward(q, k, v, o, o, lse, q, k, v, start, hd)
 					} else {

@@ -88,10 +88,7 @@ func (c *cells) addSquares(k *kernels, t *tile, i int) {
 func (k *kernels) makeTile(ws *workspace, p *product, t *tile) {
 	rows, cols := roundUp(t.i1-t.i0, k.mr), roundUp(t.j1-t.j0, k.nr)
 	t.ld, t.c = cols, ws.floats(rows*cols)
-	m, unit := k, 1
-	if k.pairs != nil && p.a.v.half && p.b.v.half {
-		m, unit = k.pairs, 2
-	}
+	m, unit := k.forFactors(p.a.v, p.b.v)
 	depth := min(ceilDiv(p.k, unit), blockK)
 	pa, pb := ws.floats(rows*depth), ws.floats(cols*depth)
 	if p.k == 0 {
@@ -103,6 +100,14 @@ func (k *kernels) makeTile(ws *workspace, p *product, t *tile) {
 		m.pack(pb, &p.b, k.nr, t.j0, t.j1, k0, k1)
 		m.multiplyPacked(t.c, cols, pa, pb, rows, cols, ceilDiv(k1-k0, unit), k0 > 0)
 	}
+}
+
+// forFactors is the packing and the tile kernel for a product of these, and how many positions an element of its panels holds.
+func (k *kernels) forFactors(a, b floats) (m *kernels, unit int) {
+	if k.pairs != nil && a.half && b.half {
+		return k.pairs, 2
+	}
+	return k, 1
 }
 
 // multiplyPacked is C = A·Bᵀ (with acc, C += A·Bᵀ) for packed factors; rows and cols are multiples of mr and nr.
