@@ -29,6 +29,8 @@ type Loaded struct {
 
 	origin map[string]string // key: "run.yaml:12"; absent for defaults
 	rank   map[string]int    // key: its source, higher is stronger
+
+	overruled map[string]string // key: the one that excludes it and is from a stronger source
 }
 
 // Load merges and checks the sources. Its error is an Errors or, for a file that cannot be read, one *Error.
@@ -42,7 +44,7 @@ func Load(in Input) (*Loaded, error) {
 
 // merge lays the sources over the defaults, the later the stronger, and checks the result.
 func merge(sources []*source, need []string) (*Loaded, error) {
-	l := &Loaded{Config: Default(), origin: map[string]string{}, rank: map[string]int{}}
+	l := &Loaded{Config: Default(), origin: map[string]string{}, rank: map[string]int{}, overruled: map[string]string{}}
 	v := viper.New()
 	var wrong problems
 	for rank, s := range sources {
@@ -114,25 +116,45 @@ func (l *Loaded) settle() {
 	if _, given := l.origin["learning_rate"]; !given {
 		l.LearningRate = rates[l.Optimizer].usual
 	}
-	switch {
-	case l.MaxSteps > 0 && l.NumEpochs > 0 && l.rank["max_steps"] > l.rank["num_epochs"]:
-		l.NumEpochs = 0
-	case l.MaxSteps > 0 && l.NumEpochs > 0 && l.rank["num_epochs"] > l.rank["max_steps"]:
-		l.MaxSteps = 0
+	if l.MaxSteps > 0 && l.NumEpochs > 0 {
+		switch l.stronger("max_steps", "num_epochs") {
+		case "max_steps":
+			l.NumEpochs = 0
+		case "num_epochs":
+			l.MaxSteps = 0
+		}
 	}
-	switch {
-	case l.WarmupSteps > 0 && l.WarmupRatio > 0 && l.rank["warmup_steps"] > l.rank["warmup_ratio"]:
-		l.WarmupRatio = 0
-	case l.WarmupSteps > 0 && l.WarmupRatio > 0 && l.rank["warmup_ratio"] > l.rank["warmup_steps"]:
-		l.WarmupSteps = 0
+	if l.WarmupSteps > 0 && l.WarmupRatio > 0 {
+		switch l.stronger("warmup_steps", "warmup_ratio") {
+		case "warmup_steps":
+			l.WarmupRatio = 0
+		case "warmup_ratio":
+			l.WarmupSteps = 0
+		}
 	}
 	if l.OutputDir != "" {
 		l.OutputDir = filepath.Clean(l.OutputDir)
 	}
 }
 
+// stronger is the one of two keys whose source is stronger, "" when they are equal. The other is overruled.
+func (l *Loaded) stronger(a, b string) string {
+	switch {
+	case l.rank[a] > l.rank[b]:
+		l.overruled[b] = a
+		return a
+	case l.rank[b] > l.rank[a]:
+		l.overruled[a] = b
+		return b
+	}
+	return ""
+}
+
 // Origin says where a key's value came from: "default", "run.yaml:12", "LOMO_SEED", "--set".
 func (l *Loaded) Origin(key string) string {
+	if by := l.overruled[key]; by != "" {
+		return by + " is given"
+	}
 	if where, given := l.origin[key]; given {
 		return where
 	}

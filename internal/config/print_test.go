@@ -10,7 +10,7 @@ import (
 
 func TestWriteYAML(t *testing.T) {
 	in := Input{
-		File: write(t, "model: m\noutput_dir: out/a/\noptimizer: adamw\nlisa: {layers: 3}\ndatasets:\n- {path: 'a: #b', type: text}\nchat_template: |\n  one\n  two\n"),
+		File: write(t, "model: m\noutput_dir: out/a/\noptimizer: adamw\nlisa: {layers: 3}\ndatasets:\n- {path: 'a: #b', type: text}\nchat_template: |\n  one\n  two\nloss_spike: off\n"),
 		Set:  []string{"max_steps=3", "memory_limit=4000000000"},
 	}
 	l, err := Load(in)
@@ -22,7 +22,7 @@ func TestWriteYAML(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"model: m # run.yaml:1\n", "output_dir: out/a # run.yaml:2\n", "max_steps: 3 # --set\n", "learning_rate: 2e-05 # default for adamw\n",
+		"model: m # run.yaml:1\n", "output_dir: out/a # run.yaml:2\n", "max_steps: 3 # --set\n", "num_epochs: 0 # max_steps is given\n", "loss_spike: \"off\" # run.yaml:10\n", "learning_rate: 2e-05 # default for adamw\n",
 		"adamw:\n  betas: [0.9, 0.999] # default\n  eps: 1e-08 # default\n", "lisa:\n  layers: 3 # run.yaml:4\n  interval: 20 # default\n",
 	} {
 		if !strings.Contains(text.String(), want) {
