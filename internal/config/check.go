@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"lomo/internal/checkpoint"
 )
 
 // bounds are the least and largest values of numbers.
@@ -39,6 +41,7 @@ func (l *Loaded) check(need []string) error {
 		}
 	}
 	l.missing(&p, need)
+	l.sizes(&p)
 	l.combinations(&p)
 	l.thisBuild(&p)
 	l.warn()
@@ -64,6 +67,18 @@ func (l *Loaded) missing(p *problems, need []string) {
 		if v == "" || fmt.Sprint(v) == "[]" {
 			k, _ := find(keys, key)
 			p.add(l.where(key), fmt.Sprintf("%s: %s", key, k.Help), "%s is missing", key)
+		}
+	}
+}
+
+// sizes checks texts that are byte counts.
+func (l *Loaded) sizes(p *problems) {
+	for _, key := range []string{"memory_limit", "max_shard_size"} {
+		v, _ := l.Get(key)
+		if s := v.(string); s != "" {
+			if n, err := checkpoint.ParseSize(s); err != nil || n <= 0 {
+				p.add(l.where(key), "write 4GiB, 500MB or a number of bytes", "%s: %q is not a size", key, s)
+			}
 		}
 	}
 }
