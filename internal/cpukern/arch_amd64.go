@@ -36,11 +36,13 @@ func avx2Kernels() *kernels {
 	}
 }
 
-// avx512Kernels have the wider matrix product; rows are bound by memory and stay as they are.
+// avx512Kernels have wider matrix products and exponentials, and products of BF16 pairs where the machine knows them; other rows
+// are bound by memory and stay as they are.
 func avx512Kernels() *kernels {
 	k := avx2Kernels()
 	k.level, k.name = "avx512", "avx512f"
 	k.mr, k.nr, k.micro = 12, 32, microAVX512
+	k.expSum, k.silu, k.siluBackward = expSumAVX512, siluAVX512, siluBackwardAVX512
 	if cpuid.CPU.Supports(cpuid.AVX512BF16, cpuid.AVX512VL) {
 		k.name = "avx512f+bf16"
 		k.pairs = &kernels{mr: k.mr, nr: k.nr, micro: microBF16, pack: packPairsAVX512}

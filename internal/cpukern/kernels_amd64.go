@@ -134,7 +134,7 @@ func absMax16Vec(x *uint16, n int) uint32
 // maximumVec is maximumGeneric for n > 0, a multiple of 8.
 func maximumVec(x *float32, n int) float32
 
-// expSumVec is expSumGeneric for n > 0, a multiple of 8, with eight partial sums.
+// expSumVec is expSumGeneric for n > 0, a multiple of 8, with as many partial sums.
 func expSumVec(x *float32, n int, scale float32, shift float32) float32
 
 // siluVec is siluGeneric for n > 0, a multiple of 8.
@@ -142,3 +142,12 @@ func siluVec(dst *float32, gate *float32, up *float32, n int)
 
 // siluBackwardVec is siluBackwardGeneric for n > 0, a multiple of 8.
 func siluBackwardVec(dgate *float32, dup *float32, dact *float32, gate *float32, up *float32, n int)
+
+// expSumVec512 is expSumGeneric for n > 0, a multiple of 16, with as many partial sums.
+func expSumVec512(x *float32, n int, scale float32, shift float32) float32
+
+// siluVec512 is siluGeneric for n > 0, a multiple of 16.
+func siluVec512(dst *float32, gate *float32, up *float32, n int)
+
+// siluBackwardVec512 is siluBackwardGeneric for n > 0, a multiple of 16.
+func siluBackwardVec512(dgate *float32, dup *float32, dact *float32, gate *float32, up *float32, n int)

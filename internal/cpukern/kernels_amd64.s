@@ -2962,8 +2962,8 @@ TEXT ·expSumVec(SB), NOSPLIT, $0-28
 	VBROADCASTSS X0, Y0
 	MOVSS        shift+20(FP), X1
 	VBROADCASTSS X1, Y1
-	VMOVUPS      expMax<>+0(SB), Y2
-	VMOVUPS      expMin<>+0(SB), Y3
+	VBROADCASTSS expMax<>+0(SB), Y2
+	VBROADCASTSS expMin<>+0(SB), Y3
 	VXORPS       Y4, Y4, Y4
 
 loop:
@@ -2978,7 +2978,7 @@ loop:
 	VSUBPS       Y7, Y5, Y5
 	VMULPS       expLn2Lo<>+0(SB), Y6, Y7
 	VSUBPS       Y7, Y5, Y5
-	VMOVUPS      expPoly0<>+0(SB), Y7
+	VBROADCASTSS expPoly0<>+0(SB), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       expPoly1<>+0(SB), Y7, Y7
 	VMULPS       Y5, Y7, Y7
@@ -3004,7 +3004,7 @@ loop:
 	VMULPS       Y6, Y7, Y7
 	VMOVUPS      Y7, (AX)
 	VADDPS       Y7, Y4, Y4
-	ADDQ         $0x20, AX
+	ADDQ         $0x00000020, AX
 	SUBQ         $0x08, CX
 	JNZ          loop
 	VEXTRACTF128 $0x01, Y4, X0
@@ -3150,130 +3150,327 @@ GLOBL exponentBias<>(SB), RODATA|NOPTR, $32
 // func siluVec(dst *float32, gate *float32, up *float32, n int)
 // Requires: AVX, AVX2
 TEXT ·siluVec(SB), NOSPLIT, $0-32
-	MOVQ    dst+0(FP), AX
-	MOVQ    gate+8(FP), CX
-	MOVQ    up+16(FP), DX
-	MOVQ    n+24(FP), BX
-	VMOVUPS expMax<>+0(SB), Y0
-	VMOVUPS expMin<>+0(SB), Y1
+	MOVQ         dst+0(FP), AX
+	MOVQ         gate+8(FP), CX
+	MOVQ         up+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS expMax<>+0(SB), Y0
+	VBROADCASTSS expMin<>+0(SB), Y1
 
 loop:
-	VMOVUPS    (CX), Y2
-	VXORPS     signBit<>+0(SB), Y2, Y3
-	VMINPS     Y3, Y0, Y3
-	VMAXPS     Y3, Y1, Y3
-	VMULPS     expLog2e<>+0(SB), Y3, Y4
-	VADDPS     expRound<>+0(SB), Y4, Y4
-	VSUBPS     expRound<>+0(SB), Y4, Y4
-	VMULPS     expLn2Hi<>+0(SB), Y4, Y5
-	VSUBPS     Y5, Y3, Y3
-	VMULPS     expLn2Lo<>+0(SB), Y4, Y5
-	VSUBPS     Y5, Y3, Y3
-	VMOVUPS    expPoly0<>+0(SB), Y5
-	VMULPS     Y3, Y5, Y5
-	VADDPS     expPoly1<>+0(SB), Y5, Y5
-	VMULPS     Y3, Y5, Y5
-	VADDPS     expPoly2<>+0(SB), Y5, Y5
-	VMULPS     Y3, Y5, Y5
-	VADDPS     expPoly3<>+0(SB), Y5, Y5
-	VMULPS     Y3, Y5, Y5
-	VADDPS     expPoly4<>+0(SB), Y5, Y5
-	VMULPS     Y3, Y5, Y5
-	VADDPS     expPoly5<>+0(SB), Y5, Y5
-	VMULPS     Y3, Y5, Y5
-	VMULPS     Y3, Y5, Y5
-	VADDPS     Y3, Y5, Y5
-	VADDPS     floatOne<>+0(SB), Y5, Y5
-	VCVTTPS2DQ Y4, Y4
-	VPSRAD     $0x01, Y4, Y3
-	VPSUBD     Y3, Y4, Y4
-	VPADDD     exponentBias<>+0(SB), Y3, Y3
-	VPSLLD     $0x17, Y3, Y3
-	VMULPS     Y3, Y5, Y5
-	VPADDD     exponentBias<>+0(SB), Y4, Y4
-	VPSLLD     $0x17, Y4, Y4
-	VMULPS     Y4, Y5, Y5
-	VADDPS     floatOne<>+0(SB), Y5, Y5
-	VDIVPS     Y5, Y2, Y5
-	VMULPS     (DX), Y5, Y5
-	VMOVUPS    Y5, (AX)
-	ADDQ       $0x00000020, AX
-	ADDQ       $0x00000020, CX
-	ADDQ       $0x00000020, DX
-	SUBQ       $0x08, BX
-	JNZ        loop
+	VMOVUPS      (CX), Y2
+	VXORPS       signBit<>+0(SB), Y2, Y3
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y3, Y1, Y3
+	VMULPS       expLog2e<>+0(SB), Y3, Y4
+	VADDPS       expRound<>+0(SB), Y4, Y4
+	VSUBPS       expRound<>+0(SB), Y4, Y4
+	VMULPS       expLn2Hi<>+0(SB), Y4, Y5
+	VSUBPS       Y5, Y3, Y3
+	VMULPS       expLn2Lo<>+0(SB), Y4, Y5
+	VSUBPS       Y5, Y3, Y3
+	VBROADCASTSS expPoly0<>+0(SB), Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       expPoly1<>+0(SB), Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       expPoly2<>+0(SB), Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       expPoly3<>+0(SB), Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       expPoly4<>+0(SB), Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       expPoly5<>+0(SB), Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y3, Y5, Y5
+	VADDPS       floatOne<>+0(SB), Y5, Y5
+	VCVTTPS2DQ   Y4, Y4
+	VPSRAD       $0x01, Y4, Y3
+	VPSUBD       Y3, Y4, Y4
+	VPADDD       exponentBias<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VPADDD       exponentBias<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y5, Y5
+	VADDPS       floatOne<>+0(SB), Y5, Y5
+	VDIVPS       Y5, Y2, Y5
+	VMULPS       (DX), Y5, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x08, BX
+	JNZ          loop
 	VZEROUPPER
 	RET
 
 // func siluBackwardVec(dgate *float32, dup *float32, dact *float32, gate *float32, up *float32, n int)
 // Requires: AVX, AVX2
 TEXT ·siluBackwardVec(SB), NOSPLIT, $0-48
-	MOVQ    dgate+0(FP), AX
-	MOVQ    dup+8(FP), CX
-	MOVQ    dact+16(FP), DX
-	MOVQ    gate+24(FP), BX
-	MOVQ    up+32(FP), SI
-	MOVQ    n+40(FP), DI
-	VMOVUPS expMax<>+0(SB), Y0
-	VMOVUPS expMin<>+0(SB), Y1
-	VMOVUPS floatOne<>+0(SB), Y2
+	MOVQ         dgate+0(FP), AX
+	MOVQ         dup+8(FP), CX
+	MOVQ         dact+16(FP), DX
+	MOVQ         gate+24(FP), BX
+	MOVQ         up+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS expMax<>+0(SB), Y0
+	VBROADCASTSS expMin<>+0(SB), Y1
+	VBROADCASTSS floatOne<>+0(SB), Y2
 
 loop:
-	VMOVUPS    (BX), Y3
-	VMOVUPS    (SI), Y4
-	VMOVUPS    (DX), Y5
-	VXORPS     signBit<>+0(SB), Y3, Y6
-	VMINPS     Y6, Y0, Y6
-	VMAXPS     Y6, Y1, Y6
-	VMULPS     expLog2e<>+0(SB), Y6, Y7
-	VADDPS     expRound<>+0(SB), Y7, Y7
-	VSUBPS     expRound<>+0(SB), Y7, Y7
-	VMULPS     expLn2Hi<>+0(SB), Y7, Y8
-	VSUBPS     Y8, Y6, Y6
-	VMULPS     expLn2Lo<>+0(SB), Y7, Y8
-	VSUBPS     Y8, Y6, Y6
-	VMOVUPS    expPoly0<>+0(SB), Y8
-	VMULPS     Y6, Y8, Y8
-	VADDPS     expPoly1<>+0(SB), Y8, Y8
-	VMULPS     Y6, Y8, Y8
-	VADDPS     expPoly2<>+0(SB), Y8, Y8
-	VMULPS     Y6, Y8, Y8
-	VADDPS     expPoly3<>+0(SB), Y8, Y8
-	VMULPS     Y6, Y8, Y8
-	VADDPS     expPoly4<>+0(SB), Y8, Y8
-	VMULPS     Y6, Y8, Y8
-	VADDPS     expPoly5<>+0(SB), Y8, Y8
-	VMULPS     Y6, Y8, Y8
-	VMULPS     Y6, Y8, Y8
-	VADDPS     Y6, Y8, Y8
-	VADDPS     floatOne<>+0(SB), Y8, Y8
-	VCVTTPS2DQ Y7, Y7
-	VPSRAD     $0x01, Y7, Y6
-	VPSUBD     Y6, Y7, Y7
-	VPADDD     exponentBias<>+0(SB), Y6, Y6
-	VPSLLD     $0x17, Y6, Y6
-	VMULPS     Y6, Y8, Y8
-	VPADDD     exponentBias<>+0(SB), Y7, Y7
-	VPSLLD     $0x17, Y7, Y7
-	VMULPS     Y7, Y8, Y8
-	VADDPS     floatOne<>+0(SB), Y8, Y8
-	VDIVPS     Y8, Y2, Y6
-	VMULPS     Y6, Y3, Y7
-	VMULPS     Y5, Y7, Y7
-	VMOVUPS    Y7, (CX)
-	VSUBPS     Y6, Y2, Y7
-	VMULPS     Y3, Y7, Y7
-	VADDPS     Y2, Y7, Y7
-	VMULPS     Y6, Y7, Y7
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y7, Y4, Y4
-	VMOVUPS    Y4, (AX)
-	ADDQ       $0x00000020, AX
-	ADDQ       $0x00000020, CX
-	ADDQ       $0x00000020, DX
-	ADDQ       $0x00000020, BX
-	ADDQ       $0x00000020, SI
-	SUBQ       $0x08, DI
-	JNZ        loop
+	VMOVUPS      (BX), Y3
+	VMOVUPS      (SI), Y4
+	VMOVUPS      (DX), Y5
+	VXORPS       signBit<>+0(SB), Y3, Y6
+	VMINPS       Y6, Y0, Y6
+	VMAXPS       Y6, Y1, Y6
+	VMULPS       expLog2e<>+0(SB), Y6, Y7
+	VADDPS       expRound<>+0(SB), Y7, Y7
+	VSUBPS       expRound<>+0(SB), Y7, Y7
+	VMULPS       expLn2Hi<>+0(SB), Y7, Y8
+	VSUBPS       Y8, Y6, Y6
+	VMULPS       expLn2Lo<>+0(SB), Y7, Y8
+	VSUBPS       Y8, Y6, Y6
+	VBROADCASTSS expPoly0<>+0(SB), Y8
+	VMULPS       Y6, Y8, Y8
+	VADDPS       expPoly1<>+0(SB), Y8, Y8
+	VMULPS       Y6, Y8, Y8
+	VADDPS       expPoly2<>+0(SB), Y8, Y8
+	VMULPS       Y6, Y8, Y8
+	VADDPS       expPoly3<>+0(SB), Y8, Y8
+	VMULPS       Y6, Y8, Y8
+	VADDPS       expPoly4<>+0(SB), Y8, Y8
+	VMULPS       Y6, Y8, Y8
+	VADDPS       expPoly5<>+0(SB), Y8, Y8
+	VMULPS       Y6, Y8, Y8
+	VMULPS       Y6, Y8, Y8
+	VADDPS       Y6, Y8, Y8
+	VADDPS       floatOne<>+0(SB), Y8, Y8
+	VCVTTPS2DQ   Y7, Y7
+	VPSRAD       $0x01, Y7, Y6
+	VPSUBD       Y6, Y7, Y7
+	VPADDD       exponentBias<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y8, Y8
+	VPADDD       exponentBias<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y8, Y8
+	VADDPS       floatOne<>+0(SB), Y8, Y8
+	VDIVPS       Y8, Y2, Y6
+	VMULPS       Y6, Y3, Y7
+	VMULPS       Y5, Y7, Y7
+	VMOVUPS      Y7, (CX)
+	VSUBPS       Y6, Y2, Y7
+	VMULPS       Y3, Y7, Y7
+	VADDPS       Y2, Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VMULPS       Y5, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      Y4, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000020, SI
+	SUBQ         $0x08, DI
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func expSumVec512(x *float32, n int, scale float32, shift float32) float32
+// Requires: AVX, AVX512F, SSE
+TEXT ·expSumVec512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVSS        scale+16(FP), X0
+	VBROADCASTSS X0, Z0
+	MOVSS        shift+20(FP), X2
+	VBROADCASTSS X2, Z2
+	VBROADCASTSS expMax<>+0(SB), Z3
+	VBROADCASTSS expMin<>+0(SB), Z4
+	VPXORD       Z1, Z1, Z1
+
+loop:
+	VMULPS        (AX), Z0, Z5
+	VSUBPS        Z2, Z5, Z5
+	VMINPS        Z5, Z3, Z5
+	VMAXPS        Z5, Z4, Z5
+	VMULPS.BCST   expLog2e<>+0(SB), Z5, Z6
+	VADDPS.BCST   expRound<>+0(SB), Z6, Z6
+	VSUBPS.BCST   expRound<>+0(SB), Z6, Z6
+	VMULPS.BCST   expLn2Hi<>+0(SB), Z6, Z7
+	VSUBPS        Z7, Z5, Z5
+	VMULPS.BCST   expLn2Lo<>+0(SB), Z6, Z7
+	VSUBPS        Z7, Z5, Z5
+	VBROADCASTSS  expPoly0<>+0(SB), Z7
+	VMULPS        Z5, Z7, Z7
+	VADDPS.BCST   expPoly1<>+0(SB), Z7, Z7
+	VMULPS        Z5, Z7, Z7
+	VADDPS.BCST   expPoly2<>+0(SB), Z7, Z7
+	VMULPS        Z5, Z7, Z7
+	VADDPS.BCST   expPoly3<>+0(SB), Z7, Z7
+	VMULPS        Z5, Z7, Z7
+	VADDPS.BCST   expPoly4<>+0(SB), Z7, Z7
+	VMULPS        Z5, Z7, Z7
+	VADDPS.BCST   expPoly5<>+0(SB), Z7, Z7
+	VMULPS        Z5, Z7, Z7
+	VMULPS        Z5, Z7, Z7
+	VADDPS        Z5, Z7, Z7
+	VADDPS.BCST   floatOne<>+0(SB), Z7, Z7
+	VCVTTPS2DQ    Z6, Z6
+	VPSRAD        $0x01, Z6, Z5
+	VPSUBD        Z5, Z6, Z6
+	VPADDD.BCST   exponentBias<>+0(SB), Z5, Z5
+	VPSLLD        $0x17, Z5, Z5
+	VMULPS        Z5, Z7, Z7
+	VPADDD.BCST   exponentBias<>+0(SB), Z6, Z6
+	VPSLLD        $0x17, Z6, Z6
+	VMULPS        Z6, Z7, Z7
+	VMOVUPS       Z7, (AX)
+	VADDPS        Z7, Z1, Z1
+	ADDQ          $0x00000040, AX
+	SUBQ          $0x10, CX
+	JNZ           loop
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X1
+	VMOVSHDUP     X1, X0
+	VADDSS        X1, X0, X1
+	VZEROUPPER
+	MOVSS         X1, ret+24(FP)
+	RET
+
+// func siluVec512(dst *float32, gate *float32, up *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·siluVec512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         gate+8(FP), CX
+	MOVQ         up+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS expMax<>+0(SB), Z0
+	VBROADCASTSS expMin<>+0(SB), Z1
+
+loop:
+	VMOVUPS      (CX), Z2
+	VPXORD.BCST  signBit<>+0(SB), Z2, Z3
+	VMINPS       Z3, Z0, Z3
+	VMAXPS       Z3, Z1, Z3
+	VMULPS.BCST  expLog2e<>+0(SB), Z3, Z4
+	VADDPS.BCST  expRound<>+0(SB), Z4, Z4
+	VSUBPS.BCST  expRound<>+0(SB), Z4, Z4
+	VMULPS.BCST  expLn2Hi<>+0(SB), Z4, Z5
+	VSUBPS       Z5, Z3, Z3
+	VMULPS.BCST  expLn2Lo<>+0(SB), Z4, Z5
+	VSUBPS       Z5, Z3, Z3
+	VBROADCASTSS expPoly0<>+0(SB), Z5
+	VMULPS       Z3, Z5, Z5
+	VADDPS.BCST  expPoly1<>+0(SB), Z5, Z5
+	VMULPS       Z3, Z5, Z5
+	VADDPS.BCST  expPoly2<>+0(SB), Z5, Z5
+	VMULPS       Z3, Z5, Z5
+	VADDPS.BCST  expPoly3<>+0(SB), Z5, Z5
+	VMULPS       Z3, Z5, Z5
+	VADDPS.BCST  expPoly4<>+0(SB), Z5, Z5
+	VMULPS       Z3, Z5, Z5
+	VADDPS.BCST  expPoly5<>+0(SB), Z5, Z5
+	VMULPS       Z3, Z5, Z5
+	VMULPS       Z3, Z5, Z5
+	VADDPS       Z3, Z5, Z5
+	VADDPS.BCST  floatOne<>+0(SB), Z5, Z5
+	VCVTTPS2DQ   Z4, Z4
+	VPSRAD       $0x01, Z4, Z3
+	VPSUBD       Z3, Z4, Z4
+	VPADDD.BCST  exponentBias<>+0(SB), Z3, Z3
+	VPSLLD       $0x17, Z3, Z3
+	VMULPS       Z3, Z5, Z5
+	VPADDD.BCST  exponentBias<>+0(SB), Z4, Z4
+	VPSLLD       $0x17, Z4, Z4
+	VMULPS       Z4, Z5, Z5
+	VADDPS.BCST  floatOne<>+0(SB), Z5, Z5
+	VDIVPS       Z5, Z2, Z5
+	VMULPS       (DX), Z5, Z5
+	VMOVUPS      Z5, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	SUBQ         $0x10, BX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func siluBackwardVec512(dgate *float32, dup *float32, dact *float32, gate *float32, up *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·siluBackwardVec512(SB), NOSPLIT, $0-48
+	MOVQ         dgate+0(FP), AX
+	MOVQ         dup+8(FP), CX
+	MOVQ         dact+16(FP), DX
+	MOVQ         gate+24(FP), BX
+	MOVQ         up+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS expMax<>+0(SB), Z0
+	VBROADCASTSS expMin<>+0(SB), Z1
+	VBROADCASTSS floatOne<>+0(SB), Z2
+
+loop:
+	VMOVUPS      (BX), Z3
+	VMOVUPS      (SI), Z4
+	VMOVUPS      (DX), Z5
+	VPXORD.BCST  signBit<>+0(SB), Z3, Z6
+	VMINPS       Z6, Z0, Z6
+	VMAXPS       Z6, Z1, Z6
+	VMULPS.BCST  expLog2e<>+0(SB), Z6, Z7
+	VADDPS.BCST  expRound<>+0(SB), Z7, Z7
+	VSUBPS.BCST  expRound<>+0(SB), Z7, Z7
+	VMULPS.BCST  expLn2Hi<>+0(SB), Z7, Z8
+	VSUBPS       Z8, Z6, Z6
+	VMULPS.BCST  expLn2Lo<>+0(SB), Z7, Z8
+	VSUBPS       Z8, Z6, Z6
+	VBROADCASTSS expPoly0<>+0(SB), Z8
+	VMULPS       Z6, Z8, Z8
+	VADDPS.BCST  expPoly1<>+0(SB), Z8, Z8
+	VMULPS       Z6, Z8, Z8
+	VADDPS.BCST  expPoly2<>+0(SB), Z8, Z8
+	VMULPS       Z6, Z8, Z8
+	VADDPS.BCST  expPoly3<>+0(SB), Z8, Z8
+	VMULPS       Z6, Z8, Z8
+	VADDPS.BCST  expPoly4<>+0(SB), Z8, Z8
+	VMULPS       Z6, Z8, Z8
+	VADDPS.BCST  expPoly5<>+0(SB), Z8, Z8
+	VMULPS       Z6, Z8, Z8
+	VMULPS       Z6, Z8, Z8
+	VADDPS       Z6, Z8, Z8
+	VADDPS.BCST  floatOne<>+0(SB), Z8, Z8
+	VCVTTPS2DQ   Z7, Z7
+	VPSRAD       $0x01, Z7, Z6
+	VPSUBD       Z6, Z7, Z7
+	VPADDD.BCST  exponentBias<>+0(SB), Z6, Z6
+	VPSLLD       $0x17, Z6, Z6
+	VMULPS       Z6, Z8, Z8
+	VPADDD.BCST  exponentBias<>+0(SB), Z7, Z7
+	VPSLLD       $0x17, Z7, Z7
+	VMULPS       Z7, Z8, Z8
+	VADDPS.BCST  floatOne<>+0(SB), Z8, Z8
+	VDIVPS       Z8, Z2, Z6
+	VMULPS       Z6, Z3, Z7
+	VMULPS       Z5, Z7, Z7
+	VMOVUPS      Z7, (CX)
+	VSUBPS       Z6, Z2, Z7
+	VMULPS       Z3, Z7, Z7
+	VADDPS       Z2, Z7, Z7
+	VMULPS       Z6, Z7, Z7
+	VMULPS       Z5, Z4, Z4
+	VMULPS       Z7, Z4, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	ADDQ         $0x00000040, SI
+	SUBQ         $0x10, DI
+	JNZ          loop
 	VZEROUPPER
 	RET

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -10,93 +11,180 @@ import (
 
 func float(name string, v float32) Mem { return constant(name, U32(math.Float32bits(v))) }
 
-// exp emits the steps of exp32, unfused, for eight lanes. limits holds the registers of expMax and expMin.
-func exp(x reg.VecVirtual, limits [2]reg.VecVirtual) reg.VecVirtual {
-	y, n, t, p := YMM(), YMM(), YMM(), YMM()
+// lanes is a width of vectors for the exponentials: eight or sixteen float32.
+type lanes struct {
+	suffix string
+	n      int
+}
+
+var widths = []lanes{{"Vec", 8}, {"Vec512", 16}}
+
+func (l lanes) reg() reg.VecVirtual {
+	if l.n == 16 {
+		return ZMM()
+	}
+	return YMM()
+}
+
+func (l lanes) load(m Mem) reg.VecVirtual {
+	v := l.reg()
+	VMOVUPS(m, v)
+	return v
+}
+
+// every is a constant or an argument in every lane.
+func (l lanes) every(m Op) reg.VecVirtual {
+	v := l.reg()
+	VBROADCASTSS(m, v)
+	return v
+}
+
+func (l lanes) argument(name string) reg.VecVirtual { return l.every(Load(Param(name), XMM())) }
+
+// with is a binary operation with a constant as its last operand: 512-bit instructions broadcast it themselves.
+func (l lanes) with(c Mem, x, y reg.VecVirtual, plain, broadcast func(ops ...Op)) {
+	if l.n == 16 {
+		broadcast(c, x, y)
+	} else {
+		plain(c, x, y)
+	}
+}
+
+func (l lanes) mul(c Mem, x, y reg.VecVirtual) { l.with(c, x, y, VMULPS, VMULPS_BCST) }
+func (l lanes) add(c Mem, x, y reg.VecVirtual) { l.with(c, x, y, VADDPS, VADDPS_BCST) }
+func (l lanes) sub(c Mem, x, y reg.VecVirtual) { l.with(c, x, y, VSUBPS, VSUBPS_BCST) }
+
+// vectors is the loop over n/l.n vectors, as the function of that name.
+func (l lanes) vectors(n reg.Register, pointers []reg.GPVirtual, body func()) {
+	Label("loop")
+	body()
+	for _, p := range pointers {
+		ADDQ(U32(4*l.n), p)
+	}
+	SUBQ(Imm(uint64(l.n)), n)
+	JNZ(LabelRef("loop"))
+}
+
+func finish() {
+	VZEROUPPER()
+	RET()
+}
+
+// exp emits the steps of exp32, unfused. limits holds the registers of expMax and expMin.
+func (l lanes) exp(x reg.VecVirtual, limits [2]reg.VecVirtual) reg.VecVirtual {
+	y, n, t, p := l.reg(), l.reg(), l.reg(), l.reg()
 	VMINPS(x, limits[0], y) // a NaN comes through: the second operand is returned
 	VMAXPS(y, limits[1], y)
-	VMULPS(float("expLog2e", 1.44269504088896341), y, n)
-	VADDPS(float("expRound", 12582912), n, n)
-	VSUBPS(float("expRound", 12582912), n, n)
-	VMULPS(float("expLn2Hi", 0.693359375), n, t)
+	l.mul(float("expLog2e", 1.44269504088896341), y, n)
+	l.add(float("expRound", 12582912), n, n)
+	l.sub(float("expRound", 12582912), n, n)
+	l.mul(float("expLn2Hi", 0.693359375), n, t)
 	VSUBPS(t, y, y)
-	VMULPS(float("expLn2Lo", -2.12194440e-4), n, t)
+	l.mul(float("expLn2Lo", -2.12194440e-4), n, t)
 	VSUBPS(t, y, y)
-	VMOVUPS(float("expPoly0", 1.9875691500e-4), p)
+	VBROADCASTSS(float("expPoly0", 1.9875691500e-4), p)
 	for i, c := range []float32{1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1} {
 		VMULPS(y, p, p)
-		VADDPS(float("expPoly"+string(rune('1'+i)), c), p, p)
+		l.add(float("expPoly"+string(rune('1'+i)), c), p, p)
 	}
 	VMULPS(y, p, p)
 	VMULPS(y, p, p)
 	VADDPS(y, p, p)
-	VADDPS(float("floatOne", 1), p, p)
-	half := YMM()
+	l.add(float("floatOne", 1), p, p)
+	half := l.reg()
 	VCVTTPS2DQ(n, n)
 	VPSRAD(Imm(1), n, half)
 	VPSUBD(half, n, n)
 	for _, e := range []reg.VecVirtual{half, n} {
-		VPADDD(constant("exponentBias", U32(127)), e, e)
+		l.with(constant("exponentBias", U32(127)), e, e, VPADDD, VPADDD_BCST)
 		VPSLLD(Imm(23), e, e)
 		VMULPS(e, p, p)
 	}
 	return p
 }
 
-func expLimits() [2]reg.VecVirtual {
-	return [2]reg.VecVirtual{inRegister(float("expMax", 89)), inRegister(float("expMin", -105))}
+func (l lanes) limits() [2]reg.VecVirtual {
+	return [2]reg.VecVirtual{l.every(float("expMax", 89)), l.every(float("expMin", -105))}
 }
 
 func exponentials() {
-	TEXT("expSumVec", NOSPLIT, "func(x *float32, n int, scale, shift float32) float32")
-	Doc("expSumVec is expSumGeneric for n > 0, a multiple of 8, with eight partial sums.")
-	x, n := ptr("x"), ptr("n")
-	scale, shift, limits, sum := scalar("scale"), scalar("shift"), expLimits(), zero()
-	Label("loop")
-	v := YMM()
-	VMULPS(at(x, 0), scale, v)
-	VSUBPS(shift, v, v)
-	e := exp(v, limits)
-	VMOVUPS(e, at(x, 0))
-	VADDPS(e, sum, sum)
-	ADDQ(Imm(32), x)
-	SUBQ(Imm(8), n)
-	JNZ(LabelRef("loop"))
-	returnSum(sum)
+	for _, l := range widths {
+		l.expSum()
+		l.silu()
+		l.siluBackward()
+	}
+}
 
-	TEXT("siluVec", NOSPLIT, "func(dst, gate, up *float32, n int)")
-	Doc("siluVec is siluGeneric for n > 0, a multiple of 8.")
+func (l lanes) doc(name, generic string) {
+	Doc(fmt.Sprintf("%s%s is %s for n > 0, a multiple of %d.", name, l.suffix, generic, l.n))
+}
+
+func (l lanes) expSum() {
+	TEXT("expSum"+l.suffix, NOSPLIT, "func(x *float32, n int, scale, shift float32) float32")
+	Doc(fmt.Sprintf("expSum%s is expSumGeneric for n > 0, a multiple of %d, with as many partial sums.", l.suffix, l.n))
+	x, n := ptr("x"), ptr("n")
+	scale, shift, limits, sum := l.argument("scale"), l.argument("shift"), l.limits(), l.reg()
+	l.clear(sum)
+	l.vectors(n, []reg.GPVirtual{x}, func() {
+		v := l.reg()
+		VMULPS(at(x, 0), scale, v)
+		VSUBPS(shift, v, v)
+		e := l.exp(v, limits)
+		VMOVUPS(e, at(x, 0))
+		VADDPS(e, sum, sum)
+	})
+	if l.n == 16 {
+		high := YMM()
+		VEXTRACTF64X4(Imm(1), sum, high)
+		VADDPS(sum.AsY(), high, high)
+		returnSum(high)
+		return
+	}
+	returnSum(sum)
+}
+
+func (l lanes) clear(v reg.VecVirtual) {
+	if l.n == 16 {
+		VPXORD(v, v, v)
+	} else {
+		VXORPS(v, v, v)
+	}
+}
+
+func (l lanes) silu() {
+	TEXT("silu"+l.suffix, NOSPLIT, "func(dst, gate, up *float32, n int)")
+	l.doc("silu", "siluGeneric")
 	dst, gate, up, n := ptr("dst"), ptr("gate"), ptr("up"), ptr("n")
-	limits = expLimits()
-	vectors(n, []reg.GPVirtual{dst, gate, up}, []int{32, 32, 32}, func() {
-		g := load(at(gate, 0))
-		d := onePlusExpNeg(g, limits)
+	limits := l.limits()
+	l.vectors(n, []reg.GPVirtual{dst, gate, up}, func() {
+		g := l.load(at(gate, 0))
+		d := l.onePlusExpNeg(g, limits)
 		VDIVPS(d, g, d)
 		VMULPS(at(up, 0), d, d)
 		VMOVUPS(d, at(dst, 0))
 	})
-	siluBackward()
+	finish()
 }
 
 // onePlusExpNeg is 1 + exp(−g).
-func onePlusExpNeg(g reg.VecVirtual, limits [2]reg.VecVirtual) reg.VecVirtual {
-	v := YMM()
-	VXORPS(constant("signBit", U32(0x80000000)), g, v)
-	e := exp(v, limits)
-	VADDPS(float("floatOne", 1), e, e)
+func (l lanes) onePlusExpNeg(g reg.VecVirtual, limits [2]reg.VecVirtual) reg.VecVirtual {
+	v := l.reg()
+	l.with(constant("signBit", U32(0x80000000)), g, v, VXORPS, VPXORD_BCST)
+	e := l.exp(v, limits)
+	l.add(float("floatOne", 1), e, e)
 	return e
 }
 
-func siluBackward() {
-	TEXT("siluBackwardVec", NOSPLIT, "func(dgate, dup, dact, gate, up *float32, n int)")
-	Doc("siluBackwardVec is siluBackwardGeneric for n > 0, a multiple of 8.")
+func (l lanes) siluBackward() {
+	TEXT("siluBackward"+l.suffix, NOSPLIT, "func(dgate, dup, dact, gate, up *float32, n int)")
+	l.doc("siluBackward", "siluBackwardGeneric")
 	dgate, dup, dact, gate, up, n := ptr("dgate"), ptr("dup"), ptr("dact"), ptr("gate"), ptr("up"), ptr("n")
-	limits := expLimits()
-	one := inRegister(float("floatOne", 1))
-	vectors(n, []reg.GPVirtual{dgate, dup, dact, gate, up}, []int{32, 32, 32, 32, 32}, func() {
-		g, u, d := load(at(gate, 0)), load(at(up, 0)), load(at(dact, 0))
-		s, t, v := YMM(), YMM(), YMM()
-		VDIVPS(onePlusExpNeg(g, limits), one, s)
+	limits := l.limits()
+	one := l.every(float("floatOne", 1))
+	l.vectors(n, []reg.GPVirtual{dgate, dup, dact, gate, up}, func() {
+		g, u, d := l.load(at(gate, 0)), l.load(at(up, 0)), l.load(at(dact, 0))
+		s, t, v := l.reg(), l.reg(), l.reg()
+		VDIVPS(l.onePlusExpNeg(g, limits), one, s)
 		VMULPS(s, g, t)
 		VMULPS(d, t, t)
 		VMOVUPS(t, at(dup, 0))
@@ -108,4 +196,5 @@ func siluBackward() {
 		VMULPS(v, u, u)
 		VMOVUPS(u, at(dgate, 0))
 	})
+	finish()
 }
