@@ -84,5 +84,6 @@ a Hugging Face folder.`,
 		asUsage(c)
 	}
 	root.AddCommand(topics()...)
+	root.SetHelpCommand(newHelpCmd())
 	return root
 }

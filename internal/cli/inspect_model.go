@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/job"
@@ -78,8 +80,8 @@ func printModel(s *Streams, m *job.Model, f *modelFacts) {
 	} else {
 		fmt.Fprintln(s.Out, "head of its own")
 	}
-	for dtype, n := range f.Bytes {
-		fmt.Fprintf(s.Out, "%s: %s\n", dtype, report.Bytes(int64(n)))
+	for _, dtype := range slices.Sorted(maps.Keys(f.Bytes)) {
+		fmt.Fprintf(s.Out, "%s: %s\n", dtype, report.Bytes(int64(f.Bytes[dtype])))
 	}
 	if f.State != nil {
 		fmt.Fprintf(s.Out, "after step %d of %d, %s tokens trained on, made on %s\n", f.State.Step, f.State.Total, report.Count(float64(f.State.SeenTokens)), f.State.Device)

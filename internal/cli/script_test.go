@@ -18,5 +18,9 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Setup: func(e *testscript.Env) error { // scripts start with an empty environment
+			e.Setenv("LOMO_CPU", os.Getenv("LOMO_CPU"))
+			return nil
+		},
 	})
 }

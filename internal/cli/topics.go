@@ -17,6 +17,27 @@ func topics() []*cobra.Command {
 	}
 }
 
+// newHelpCmd is cobra's help command, but for a topic that is not known.
+func newHelpCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND or TOPIC]",
+		Short: "Show the help of a command or topic",
+		Long:  "Help shows how a command is used, or a topic: exit-codes, config.",
+		Example: `  lomo help train
+  lomo help config`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			root := c.Root()
+			found, rest, err := root.Find(args)
+			if err != nil || found == nil || found == root && len(rest) > 0 {
+				return knownCommand(root, args)
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
+}
+
 const exitCodes = `  0    done
   1    failed: a file or data set cannot be used, the disk is full, …
   2    wrong usage or configuration; nothing was written
