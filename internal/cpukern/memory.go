@@ -56,8 +56,11 @@ func (m *memory) clear(t tensor.Tensor) { clear(t.Host[:m.stale]) }
 
 // poison fills what was released since the last look with NaN.
 func (m *memory) poison() {
+	if !m.poisonReleased {
+		return
+	}
 	used := m.Used()
-	if m.poisonReleased && used < m.top {
+	if used < m.top {
 		fillNaN(m.bytes[used:m.top])
 	}
 	m.top = used

@@ -52,7 +52,6 @@ func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd tensor.Tensor, acc bool)
 	b := normBackward{k: d.k, n: n, c: c,
 		dx: floatsOf("RMSNormBackward", dx), dy: floatsOf("RMSNormBackward", dy), x: floatsOf("RMSNormBackward", x),
 		w: floatsOf("RMSNormBackward", w), rstd: rstd.F32s(), dw: dw.F32s()}
-	// dw first: dy may not be dx, but nothing forbids a caller to lay x over what dx will be added to later.
 	d.pool.blocks(c, normColumns, func(ws *workspace, _, lo, hi int) { b.weight(ws, lo, hi, acc) })
 	d.pool.blocks(n, rowBlock, func(ws *workspace, _, lo, hi int) { b.input(ws, lo, hi) })
 }

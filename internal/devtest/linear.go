@@ -13,9 +13,11 @@ var linearCases = []testCase{
 	{"MatMulBackwardInput", func(c *C) { linearSizes(c, matMulBackwardInput) }},
 	{"OuterAdd", func(c *C) { linearSizes(c, outerAdd) }},
 	{"OuterUpdateExact", outerUpdateExact},
-	{"OuterUpdateNaN", func(c *C) { outerUpdateBad(c, math.NaN(), 1) }},
-	{"OuterUpdateInf", func(c *C) { outerUpdateBad(c, 1, math.Inf(-1)) }},
-	{"OuterUpdateOverflow", func(c *C) { outerUpdateBad(c, 1e30, 1e30) }},
+	{"OuterUpdateNaN", func(c *C) { outerUpdateBad(c, tensor.F32, math.NaN(), 1) }},
+	{"OuterUpdateInf", func(c *C) { outerUpdateBad(c, tensor.F32, 1, math.Inf(-1)) }},
+	{"OuterUpdateOverflow", func(c *C) { outerUpdateBad(c, tensor.F32, 1e30, 1e30) }},
+	{"OuterUpdateNaNBF16", func(c *C) { outerUpdateBad(c, tensor.BF16, 1, math.NaN()) }},
+	{"OuterUpdateOverflowBF16", func(c *C) { outerUpdateBad(c, tensor.BF16, -1e30, 1e30) }},
 	{"OuterUpdateLargeButFinite", outerUpdateLarge},
 	{"MatMulNaN", matMulNaN},
 }
@@ -30,7 +32,7 @@ const tolSum = 2e-6
 func linearSizes(c *C, f func(c *C, s linear, dx, dw, dy tensor.DType, acc bool)) {
 	types := []tensor.DType{tensor.F32, tensor.BF16}
 	for i, s := range []linear{{1, 1, 1}, {1, 64, 33}, {3, 7, 5}, {8, 33, 40}, {9, 17, 31}, {6, 16, 16}, {13, 32, 48}, {2, 300, 3},
-		{65, 50, 70}, {97, 129, 66}, {130, 257, 61}, {31, 515, 200}, {300, 20, 17}} {
+		{65, 50, 70}, {97, 129, 66}, {130, 257, 61}, {31, 515, 200}, {300, 20, 17}, {1030, 9, 20}, {5, 18, 530}} {
 		c.release(func() { f(c, s, types[i&1], types[i>>1&1], types[i>>2&1], i%3 == 0) })
 		c.release(func() { f(c, s, types[1-i&1], types[1-i>>1&1], types[1-i>>2&1], i%3 != 0) })
 	}
@@ -136,13 +138,13 @@ func rounded(v float32, dt tensor.DType, s device.Step, i int) float64 {
 }
 
 // outerUpdateBad: one bad element anywhere, in the factors or only in their product, and nothing is written.
-func outerUpdateBad(c *C, badY, badX float64) {
+func outerUpdateBad(c *C, dt tensor.DType, badY, badX float64) {
 	s := linear{70, 40, 130}
 	_, xs := c.noise("x", tensor.F32, 1, s.n, s.in)
 	_, ys := c.noise("dy", tensor.F32, 1, s.n, s.out)
 	w, ws := c.noise("w", tensor.BF16, 1, s.out, s.in)
 	xs[5*s.in+3], ys[5*s.out+s.out-1] = badX, badY
-	x, y := c.new("x", tensor.F32, xs, s.n, s.in), c.new("dy", tensor.F32, ys, s.n, s.out)
+	x, y := c.new("x", dt, xs, s.n, s.in), c.new("dy", dt, ys, s.n, s.out)
 	c.D.OuterUpdate(w, y, x, device.Step{LR: 1})
 	c.wantNonFinite("w")
 	c.equal(w, ws)
