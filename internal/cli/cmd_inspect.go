@@ -49,7 +49,7 @@ are learned; --type says what a record is, --model gives the tokenizer. No weigh
 	}
 	f := c.Flags()
 	f.StringVar(&o.Model, "model", "", "`folder` or .gguf file whose tokenizer reads a data set")
-	f.StringVar(&o.Type, "type", "", "what a record of a data set holds: `"+strings.Join(config.DatasetTypes(), ", ")+"`")
+	f.StringVar(&o.Type, "type", "", "`type` of a data set's records: "+typesHelp)
 	f.IntVar(&o.Limit, "limit", 3, "show `N` samples of a data set")
 	f.BoolVar(&o.Tensors, "tensors", false, "list every tensor of a model")
 	f.BoolVar(&o.JSON, "json", false, "print JSON: one object, or one a sample of a data set")

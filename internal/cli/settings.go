@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"lomo/internal/config"
+	"lomo/internal/data"
 )
 
 // keyFlag is the text of a flag that stands for a key; values is what help shows in its place.
@@ -14,7 +15,19 @@ type keyFlag struct{ text, values string }
 
 func (f *keyFlag) String() string     { return f.text }
 func (f *keyFlag) Set(s string) error { f.text = s; return nil }
-func (f *keyFlag) Type() string       { return strings.ReplaceAll(f.values, ", ", "|") }
+
+func (f *keyFlag) Type() string {
+	switch f.values {
+	case "a whole number", "a number":
+		return "N"
+	case "true or false":
+		return "bool"
+	}
+	return strings.ReplaceAll(f.values, ", ", "|")
+}
+
+// typesHelp lists the types of data sets for the help of --type.
+var typesHelp = strings.Join(data.Types, ", ")
 
 // settings are the flags of a command that end in a configuration.
 type settings struct {
