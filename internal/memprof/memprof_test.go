@@ -1,0 +1,94 @@
+package memprof
+
+import (
+	"fmt"
+	"testing"
+
+	"lomo/internal/cpukern"
+	"lomo/internal/data"
+	"lomo/internal/model"
+	"lomo/internal/optim"
+	"lomo/internal/tensor"
+	"lomo/internal/train"
+)
+
+// zeros reads every weight as nothing: only sizes matter here.
+type zeros struct{}
+
+func (zeros) ReadRows(_ string, _, _ int, dst []byte, _ tensor.DType) error { clear(dst); return nil }
+
+func options(t *testing.T, optimizer string, dt tensor.DType, tied, recompute bool, accumulation int, maxNorm float64) train.Options {
+	t.Helper()
+	cfg, err := model.ParseConfig(fmt.Appendf(nil, `{"model_type":"llama","vocab_size":499,"hidden_size":48,"intermediate_size":112,
+		"num_hidden_layers":3,"num_attention_heads":4,"num_key_value_heads":2,"tie_word_embeddings":%v}`, tied))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return train.Options{Model: cfg, DType: dt, Recompute: recompute, MicroBatch: 3, Accumulation: accumulation, SequenceLen: 33,
+		LearningRate: 1e-3, Scheduler: "constant", MaxGradNorm: maxNorm,
+		Optimizer: optim.Config{Name: optimizer, AdaLomo: optim.DefaultAdaLomo(), AdamW: optim.DefaultAdamW()}}
+}
+
+// TestPlanIsTheRun: the counting device's peak is, to the byte, the host's when it makes the same step and evaluation, whatever
+// the optimizer and settings.
+func TestPlanIsTheRun(t *testing.T) {
+	for _, optimizer := range []string{"lomo", "adalomo", "adamw", "sgd"} {
+		for _, dt := range []tensor.DType{tensor.BF16, tensor.F32} {
+			for _, tied := range []bool{true, false} {
+				for _, recompute := range []bool{true, false} {
+					for _, c := range []struct {
+						accumulation int
+						maxNorm      float64
+					}{{1, 0}, {3, 0}, {1, 1}, {3, 1}} {
+						name := fmt.Sprintf("%s/%v/tied=%v/recompute=%v/k=%d/norm=%v", optimizer, dt, tied, recompute, c.accumulation, c.maxNorm)
+						o := options(t, optimizer, dt, tied, recompute, c.accumulation, c.maxNorm)
+						p, err := Run(o, Host{Workspace: 10, Runtime: 20}, o.MicroBatch, o.SequenceLen)
+						if err != nil {
+							t.Fatalf("%s: %v", name, err)
+						}
+						if got := realPeak(t, o, p.Arena); got != p.Arena {
+							t.Errorf("%s: planned %d bytes, the run took %d", name, p.Arena, got)
+						}
+						sum := int64(0)
+						for _, r := range p.Rows() {
+							sum += r.Bytes
+						}
+						if sum != p.Peak || p.Peak != p.Arena+30 || p.At == "" {
+							t.Errorf("%s: owners add up to %d, peak %d at %q", name, sum, p.Peak, p.At)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// realPeak trains a step and evaluates on the host, in an arena of exactly the planned size.
+func realPeak(t *testing.T, o train.Options, capacity int64) int64 {
+	t.Helper()
+	d, err := cpukern.Open(cpukern.Options{Capacity: capacity, Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	tr, err := train.New(d, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.Load(zeros{}); err != nil {
+		t.Fatal(err)
+	}
+	tr.Schedule(1)
+	var step []data.Batch
+	for i := 0; i < o.Accumulation; i++ {
+		step = append(step, full(o.MicroBatch, o.SequenceLen, o.Model.VocabSize))
+	}
+	if _, err := tr.Step(step); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tr.Sweep().TokenLosses(full(o.MicroBatch, o.SequenceLen, o.Model.VocabSize)); err != nil {
+		t.Fatal(err)
+	}
+	bytes, _, _ := d.Memory().Peak()
+	return bytes
+}
