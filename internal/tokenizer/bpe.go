@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -45,15 +46,20 @@ func newBPE(tokens []string, ids map[string]int32, merges bpemodel.MergeMap) *bp
 		m.alphabet[b] = m.id(string(byteRune[b]))
 		m.fallback[b] = m.id(fmt.Sprintf("<0x%02X>", b))
 	}
-	m.words = m.id(wordMark) >= 0
-	for pair := range merges {
-		left, right := tokens[pair[0]], tokens[pair[1]]
+	return m
+}
+
+// setWords decides words; the rest of m must be set. Where unknown characters vanish, a piece's two
+// sides of one would become neighbours.
+func (m *bpe) setWords() {
+	m.words = m.id(wordMark) >= 0 && !m.ignoreMerges && (m.unk >= 0 || m.byteFallback && !slices.Contains(m.fallback[:], -1))
+	for pair := range m.merges {
+		left, right := m.tokens[pair[0]], m.tokens[pair[1]]
 		if strings.HasPrefix(right, wordMark) && !strings.HasSuffix(left, wordMark) {
 			m.words = false
-			break
+			return
 		}
 	}
-	return m
 }
 
 // id is the id of a token, or -1.
@@ -85,7 +91,7 @@ func addMerge(merges bpemodel.MergeMap, ids map[string]int32, left, right string
 
 // tokenize appends the symbols of a piece to dst.
 func (m *bpe) tokenize(dst []symbol, piece text, e *encoder) []symbol {
-	if !m.words || m.ignoreMerges || piece.alphabet {
+	if !m.words || piece.alphabet {
 		return m.cached(dst, piece.s, 0, piece.alphabet, e)
 	}
 	for i := 0; i < len(piece.s); {

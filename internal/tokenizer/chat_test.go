@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -81,5 +80,3 @@ func TestRenderGolden(t *testing.T) {
 		}
 	}
 }
-
-var _ = strings.Contains

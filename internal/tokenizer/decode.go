@@ -12,6 +12,9 @@ func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
 	tokens := make([]string, 0, len(ids))
 	for _, id := range ids {
 		s := t.Token(id)
+		if n, ok := t.spelling[id]; ok {
+			s = n // as Hugging Face's library does
+		}
 		if _, known := t.added[id]; s == "" && !known || skipSpecial && t.specials[s] {
 			continue
 		}

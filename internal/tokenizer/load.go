@@ -233,6 +233,7 @@ func (f *file) model() (*bpe, error) {
 			return nil, fmt.Errorf("model: unk_token %q is not in the vocabulary", *f.unk)
 		}
 	}
+	m.setWords()
 	return m, nil
 }
 
@@ -298,6 +299,7 @@ func (t *Tokenizer) setAdded(added []addedToken) error {
 // setMatchers prepares the search for added tokens; the normalizer must be set.
 func (t *Tokenizer) setMatchers() error {
 	var raw, normalized []addedPattern
+	t.spelling = make(map[int32]string)
 	for _, id := range slices.Sorted(maps.Keys(t.added)) {
 		a := t.added[id]
 		if !a.Normalized {
@@ -309,6 +311,9 @@ func (t *Tokenizer) setMatchers() error {
 			return fmt.Errorf("added token %q: %w", a.Content, err)
 		}
 		normalized = append(normalized, addedPattern{n.s, a})
+		if n.s != a.Content {
+			t.spelling[id] = n.s
+		}
 	}
 	t.raw, t.normalized = newMatcher(raw), newMatcher(normalized)
 	return nil

@@ -43,12 +43,48 @@ func newPattern(raw json.RawMessage) (*pattern, error) {
 	}
 	// regexp2 is .NET's dialect; it has look-around and \p{…}, and \s, \p{L} and \p{N} use Go's
 	// Unicode tables like scan.go. Possessive quantifiers are an error here, not silently different.
-	re, err := regexp2.Compile(*p.Regex, regexp2.None)
+	re, err := regexp2.Compile(translate(*p.Regex), regexp2.None)
 	if err != nil {
 		return nil, fmt.Errorf("pattern %q: %w", *p.Regex, err)
 	}
 	re.MatchTimeout = patternTimeout
 	return &pattern{re: re}, nil
+}
+
+// wordSet is what \w means to Oniguruma, the engine of Hugging Face's library, as the inside of a
+// character class (found by trying every character): Unicode's word characters, and some of
+// Latin-1's numbers. .NET's \w is a smaller set.
+const wordSet = `\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}¹²³¼½¾Ⓐ-ⓩ` + "\U0001F130-\U0001F149\U0001F150-\U0001F169\U0001F170-\U0001F189"
+
+// translate writes \w and \W of a pattern as the classes they stand for.
+func translate(pattern string) string {
+	var b strings.Builder
+	class := false // inside […]
+	for i := 0; i < len(pattern); i++ {
+		switch c := pattern[i]; {
+		case c == '\\' && i+1 < len(pattern):
+			i++
+			switch {
+			case pattern[i] == 'w' && class:
+				b.WriteString(wordSet)
+			case pattern[i] == 'w':
+				b.WriteString("[" + wordSet + "]")
+			case pattern[i] == 'W' && !class:
+				b.WriteString("[^" + wordSet + "]")
+			default:
+				b.WriteString(pattern[i-1 : i+1])
+			}
+		default:
+			switch c {
+			case '[':
+				class = true
+			case ']':
+				class = false
+			}
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // find calls yield for each match [i,j) in s, from left to right.

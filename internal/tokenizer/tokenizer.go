@@ -24,8 +24,9 @@ type Tokenizer struct {
 	added      map[int32]addedToken
 	addedID    map[string]int32
 	specials   map[string]bool
-	raw        *matcher // added tokens looked for in the text as it is
-	normalized *matcher // added tokens looked for after normalization
+	spelling   map[int32]string // normalized contents of added tokens, where they differ
+	raw        *matcher         // added tokens looked for in the text as it is
+	normalized *matcher         // added tokens looked for after normalization
 	normalizer normalizer
 	pre        preTokenizer
 	post       template
