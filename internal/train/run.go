@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 
-	"lomo/internal/checkpoint"
 	"lomo/internal/data"
 	"lomo/internal/device"
 )
@@ -141,7 +140,7 @@ func (t *Trainer) finish(in Inputs) error {
 		return err
 	}
 	if !t.o.SaveFinal {
-		return checkpoint.Prune(t.o.OutputDir, t.o.SaveLimit)
+		return nil
 	}
 	return t.writeModel(t.o.OutputDir)
 }
