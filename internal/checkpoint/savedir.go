@@ -113,6 +113,9 @@ func install(temp, parent, name string) error {
 	if err := rename(temp, final); err != nil {
 		return errors.Join(err, os.Rename(aside, final))
 	}
+	if err := failpoint("remove"); err != nil {
+		return err
+	}
 	return os.RemoveAll(aside)
 }
 

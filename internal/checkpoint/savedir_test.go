@@ -211,6 +211,23 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// A checkpoint that stood aside counts until its successor has the name.
+func TestLatestAside(t *testing.T) {
+	parent := t.TempDir()
+	if err := saveModel(parent, 4, 1); err != nil {
+		t.Fatal(err)
+	}
+	final := filepath.Join(parent, "checkpoint-4")
+	if err := os.Rename(final, filepath.Join(parent, replacedPrefix+"checkpoint-4")); err != nil {
+		t.Fatal(err)
+	}
+	wantLatest(t, parent, 4, 1)
+	if err := saveModel(parent, 4, 2); err != nil {
+		t.Fatal(err)
+	}
+	wantLatest(t, parent, 4, 2)
+}
+
 func TestLatestNone(t *testing.T) {
 	parent := t.TempDir()
 	_, _, err := Latest(parent)
