@@ -1,0 +1,153 @@
+//go:build unix
+
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// lab is a folder with this program, a tiny model and a data set.
+type lab struct {
+	t   *testing.T
+	dir string
+}
+
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	l := &lab{t, t.TempDir()}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, filepath.Join(l.dir, "lomo")); err != nil { // TestMain runs the program under this name
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for i := 0; i < 400; i++ {
+		fmt.Fprintf(&text, "line %d of a text that is not worth reading, %d times over\n", i, i*i%97)
+	}
+	l.write("text.txt", text.String())
+	l.write("run.yaml", "model: tiny\noutput_dir: out\ndatasets: [{path: text.txt, type: text}]\noptimizer: adalomo\nlearning_rate: 1.0e-3\n"+
+		"sequence_len: 64\nmicro_batch_size: 2\ngradient_accumulation_steps: 2\nmax_steps: 40\nsave_steps: 2\nsave_total_limit: 3\nmax_grad_norm: 1\nclip_policy: lagged\n")
+	l.run("new", "tiny", "tiny")
+	return l
+}
+
+func (l *lab) write(name, text string) {
+	l.t.Helper()
+	if err := os.WriteFile(filepath.Join(l.dir, name), []byte(text), 0o644); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *lab) command(args ...string) *exec.Cmd {
+	c := exec.Command(filepath.Join(l.dir, "lomo"), args...)
+	c.Dir = l.dir
+	return c
+}
+
+func (l *lab) run(args ...string) string {
+	l.t.Helper()
+	out, err := l.command(args...).CombinedOutput()
+	if err != nil {
+		l.t.Fatalf("lomo %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+func (l *lab) read(name string) []byte {
+	l.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(l.dir, name))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return raw
+}
+
+// TestKilledRunsContinueBitForBit kills a run at arbitrary instants, continues it until it is done, and wants the bytes of a
+// run that was left alone. After each kill every complete checkpoint must load.
+func TestKilledRunsContinueBitForBit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills runs for some seconds")
+	}
+	l := newLab(t)
+	start := time.Now()
+	l.run("train", "--config", "run.yaml", "--set", "output_dir=whole")
+	took := time.Since(start)
+	rng := rand.New(rand.NewPCG(1, 2))
+	kills := 0
+	for try := 0; ; try++ {
+		if try == 60 {
+			t.Fatal("the run does not come to its end")
+		}
+		c := l.command("train", "--config", "run.yaml")
+		var stderr bytes.Buffer
+		c.Stderr = &stderr
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- c.Wait() }()
+		var err error
+		wait := took * 10
+		if kills < 8 {
+			wait = time.Duration(rng.Int64N(int64(took / 3)))
+		}
+		select {
+		case err = <-done:
+		case <-time.After(wait):
+			_ = c.Process.Kill()
+			kills++
+			err = <-done
+		}
+		if err == nil {
+			break
+		}
+		if status, ok := errors.AsType[*exec.ExitError](err); !ok || status.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+			t.Fatalf("after a kill: %v\n%s", err, stderr.String())
+		}
+		l.checkpointsLoad()
+	}
+	if kills < 4 {
+		t.Errorf("only %d runs were killed", kills)
+	}
+	t.Logf("%d kills", kills)
+	if !bytes.Equal(l.read("whole/model.safetensors"), l.read("out/model.safetensors")) {
+		t.Error("the weights differ from those of the run that was left alone")
+	}
+	if strip(l.read("whole/metrics.jsonl")) != strip(l.read("out/metrics.jsonl")) {
+		t.Error("the losses differ from those of the run that was left alone")
+	}
+}
+
+// checkpointsLoad opens every checkpoint that bears its final name.
+func (l *lab) checkpointsLoad() {
+	l.t.Helper()
+	found, err := filepath.Glob(filepath.Join(l.dir, "out", "checkpoint-*"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, dir := range found {
+		l.run("inspect", dir)
+	}
+}
+
+// strip leaves step and loss of each line.
+func strip(metrics []byte) string {
+	var out strings.Builder
+	for line := range strings.Lines(string(metrics)) {
+		head, _, _ := strings.Cut(line, `"lr"`)
+		out.WriteString(head + "\n")
+	}
+	return out.String()
+}
