@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -81,41 +82,25 @@ func TestKilledRunsContinueBitForBit(t *testing.T) {
 		t.Skip("kills runs for some seconds")
 	}
 	l := newLab(t)
-	start := time.Now()
 	l.run("train", "--config", "run.yaml", "--set", "output_dir=whole")
-	took := time.Since(start)
 	rng := rand.New(rand.NewPCG(1, 2))
 	kills := 0
 	for try := 0; ; try++ {
-		if try == 60 {
+		if try == 20 {
 			t.Fatal("the run does not come to its end")
 		}
-		c := l.command("train", "--config", "run.yaml")
-		var stderr bytes.Buffer
-		c.Stderr = &stderr
-		if err := c.Start(); err != nil {
+		steps := 1 + rng.IntN(7) // of this process, and then anywhere in the next step or save
+		if kills == 8 {
+			steps = 1000
+		}
+		killed, err := l.trainAndKill(steps, time.Duration(rng.IntN(12))*time.Millisecond)
+		if err != nil {
 			t.Fatal(err)
 		}
-		done := make(chan error, 1)
-		go func() { done <- c.Wait() }()
-		var err error
-		wait := took * 10
-		if kills < 8 {
-			wait = time.Duration(rng.Int64N(int64(took / 3)))
-		}
-		select {
-		case err = <-done:
-		case <-time.After(wait):
-			_ = c.Process.Kill()
-			kills++
-			err = <-done
-		}
-		if err == nil {
+		if !killed {
 			break
 		}
-		if status, ok := errors.AsType[*exec.ExitError](err); !ok || status.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-			t.Fatalf("after a kill: %v\n%s", err, stderr.String())
-		}
+		kills++
 		l.checkpointsLoad()
 	}
 	if kills < 4 {
@@ -128,6 +113,38 @@ func TestKilledRunsContinueBitForBit(t *testing.T) {
 	if strip(l.read("whole/metrics.jsonl")) != strip(l.read("out/metrics.jsonl")) {
 		t.Error("the losses differ from those of the run that was left alone")
 	}
+}
+
+// trainAndKill starts or continues the run and kills it a moment after it has reported a number of steps. It reports
+// whether it came to that.
+func (l *lab) trainAndKill(steps int, moment time.Duration) (bool, error) {
+	c := l.command("train", "--config", "run.yaml")
+	stderr, err := c.StderrPipe()
+	if err != nil {
+		return false, err
+	}
+	if err := c.Start(); err != nil {
+		return false, err
+	}
+	var talk []string
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		talk = append(talk, lines.Text())
+		if !strings.HasPrefix(lines.Text(), "step ") {
+			continue
+		}
+		if steps--; steps == 0 {
+			time.Sleep(moment)
+			_ = c.Process.Kill()
+		}
+	}
+	err = c.Wait()
+	if err == nil {
+		return false, nil
+	}
+	if status, ok := errors.AsType[*exec.ExitError](err); ok && status.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+		return true, nil
+	}
+	return false, fmt.Errorf("%w\n%s", err, strings.Join(talk, "\n"))
 }
 
 // checkpointsLoad opens every checkpoint that bears its final name.
