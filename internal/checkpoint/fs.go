@@ -19,6 +19,19 @@ func isDiskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
+// writeError explains a failed write; size is the size wanted, 0 when it is not known.
+func writeError(name string, size int64, err error) error {
+	switch {
+	case isDiskFull(err) && size > 0:
+		return fmt.Errorf("write %s: the disk is full, %s wanted: %w", name, FormatSize(size), err)
+	case isDiskFull(err):
+		return fmt.Errorf("write %s: the disk is full: %w", name, err)
+	case errors.Is(err, os.ErrClosed):
+		return fmt.Errorf("write %s: the writer is closed: %w", name, err)
+	}
+	return fmt.Errorf("write %s: %w", name, err)
+}
+
 func rename(from, to string) error {
 	if err := failpoint("rename"); err != nil {
 		return fmt.Errorf("rename %s: %w", from, err)

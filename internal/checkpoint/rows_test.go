@@ -172,12 +172,11 @@ func TestReadRowsOverflow(t *testing.T) {
 // firstNonFinite against the definition, at every place of buffers around its word length.
 func TestFirstNonFinite(t *testing.T) {
 	patterns := map[tensor.DType]struct{ good, bad [][]byte }{
-		tensor.BF16: {[][]byte{{0x7f, 0x7f}, {0xff, 0xff}, {0x80, 0x00}}, [][]byte{{0x80, 0x7f}, {0x80, 0xff}, {0xff, 0xff}}},
+		tensor.BF16: {[][]byte{{0x7f, 0x7f}, {0x7f, 0xff}, {0x80, 0x00}}, [][]byte{{0x80, 0x7f}, {0x80, 0xff}, {0xff, 0xff}}},
 		tensor.F16:  {[][]byte{{0xff, 0x7b}, {0x00, 0x04}}, [][]byte{{0x00, 0x7c}, {0x01, 0xfc}, {0xff, 0xff}}},
 		tensor.F32:  {[][]byte{{255, 255, 0x7f, 0x7f}, {255, 255, 0x7f, 0xff}}, [][]byte{{0, 0, 0x80, 0x7f}, {1, 0, 0x80, 0xff}}},
 		tensor.F64:  {[][]byte{{255, 255, 255, 255, 255, 255, 0xef, 0x7f}}, [][]byte{{0, 0, 0, 0, 0, 0, 0xf0, 0x7f}, {1, 0, 0, 0, 0, 0, 0xf0, 0xff}}},
 	}
-	patterns[tensor.BF16].good[1] = []byte{0x7f, 0xff} // the largest negative number
 	for dt, p := range patterns {
 		for n := range 20 {
 			for _, good := range p.good {

@@ -1,7 +1,6 @@
 package checkpoint
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -235,17 +234,4 @@ func (w *Writer) Abort() {
 	if w.indexed {
 		os.Remove(filepath.Join(w.dir, indexName))
 	}
-}
-
-// writeError explains a failed write; size is the size wanted, 0 when it is not known.
-func writeError(name string, size int64, err error) error {
-	switch {
-	case isDiskFull(err) && size > 0:
-		return fmt.Errorf("write %s: the disk is full, %s wanted: %w", name, FormatSize(size), err)
-	case isDiskFull(err):
-		return fmt.Errorf("write %s: the disk is full: %w", name, err)
-	case errors.Is(err, os.ErrClosed):
-		return fmt.Errorf("write %s: the writer is closed: %w", name, err)
-	}
-	return fmt.Errorf("write %s: %w", name, err)
 }
