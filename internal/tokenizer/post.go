@@ -14,6 +14,9 @@ type templatePart struct {
 	ids  []int32
 }
 
+// maxTemplateParts bounds a post-processor; templates in a Sequence multiply.
+const maxTemplateParts = 64
+
 // plainText is the template of a tokenizer that adds nothing.
 var plainText = template{{text: true}}
 
@@ -44,7 +47,9 @@ func newPost(raw json.RawMessage, valid func(id int32) bool) (template, error) {
 			if err != nil {
 				return nil, err
 			}
-			result = result.around(t)
+			if result = result.around(t); len(result) > maxTemplateParts {
+				return nil, fmt.Errorf("more than %d parts", maxTemplateParts)
+			}
 		}
 		return result, nil
 	case "TemplateProcessing":
@@ -52,6 +57,9 @@ func newPost(raw json.RawMessage, valid func(id int32) bool) (template, error) {
 		return nil, fmt.Errorf("type %q is not supported (TemplateProcessing, ByteLevel, Sequence are)", p.Type)
 	}
 	var t template
+	if len(p.Single) > maxTemplateParts {
+		return nil, fmt.Errorf("more than %d parts", maxTemplateParts)
+	}
 	for _, piece := range p.Single {
 		switch {
 		case piece.SpecialToken != nil:
