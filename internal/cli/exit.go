@@ -83,6 +83,8 @@ func printError(w io.Writer, err error) {
 	var diverged *train.DivergedError
 	switch {
 	case err == nil:
+	case errors.Is(err, train.ErrInterrupted):
+		fmt.Fprintln(w, "lomo: interrupted after a checkpoint was saved; the same command continues the run")
 	case errors.As(err, &all):
 		for _, e := range all {
 			printOne(w, e, e.Hint())
