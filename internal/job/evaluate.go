@@ -100,7 +100,7 @@ func (l *Loaded) load(threads, positions int) (err error) {
 		return err
 	}
 	l.Sweep = &train.Sweep{D: l.Device, Net: l.Net, Store: st, Rope: rope, Act: l.DType, Recompute: true}
-	return store.Load(l.Device, l.Net.Params(), l.Source)
+	return st.Load(l.Source)
 }
 
 // Close releases device and files.

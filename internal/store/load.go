@@ -1,11 +1,9 @@
 package store
 
 import (
-	"fmt"
 	"slices"
 
 	"lomo/internal/device"
-	"lomo/internal/grad"
 	"lomo/internal/tensor"
 )
 
@@ -16,16 +14,6 @@ type Reader interface {
 
 // loadBytes bounds the host buffer of a load.
 const loadBytes = 4 << 20
-
-// Load reads every parameter from src into the device, a few megabytes at a time.
-func Load(d device.Device, params []*grad.Param, src Reader) error {
-	for _, p := range params {
-		if err := LoadTensor(d, p.Name, p.W, src); err != nil {
-			return err
-		}
-	}
-	return d.Sync()
-}
 
 // LoadTensor reads one tensor. Host memory is read into directly.
 func LoadTensor(d device.Device, name string, t tensor.Tensor, src Reader) error {
@@ -53,19 +41,6 @@ func LoadTensor(d device.Device, name string, t tensor.Tensor, src Reader) error
 // Writer receives weights, row ranges of named tensors in their own dtype.
 type Writer interface {
 	WriteRows(name string, r0 int, data []byte) error
-}
-
-// Save writes every parameter to dst in the dtype it is held in.
-func Save(d device.Device, params []*grad.Param, dst Writer) error {
-	if err := d.Sync(); err != nil {
-		return err
-	}
-	for _, p := range params {
-		if err := SaveTensor(d, p.Name, p.W, dst); err != nil {
-			return fmt.Errorf("save %q: %w", p.Name, err)
-		}
-	}
-	return nil
 }
 
 // SaveTensor writes one tensor, a few megabytes at a time.

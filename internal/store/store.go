@@ -18,10 +18,20 @@ type Store interface {
 	Prefetch(unit []*grad.Param)
 	// Release ends the use of a unit; dirty says that its weights were updated.
 	Release(unit []*grad.Param, dirty bool) error
+
+	// Load fills every parameter from src, Save writes every parameter to dst.
+	Load(src Reader) error
+	Save(dst Writer) error
+	// Traffic is the bytes the store has moved to and from the device so far.
+	Traffic() (in, out int64)
+	Close() error
 }
 
 // Resident keeps every weight on the device for the whole run.
-type Resident struct{}
+type Resident struct {
+	d      device.Device
+	params []*grad.Param
+}
 
 // NewResident takes the tensors of all parameters, in dtype dt. Their contents are undefined until loaded.
 func NewResident(d device.Device, params []*grad.Param, dt tensor.DType) (*Resident, error) {
@@ -32,9 +42,34 @@ func NewResident(d device.Device, params []*grad.Param, dt tensor.DType) (*Resid
 		}
 		p.W = t
 	}
-	return &Resident{}, nil
+	return &Resident{d, params}, nil
 }
 
 func (*Resident) Acquire([]*grad.Param) error       { return nil }
 func (*Resident) Prefetch([]*grad.Param)            {}
 func (*Resident) Release([]*grad.Param, bool) error { return nil }
+func (*Resident) Traffic() (in, out int64)          { return 0, 0 }
+func (*Resident) Close() error                      { return nil }
+
+// Load reads every parameter into its place.
+func (s *Resident) Load(src Reader) error {
+	for _, p := range s.params {
+		if err := LoadTensor(s.d, p.Name, p.W, src); err != nil {
+			return err
+		}
+	}
+	return s.d.Sync()
+}
+
+// Save writes every parameter in the dtype it is held in.
+func (s *Resident) Save(dst Writer) error {
+	if err := s.d.Sync(); err != nil {
+		return err
+	}
+	for _, p := range s.params {
+		if err := SaveTensor(s.d, p.Name, p.W, dst); err != nil {
+			return fmt.Errorf("save %q: %w", p.Name, err)
+		}
+	}
+	return nil
+}

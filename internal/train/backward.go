@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -15,8 +16,8 @@ type LossError struct{ Loss float64 }
 func (e *LossError) Error() string { return fmt.Sprintf("the loss is %v", e.Loss) }
 
 // Backward returns from the loss to the embedding and hands every parameter's gradient of the mean loss to sink, from
-// the top. It may run again over the same forward sweep as long as no weight has been written in between. With again
-// true it leaves what that second sweep needs untouched. It returns the sum of the token losses, and a *LossError before any
+// the top. again says that sink writes no weight and that another sweep over the same forward follows, so that what it
+// needs is left untouched. It returns the sum of the token losses, and a *LossError before any
 // write when that is not finite.
 func (p *Pass) Backward(sink grad.Sink, again bool) (float64, error) {
 	s, cfg := p.s, p.s.Net.Cfg
@@ -29,7 +30,7 @@ func (p *Pass) Backward(sink grad.Sink, again bool) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	top, err := p.backwardHead(sink, dres)
+	top, err := p.backwardHead(sink, dres, !again)
 	if err != nil {
 		return top.loss, err
 	}
@@ -40,7 +41,7 @@ func (p *Pass) Backward(sink grad.Sink, again bool) (float64, error) {
 		}
 	}
 	s.D.Memory().SetPhase("backward, embedding")
-	if err := p.backwardEmbedding(sink, dres, top); err != nil {
+	if err := p.backwardEmbedding(sink, dres, top, !again); err != nil {
 		return top.loss, fmt.Errorf("embedding: %w", err)
 	}
 	return top.loss, s.D.Sync()
@@ -54,11 +55,11 @@ type top struct {
 }
 
 // backwardHead computes the loss, the head's gradient and dres, the gradient of the last block's output.
-func (p *Pass) backwardHead(sink grad.Sink, dres tensor.Tensor) (top, error) {
+func (p *Pass) backwardHead(sink grad.Sink, dres tensor.Tensor, dirty bool) (top, error) {
 	s := p.s
 	s.D.Memory().SetPhase("loss and head")
-	unit := []*grad.Param{s.Net.Norm, s.Net.Head}
-	if err := s.Store.Acquire(unit); err != nil {
+	norm, table := []*grad.Param{s.Net.Norm}, []*grad.Param{s.Net.Head}
+	if err := errors.Join(s.Store.Acquire(norm), s.Store.Acquire(table)); err != nil {
 		return top{}, err
 	}
 	// A tied tensor is written at the end of the sweep: what that needs outlives this call.
@@ -93,7 +94,7 @@ func (p *Pass) backwardHead(sink grad.Sink, dres tensor.Tensor) (top, error) {
 	if t.loss, err = p.headPasses(sink, head, pass, dres); err != nil {
 		return t, err
 	}
-	return t, s.Store.Release(unit, true)
+	return t, errors.Join(s.Store.Release(norm, dirty), s.Store.Release(table, dirty && !tied))
 }
 
 // headPasses is the head's arithmetic, between its allocations.
@@ -148,7 +149,7 @@ func (p *Pass) headPasses(sink grad.Sink, head *model.Head, pass model.HeadPass,
 }
 
 // backwardEmbedding hands over the embedding's gradient; when tied, together with the head's.
-func (p *Pass) backwardEmbedding(sink grad.Sink, dres tensor.Tensor, t top) error {
+func (p *Pass) backwardEmbedding(sink grad.Sink, dres tensor.Tensor, t top, dirty bool) error {
 	s := p.s
 	unit := []*grad.Param{s.Net.Embed}
 	if err := s.Store.Acquire(unit); err != nil {
@@ -169,5 +170,5 @@ func (p *Pass) backwardEmbedding(sink grad.Sink, dres tensor.Tensor, t top) erro
 	if err != nil {
 		return err
 	}
-	return s.Store.Release(unit, true)
+	return s.Store.Release(unit, dirty)
 }

@@ -43,7 +43,7 @@ func (p *Pass) backwardBlock(l int, sink grad.Sink, dres tensor.Tensor, again bo
 	if err := w.finish(); err != nil {
 		return err
 	}
-	return s.Store.Release(unit, true)
+	return s.Store.Release(unit, !again)
 }
 
 // open takes the block's scratch.

@@ -28,6 +28,9 @@ type Options struct {
 	SkipBad     bool    // on_nonfinite: skip, for what is found before any write
 	Recompute   bool    // gradient_checkpointing
 
+	OffloadDisk bool   // offload: disk, the weights in a working copy on disk
+	WorkingCopy string // its path; "" on the counting device
+
 	MicroBatch   int // sequences
 	Accumulation int // micro-batches a step
 	SequenceLen  int // longest sequence
@@ -51,6 +54,7 @@ type Options struct {
 	OnStep func(StepMetrics) error
 	OnEval func(EvalMetrics) error
 	OnSave func(dir string, step int)
+	OnDone func(bytesIn, bytesOut int64) // at the end: what the store moved
 	Note   func(format string, args ...any)
 }
 

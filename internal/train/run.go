@@ -14,11 +14,12 @@ import (
 var ErrInterrupted = errors.New("interrupted")
 
 // Run trains from in on d until the last step, ctx's end or an error. resume is a checkpoint folder to continue from, or "".
-func Run(ctx context.Context, d device.Device, o Options, in Inputs, resume string) error {
+func Run(ctx context.Context, d device.Device, o Options, in Inputs, resume string) (err error) {
 	t, err := New(d, o)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, t.Close()) }()
 	if err := t.start(in, resume); err != nil {
 		return err
 	}
@@ -138,6 +139,9 @@ func (t *Trainer) evaluate(in Inputs) error {
 func (t *Trainer) finish(in Inputs) error {
 	if err := t.evaluate(in); err != nil {
 		return err
+	}
+	if t.o.OnDone != nil {
+		t.o.OnDone(t.store.Traffic())
 	}
 	if !t.o.SaveFinal {
 		return nil

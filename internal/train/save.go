@@ -40,7 +40,7 @@ func (t *Trainer) save(in Inputs) (string, error) {
 func (t *Trainer) writeModel(dir string) error {
 	specs := make([]checkpoint.Spec, 0, len(t.net.Params()))
 	for _, p := range t.net.Params() {
-		specs = append(specs, checkpoint.Spec{Name: p.Name, DType: p.W.DType, Shape: p.Shape})
+		specs = append(specs, checkpoint.Spec{Name: p.Name, DType: t.o.DType, Shape: p.Shape})
 	}
 	cfg, err := t.o.Model.JSON(t.o.DType.HFName())
 	if err != nil {
@@ -58,7 +58,7 @@ func (t *Trainer) writeModel(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := store.Save(t.d, t.net.Params(), w); err != nil {
+	if err := t.store.Save(w); err != nil {
 		w.Abort()
 		return err
 	}

@@ -45,7 +45,7 @@ func New(d device.Device, o Options) (*Trainer, error) {
 	t.state = State{LastNorm: -1, Seed: o.Seed, Device: d.Name(), Devices: 1}
 	d.Memory().SetPhase("setup")
 	var err error
-	if t.store, err = store.NewResident(d, t.net.Params(), o.DType); err != nil {
+	if t.store, err = openStore(d, t.net, o); err != nil {
 		return nil, err
 	}
 	rope, err := model.NewRope(d, o.Model, o.SequenceLen)
@@ -56,10 +56,21 @@ func New(d device.Device, o Options) (*Trainer, error) {
 	return t, nil
 }
 
+// openStore is where the run's weights live.
+func openStore(d device.Device, net *model.Network, o Options) (store.Store, error) {
+	if o.OffloadDisk {
+		return store.NewDisk(d, net.Params(), o.DType, o.WorkingCopy)
+	}
+	return store.NewResident(d, net.Params(), o.DType)
+}
+
+// Close gives back what the store holds outside the device.
+func (t *Trainer) Close() error { return t.store.Close() }
+
 // Load reads the weights and then takes the optimizer's state, which may start as a copy of them.
 func (t *Trainer) Load(src store.Reader) error {
 	if src != nil { // nil: the counting device, which reads none
-		if err := store.Load(t.d, t.net.Params(), src); err != nil {
+		if err := t.store.Load(src); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,38 @@
+package train
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestDiskEqualsResident: with the weights in a working copy on disk a run writes the bytes it writes with them in memory,
+// clipped exactly, accumulated, tied and with every optimizer that takes no copy of the weights; and nothing is left behind.
+func TestDiskEqualsResident(t *testing.T) {
+	f := newFixture(t)
+	for _, name := range []string{"lomo", "adalomo", "sgd"} {
+		for _, lagged := range []bool{true, false} {
+			memory, disk := f.options(t.TempDir(), name), f.options(t.TempDir(), name)
+			memory.ClipLagged, disk.ClipLagged = lagged, lagged
+			if err := f.run(context.Background(), memory, ""); err != nil {
+				t.Fatal(err)
+			}
+			disk.OffloadDisk, disk.WorkingCopy = true, filepath.Join(disk.OutputDir, "weights.tmp")
+			var in, out int64
+			disk.OnDone = func(a, b int64) { in, out = a, b }
+			if err := f.run(context.Background(), disk, ""); err != nil {
+				t.Fatal(err)
+			}
+			if in == 0 || out == 0 {
+				t.Errorf("%s: %d bytes read and %d written", name, in, out)
+			}
+			for _, file := range []string{"model.safetensors", "checkpoint-3/model.safetensors", "checkpoint-3/lomo_state.safetensors"} {
+				sameFiles(t, filepath.Join(memory.OutputDir, file), filepath.Join(disk.OutputDir, file))
+			}
+			if _, err := os.Stat(disk.WorkingCopy); !os.IsNotExist(err) {
+				t.Errorf("the working copy is left behind: %v", err)
+			}
+		}
+	}
+}
