@@ -1,9 +1,13 @@
 package tokenizer
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -12,21 +16,25 @@ import (
 
 // encodings is testdata/tokenizer/encodings.json: what Hugging Face's tokenizers library says.
 type encodings struct {
+	MadeBy map[string]string `json:"made_by"`
 	Models map[string]map[string]json.RawMessage
 	Texts  []string
-	Tests  []struct {
-		Name      string
-		File      map[string]json.RawMessage
-		Encodings []struct {
-			IDs     []int32
-			Offsets []int // start, end, start, …
-		}
-		Decodings []struct {
-			IDs         []int32
-			Text, Plain string
-		}
-		BOS []int32
+	Tests  []encodingTest
+}
+
+// encodingTest is one pipeline.
+type encodingTest struct {
+	Name      string
+	File      map[string]json.RawMessage
+	Encodings []struct {
+		IDs     []int32
+		Offsets []int // start, end, start, …
 	}
+	Decodings []struct {
+		IDs         []int32
+		Text, Plain string
+	}
+	BOS []int32
 }
 
 var loadGolden = sync.OnceValue(func() (g encodings) {
@@ -69,6 +77,33 @@ func pipeline(t testing.TB, name string) *Tokenizer {
 	}
 	t.Fatalf("no pipeline %q", name)
 	return nil
+}
+
+// TestGoldenIsCurrent: the golden files come from the scripts as they are now.
+func TestGoldenIsCurrent(t *testing.T) {
+	var chat struct {
+		MadeBy map[string]string `json:"made_by"`
+	}
+	golden(t, "chat.json", &chat)
+	for _, c := range []struct {
+		madeBy  map[string]string
+		scripts []string
+	}{
+		{loadGolden().MadeBy, []string{"tokenizer.py", "tokenizer_lines.py"}},
+		{chat.MadeBy, []string{"tokenizer_chat.py"}},
+	} {
+		h := sha256.New()
+		for _, name := range c.scripts {
+			b, err := os.ReadFile(filepath.Join("..", "..", "scripts", "golden", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.Write(b)
+		}
+		if got := hex.EncodeToString(h.Sum(nil)); got != c.madeBy["script_sha256"] {
+			t.Errorf("%v have hash %s, their golden file was made by %s: run them again", c.scripts, got, c.madeBy["script_sha256"])
+		}
+	}
 }
 
 func TestGolden(t *testing.T) {

@@ -1,0 +1,125 @@
+package tokenizer
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"lomo/internal/checkpoint/gguf"
+)
+
+// ggufOf is the metadata that a GGUF file of the golden pipeline would carry. Scores, for a
+// SentencePiece model, are the ranks of the first merges that make each token.
+func ggufOf(t *testing.T, name, model, pre string) map[string]any {
+	t.Helper()
+	tok := pipeline(t, name)
+	n := tok.VocabSize()
+	tokens, types, scores := make([]string, n), make([]int32, n), make([]float32, n)
+	for id := range n {
+		tokens[id], types[id], scores[id] = tok.Token(int32(id)), typeNormal, -1e6
+		if a, ok := tok.added[int32(id)]; ok && a.Special {
+			types[id] = typeControl
+		} else if ok {
+			types[id] = typeUserDefined
+		} else if _, isByte := byteToken(tokens[id]); isByte {
+			types[id] = 6
+		}
+	}
+	merges := []string{}
+	for rank, pair := range tok.model.ranked() {
+		merges = append(merges, tokens[pair[0]]+" "+tokens[pair[1]])
+		both, _ := tok.ID(tokens[pair[0]] + tokens[pair[1]])
+		scores[both] = max(scores[both], -float32(rank))
+	}
+	kv := map[string]any{"tokenizer.ggml.model": model, "tokenizer.ggml.pre": pre, "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": types,
+		"tokenizer.ggml.eos_token_id": uint32(2), "tokenizer.chat_template": "{{ eos_token }}"}
+	if model == "gpt2" {
+		kv["tokenizer.ggml.merges"] = merges
+	} else {
+		kv["tokenizer.ggml.scores"] = scores
+		kv["tokenizer.ggml.unknown_token_id"] = uint32(0)
+		types[0] = typeUnknown
+	}
+	return kv
+}
+
+// TestGGUFEqualsGolden: a vocabulary in GGUF encodes as its tokenizer.json, also after WriteFiles.
+func TestGGUFEqualsGolden(t *testing.T) {
+	g := loadGolden()
+	for _, c := range []struct{ name, model, pre string }{
+		{"smollm", "gpt2", "smollm"}, {"llama3", "gpt2", "llama-bpe"}, {"qwen2", "gpt2", "qwen2"}, {"llama2", "llama", "default"},
+	} {
+		kv := ggufOf(t, c.name, c.model, c.pre)
+		kv["tokenizer.ggml.bos_token_id"] = uint32(1)
+		made, err := fromGGUF(&gguf.File{KV: kv})
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if c.name == "qwen2" {
+			continue // its added tokens have flags that GGUF cannot hold; here only the pre-tokenizer's name counts
+		}
+		dir := t.TempDir()
+		if err := made.WriteFiles(dir); err != nil {
+			t.Fatal(err)
+		}
+		read, err := Open(dir)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if read.EOS() != 2 || read.BOS() != 1 || !read.HasChatTemplate() {
+			t.Errorf("%s: %+v", c.name, read.names)
+		}
+		n := slices.IndexFunc(g.Tests, func(e encodingTest) bool {
+			return e.Name == c.name
+		})
+		for i, want := range g.Tests[n].Encodings {
+			for _, tok := range []*Tokenizer{made, read} {
+				if got, err := tok.Encode(g.Texts[i], false); err != nil || !slices.Equal(got, want.IDs) {
+					t.Errorf("%s %q:\n got %v\nwant %v (%v)", c.name, g.Texts[i], spell(tok, got), spell(tok, want.IDs), err)
+				}
+			}
+		}
+		for _, tok := range []*Tokenizer{made, read} {
+			if got, _ := tok.Encode("", true); !slices.Equal(got, g.Tests[n].BOS) {
+				t.Errorf("%s: added tokens %v, want %v", c.name, got, g.Tests[n].BOS)
+			}
+		}
+	}
+}
+
+func TestGGUFTemplateKeys(t *testing.T) {
+	kv := ggufOf(t, "llama2", "llama", "")
+	kv["tokenizer.ggml.bos_token_id"] = uint32(1)
+	kv["tokenizer.ggml.add_bos_token"], kv["tokenizer.ggml.add_eos_token"], kv["tokenizer.ggml.add_space_prefix"] = false, true, false
+	tok, err := fromGGUF(&gguf.File{KV: kv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids, _ := tok.Encode("a", true); len(ids) != 2 || ids[1] != 2 || tok.Token(ids[0]) != "a" {
+		t.Errorf("no bos, no prefix, but eos: got %v", spell(tok, ids))
+	}
+}
+
+func TestGGUFRefuses(t *testing.T) {
+	good := ggufOf(t, "smollm", "gpt2", "smollm")
+	for _, c := range []struct {
+		key   string
+		value any
+		want  string
+	}{
+		{"tokens", nil, "no tokenizer.ggml.tokens"},
+		{"token_type", []int32{1}, "1 token types"},
+		{"model", "rwkv", `tokenizer.ggml.model "rwkv" is not supported`},
+		{"model", "llama", "0 scores"},
+		{"pre", "gpt-9", `tokenizer.ggml.pre "gpt-9" is not supported`},
+		{"merges", []string{"ab"}, "is not two tokens"},
+		{"merges", []string{"a €"}, "is not in the vocabulary"},
+	} {
+		kv := maps.Clone(good)
+		kv["tokenizer.ggml."+c.key] = c.value
+		if _, err := fromGGUF(&gguf.File{KV: kv}); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s = %v: error %v, want %q", c.key, c.value, err, c.want)
+		}
+	}
+}
