@@ -15,7 +15,12 @@ func newDebugCmd() *cobra.Command {
 		Short:   "Write the logits of one sequence of token ids as a safetensors file",
 		Example: `  lomo debug logits --model out/run --ids ids.json --out logits.safetensors`,
 		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return job.Logits(model, ids, out, dtype) },
+		RunE: func(*cobra.Command, []string) error {
+			if model == "" || ids == "" || out == "" {
+				return usage("", "debug logits needs --model, --ids and --out")
+			}
+			return job.Logits(model, ids, out, dtype)
+		},
 	}
 	logits.Flags().StringVar(&ids, "ids", "", "JSON `file` with an array of token ids")
 	var shard string
@@ -25,6 +30,9 @@ func newDebugCmd() *cobra.Command {
 		Example: `  lomo debug export --model smollm2.gguf --out smollm2-f32 --dtype f32`,
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if model == "" || out == "" {
+				return usage("", "debug export needs --model and --out")
+			}
 			return job.Export(job.ExportOptions{Model: model, Out: out, DType: dtype, MaxShardSize: shard})
 		},
 	}
@@ -33,9 +41,6 @@ func newDebugCmd() *cobra.Command {
 		sub.Flags().StringVar(&model, "model", "", "Hugging Face `folder` or .gguf file")
 		sub.Flags().StringVar(&out, "out", "", "where to write")
 		sub.Flags().StringVar(&dtype, "dtype", "", "f32 or bf16; as the model is stored if not given")
-		for _, f := range []string{"model", "out"} {
-			_ = sub.MarkFlagRequired(f)
-		}
 		asUsage(sub)
 		c.AddCommand(sub)
 	}

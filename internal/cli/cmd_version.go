@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lomo/internal/cpukern"
+	"lomo/internal/cudakern"
 )
 
 // linkedVersion is what the linker gave, "" in a plain build.
@@ -46,7 +47,7 @@ type build struct {
 }
 
 func thisBuild() build {
-	b := build{Version: version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPULevels: cpukern.Levels()}
+	b := build{Version: version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPULevels: cpukern.Levels(), CUDA: cudakern.Available}
 	b.CPULevel = b.CPULevels[len(b.CPULevels)-1]
 	if forced := strings.ToLower(os.Getenv("LOMO_CPU")); slices.Contains(b.CPULevels, forced) {
 		b.CPULevel = forced

@@ -101,6 +101,10 @@ func (l *Loaded) combinations(p *problems) {
 		p.add(l.where("on_nonfinite"), "set max_grad_norm with clip_policy: exact, which sees the gradient before any weight moves, or on_nonfinite: stop",
 			"on_nonfinite: skip with max_grad_norm: %v and clip_policy: %s: weights move before the whole gradient is known", l.MaxGradNorm, l.ClipPolicy)
 	}
+	if l.Offload == "disk" && l.Optimizer == "adamw" {
+		p.add(l.where("offload"), "choose optimizer: lomo or adalomo, or offload: none",
+			"offload: disk with optimizer: adamw, which keeps 12 bytes a weight in memory")
+	}
 	if l.SGD.Nesterov && (l.SGD.Momentum == 0 || l.SGD.Dampening != 0) {
 		p.add(l.where("sgd.nesterov"), "set sgd.momentum and leave sgd.dampening at 0", "sgd.nesterov with momentum %v and dampening %v", l.SGD.Momentum, l.SGD.Dampening)
 	}

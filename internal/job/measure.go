@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"lomo/internal/config"
 	"lomo/internal/memprof"
@@ -72,6 +74,9 @@ func Measure(c *config.Loaded, talk io.Writer) (int64, error) {
 	}
 	cmd := exec.Command(self, args...)
 	cmd.Stderr = talk
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(e string) bool { // the settings are all in the file
+		return strings.HasPrefix(e, "LOMO_") && !strings.HasPrefix(e, "LOMO_CPU=")
+	})
 	if err := cmd.Run(); err != nil {
 		return 0, fmt.Errorf("measured run: %w", err)
 	}

@@ -184,6 +184,12 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	}
 	o.Config = string(raw)
 	o.OnStep, o.OnEval, o.OnSave, o.Note = rep.Step, rep.Eval, rep.Saved, rep.Note
+	if o.OffloadDisk {
+		o.WorkingCopy = filepath.Join(o.OutputDir, workingCopy)
+		o.OnDone = func(in, out int64) {
+			rep.Note("weights moved: %s read from the working copy, %s written to it", checkpoint.FormatSize(in), checkpoint.FormatSize(out))
+		}
+	}
 	debug.FreeOSMemory() // what loading the data left behind
 	d, err := openCPU(c.Threads, sum.Memory.Arena)
 	if err != nil {
@@ -231,6 +237,9 @@ func startingWeights(out *output, m *Model, rep Reporter) (checkpoint.Source, er
 	}
 	return old.Source, rep.Resumed(out.resume, step)
 }
+
+// workingCopy is the file that holds the weights during a run with offload: disk.
+const workingCopy = ".weights"
 
 // tokenizerDir holds, during a run, the files of a tokenizer that came with a GGUF model.
 const tokenizerDir = ".tokenizer"

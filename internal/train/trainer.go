@@ -213,7 +213,7 @@ func (t *Trainer) diverged(err error) error {
 	step := t.state.Step + 1
 	if beforeAnyWrite(err) {
 		return &DivergedError{Step: step, Err: fmt.Errorf("%w; no weight was written in this step", err),
-			Hint: "lower learning_rate, set max_grad_norm, or skip such steps with on_nonfinite: skip"}
+			Hint: "lower learning_rate, or skip such steps: max_grad_norm with clip_policy: exact and on_nonfinite: skip"}
 	}
 	var nf *device.NonFiniteError
 	if !errors.As(err, &nf) {
