@@ -15,7 +15,7 @@ import (
 func Open(path string) (*Tokenizer, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("tokenizer: %w", err)
+		return nil, err
 	}
 	var t *Tokenizer
 	switch {
@@ -30,10 +30,7 @@ func Open(path string) (*Tokenizer, error) {
 			t.source = source{json: path}
 		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("tokenizer: %w", err)
-	}
-	return t, nil
+	return t, err
 }
 
 func openFolder(dir string) (*Tokenizer, error) {
