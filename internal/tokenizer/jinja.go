@@ -13,6 +13,7 @@ const (
 	maxBrackets  = 64        // open at once
 	maxOperators = 256       // ~ and + in one tag: they multiply the length of strings
 	maxOpenTags  = 128       // blocks inside blocks
+	maxTagCode   = 1024      // characters of one tag outside its strings: gonja nests a.b.c, and quotes each level in errors
 )
 
 // jinjaPass rewrites a template so that gonja renders it as Jinja2 does under transformers'
@@ -124,7 +125,7 @@ func (p *jinjaPass) tag(kind byte) error {
 	}
 	p.out.WriteString("{" + string(kind) + " ")
 	var open []byte
-	operators := 0
+	operators, code := 0, 0
 	for p.pos < len(p.src) {
 		rest := p.src[p.pos:]
 		c := rest[0]
@@ -173,6 +174,12 @@ func (p *jinjaPass) tag(kind byte) error {
 			}
 		case '\n':
 			c = ' ' // gonja counts lines of its own; a line end is only a space here
+		}
+		if c != ' ' {
+			code++
+		}
+		if code > maxTagCode {
+			return fmt.Errorf("more than %d characters of code in one tag", maxTagCode)
 		}
 		p.out.WriteByte(c)
 		p.pos++

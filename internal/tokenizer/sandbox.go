@@ -15,7 +15,7 @@ import (
 // (no include, import or extends), and a budget: steps of loops and macros, bytes of output, and
 // bytes of each variable.
 const (
-	maxSteps      = 1 << 18
+	maxSteps      = 1 << 17
 	maxMacroDepth = 32
 	maxRange      = 1 << 14
 )
