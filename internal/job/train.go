@@ -184,10 +184,10 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	}
 	o.Config = string(raw)
 	o.OnStep, o.OnEval, o.OnSave, o.Note = rep.Step, rep.Eval, rep.Saved, rep.Note
-	if o.OffloadDisk {
-		o.WorkingCopy = filepath.Join(o.OutputDir, workingCopy)
+	if o.OffloadDisk || o.SpillInputs {
+		o.WorkingCopy, o.SpillFile = filepath.Join(o.OutputDir, workingCopy), filepath.Join(o.OutputDir, spillFile)
 		o.OnDone = func(in, out int64) {
-			rep.Note("weights moved: %s read from the working copy, %s written to it", checkpoint.FormatSize(in), checkpoint.FormatSize(out))
+			rep.Note("moved during the run: %s read from disk, %s written to it", checkpoint.FormatSize(in), checkpoint.FormatSize(out))
 		}
 	}
 	debug.FreeOSMemory() // what loading the data left behind
@@ -238,8 +238,11 @@ func startingWeights(out *output, m *Model, rep Reporter) (checkpoint.Source, er
 	return old.Source, rep.Resumed(out.resume, step)
 }
 
-// workingCopy is the file that holds the weights during a run with offload: disk.
-const workingCopy = ".weights"
+// workingCopy holds the weights during a run with offload: disk, spillFile the block inputs with activation_offload: disk.
+const (
+	workingCopy = ".weights"
+	spillFile   = ".block-inputs"
+)
 
 // tokenizerDir holds, during a run, the files of a tokenizer that came with a GGUF model.
 const tokenizerDir = ".tokenizer"

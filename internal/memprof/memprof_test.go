@@ -2,6 +2,7 @@ package memprof
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"lomo/internal/cpukern"
@@ -75,6 +76,7 @@ func realPeak(t *testing.T, o train.Options, capacity int64) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer tr.Close()
 	if err := tr.Load(zeros{}); err != nil {
 		t.Fatal(err)
 	}
@@ -91,4 +93,23 @@ func realPeak(t *testing.T, o train.Options, capacity int64) int64 {
 	}
 	bytes, _, _ := d.Memory().Peak()
 	return bytes
+}
+
+// TestPlanOfDisk: weights and block inputs on disk take buffers instead, and the plan knows them.
+func TestPlanOfDisk(t *testing.T) {
+	resident := options(t, "lomo", tensor.BF16, false, true, 1, 1)
+	disk := resident
+	disk.OffloadDisk, disk.SpillInputs = true, true
+	p, err := Run(disk, Host{}, disk.MicroBatch, disk.SequenceLen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Owners["weights"] >= p.Owners["weight buffers"] {
+		t.Errorf("owners: %v", p.Owners)
+	}
+	dir := t.TempDir()
+	disk.WorkingCopy, disk.SpillFile = filepath.Join(dir, "weights"), filepath.Join(dir, "inputs")
+	if got := realPeak(t, disk, p.Arena); got != p.Arena {
+		t.Errorf("planned %d bytes, the run took %d", p.Arena, got)
+	}
 }

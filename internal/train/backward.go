@@ -44,7 +44,7 @@ func (p *Pass) Backward(sink grad.Sink, again bool) (float64, error) {
 	if err := p.backwardEmbedding(sink, dres, top, !again); err != nil {
 		return top.loss, fmt.Errorf("embedding: %w", err)
 	}
-	return top.loss, s.D.Sync()
+	return top.loss, errors.Join(p.in.close(), s.D.Sync())
 }
 
 // top is what the head leaves for the end of the sweep.
@@ -103,7 +103,7 @@ func (p *Pass) headPasses(sink grad.Sink, head *model.Head, pass model.HeadPass,
 	if err := head.Open(); err != nil {
 		return 0, err
 	}
-	s.D.GatherRows(head.X, p.x[len(p.x)-1], p.labeled)
+	s.D.GatherRows(head.X, p.in.last(), p.labeled)
 	dnormed, err := s.D.Scratch("head", "head.dnorm", tensor.F32, p.trained, c)
 	if err != nil {
 		return 0, err

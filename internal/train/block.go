@@ -35,8 +35,12 @@ func (p *Pass) backwardBlock(l int, sink grad.Sink, dres tensor.Tensor, again bo
 	if err := w.open(l, again); err != nil {
 		return err
 	}
+	x, err := p.in.get(l)
+	if err != nil {
+		return err
+	}
 	for i, m := range p.micro {
-		if err := w.microBatch(i, m, p.x[l], dres); err != nil {
+		if err := w.microBatch(i, m, x, dres); err != nil {
 			return err
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestDiskEqualsResident: with the weights in a working copy on disk a run writes the bytes it writes with them in memory,
+// TestDiskEqualsResident: with the weights and the block inputs in files a run writes the bytes it writes with them in memory,
 // clipped exactly, accumulated, tied and with every optimizer that takes no copy of the weights; and nothing is left behind.
 func TestDiskEqualsResident(t *testing.T) {
 	f := newFixture(t)
@@ -19,6 +19,7 @@ func TestDiskEqualsResident(t *testing.T) {
 				t.Fatal(err)
 			}
 			disk.OffloadDisk, disk.WorkingCopy = true, filepath.Join(disk.OutputDir, "weights.tmp")
+			disk.SpillInputs, disk.SpillFile = true, filepath.Join(disk.OutputDir, "inputs.tmp")
 			var in, out int64
 			disk.OnDone = func(a, b int64) { in, out = a, b }
 			if err := f.run(context.Background(), disk, ""); err != nil {
@@ -30,8 +31,10 @@ func TestDiskEqualsResident(t *testing.T) {
 			for _, file := range []string{"model.safetensors", "checkpoint-3/model.safetensors", "checkpoint-3/lomo_state.safetensors"} {
 				sameFiles(t, filepath.Join(memory.OutputDir, file), filepath.Join(disk.OutputDir, file))
 			}
-			if _, err := os.Stat(disk.WorkingCopy); !os.IsNotExist(err) {
-				t.Errorf("the working copy is left behind: %v", err)
+			for _, file := range []string{disk.WorkingCopy, disk.SpillFile} {
+				if _, err := os.Stat(file); !os.IsNotExist(err) {
+					t.Errorf("%s is left behind: %v", file, err)
+				}
 			}
 		}
 	}

@@ -28,7 +28,7 @@ func (s *Sweep) Logits(b data.Batch) ([]float32, error) {
 	if err := s.Store.Acquire(unit); err != nil {
 		return nil, err
 	}
-	s.D.RMSNorm(normed, rstd, p.x[len(p.x)-1], s.Net.Norm.W, cfg.RMSNormEps)
+	s.D.RMSNorm(normed, rstd, p.in.last(), s.Net.Norm.W, cfg.RMSNormEps)
 	s.D.MatMul(z, normed, s.Net.Head.W, false)
 	raw := make([]byte, z.Bytes())
 	s.D.CopyOut(raw, z)

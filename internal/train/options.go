@@ -30,6 +30,8 @@ type Options struct {
 
 	OffloadDisk bool   // offload: disk, the weights in a working copy on disk
 	WorkingCopy string // its path; "" on the counting device
+	SpillInputs bool   // activation_offload: disk, block inputs in a file between the sweeps
+	SpillFile   string // its path; "" on the counting device
 
 	MicroBatch   int // sequences
 	Accumulation int // micro-batches a step
@@ -54,7 +56,7 @@ type Options struct {
 	OnStep func(StepMetrics) error
 	OnEval func(EvalMetrics) error
 	OnSave func(dir string, step int)
-	OnDone func(bytesIn, bytesOut int64) // at the end: what the store moved
+	OnDone func(bytesIn, bytesOut int64) // at the end: what was moved to and from disk
 	Note   func(format string, args ...any)
 }
 

@@ -141,7 +141,7 @@ func (t *Trainer) finish(in Inputs) error {
 		return err
 	}
 	if t.o.OnDone != nil {
-		t.o.OnDone(t.store.Traffic())
+		t.o.OnDone(t.traffic())
 	}
 	if !t.o.SaveFinal {
 		return nil

@@ -32,7 +32,7 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	dir := t.TempDir()
-	m := newTiny(t, tinyOptions{tied: true})
+	m := newTiny(t, tinyOptions{tied: true, layers: 7}) // more blocks than buffers that take turns
 	tr := &Trainer{o: Options{Model: m.net.Cfg, DType: tensor.F32}, d: m.d, net: m.net, store: m.sweep.Store}
 	if err := tr.writeModel(dir); err != nil {
 		t.Fatal(err)

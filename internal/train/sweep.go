@@ -22,6 +22,9 @@ type Sweep struct {
 	Rope      *model.Rope
 	Act       tensor.DType // of activations: F32, or BF16 with BF16 weights
 	Recompute bool         // gradient checkpointing: keep block inputs only
+
+	SpillInputs bool         // activation_offload: disk, block inputs wait in a file
+	Spill       *store.Spill // that file; nil on the counting device
 }
 
 // Pass is one step's batch on the device: where its rows are, and what is kept of the forward sweep.
@@ -37,8 +40,8 @@ type Pass struct {
 	targets []byte        // (trained) I32 on the host
 	embed   device.Rows   // which table rows the step reads; D is set by the backward sweep
 
-	x    []tensor.Tensor // block inputs, x[L] the last block's output: (rows, C)
-	acts []*model.Acts   // without recomputation: every block's
+	in   *inputs       // what every block was given: (rows, C)
+	acts []*model.Acts // without recomputation: every block's
 }
 
 // micro is one micro-batch: rows row0 … row0+n−1 of the step.
@@ -112,18 +115,10 @@ func (p *Pass) Trained() int { return p.trained }
 // Forward takes all micro-batches up through the blocks and keeps what the backward sweep will read: every block's
 // input, or without recomputation every block's activations. With keep false (evaluation) nothing is kept but the output.
 func (p *Pass) Forward(keep bool) error {
-	s, cfg := p.s, p.s.Net.Cfg
-	L := len(s.Net.Blocks)
-	p.x = make([]tensor.Tensor, L+1)
+	s := p.s
 	var err error
-	for l := range p.x {
-		if !keep && l >= 2 {
-			p.x[l] = p.x[l-2] // two buffers in turn
-			continue
-		}
-		if p.x[l], err = s.D.Scratch("block inputs", fmt.Sprintf("block input %d", l), s.Act, p.rows, cfg.HiddenSize); err != nil {
-			return err
-		}
+	if p.in, err = p.newInputs(keep); err != nil {
+		return err
 	}
 	p.acts = nil
 	if keep && !s.Recompute {
@@ -162,7 +157,11 @@ func (p *Pass) embedTokens() error {
 		return err
 	}
 	s.D.Memory().SetPhase("forward, embedding")
-	s.D.GatherRows(p.x[0], s.Net.Embed.W, p.ids)
+	x, err := p.in.open(0)
+	if err != nil {
+		return err
+	}
+	s.D.GatherRows(x, s.Net.Embed.W, p.ids)
 	return s.Store.Release(unit, false)
 }
 
@@ -175,16 +174,20 @@ func (p *Pass) forwardBlock(l int, scratch *model.Acts) error {
 	if l+1 < len(s.Net.Blocks) {
 		s.Store.Prefetch(s.Net.Blocks[l+1].Params())
 	}
+	out, err := p.in.open(l + 1)
+	if err != nil {
+		return err
+	}
+	x := p.in.x[l]
 	for _, m := range p.micro {
 		a := scratch
 		row0 := 0
 		if p.acts != nil {
 			a, row0 = p.acts[l], m.row0
 		}
-		out := p.x[l+1].Slice(m.row0, m.row0+m.n)
-		x := p.x[l].Slice(m.row0, m.row0+m.n)
-		b.Forward(s.D, out, x, s.sliceActs(a, row0, row0, m), m.layout, s.Rope)
+		b.Forward(s.D, out.Slice(m.row0, m.row0+m.n), x.Slice(m.row0, m.row0+m.n), s.sliceActs(a, row0, row0, m), m.layout, s.Rope)
 	}
+	p.in.done(l)
 	return s.Store.Release(unit, false)
 }
 
@@ -222,7 +225,7 @@ func (p *Pass) Loss() ([]float32, error) {
 	if err := s.Store.Acquire(unit); err != nil {
 		return nil, err
 	}
-	s.D.GatherRows(h.X, p.x[len(p.x)-1], p.labeled)
+	s.D.GatherRows(h.X, p.in.last(), p.labeled)
 	if err := h.Forward(model.HeadPass{}); err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ type tiny struct {
 type tinyOptions struct {
 	tied, recompute bool
 	kvHeads         int // of 4
+	layers          int
 	dtype           tensor.DType
 	threads         int
 }
@@ -38,8 +39,11 @@ func newTiny(t *testing.T, o tinyOptions) *tiny {
 	if o.kvHeads == 0 {
 		o.kvHeads = 2
 	}
+	if o.layers == 0 {
+		o.layers = 3
+	}
 	cfg, err := model.ParseConfig([]byte(fmt.Sprintf(`{"model_type":"llama","vocab_size":61,"hidden_size":24,"intermediate_size":40,
-		"num_hidden_layers":3,"num_attention_heads":4,"num_key_value_heads":%d,"head_dim":6,"tie_word_embeddings":%v}`, o.kvHeads, o.tied)))
+		"num_hidden_layers":%d,"num_attention_heads":4,"num_key_value_heads":%d,"head_dim":6,"tie_word_embeddings":%v}`, o.layers, o.kvHeads, o.tied)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,12 @@ func New(d device.Device, o Options) (*Trainer, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.sweep = &Sweep{D: d, Net: t.net, Store: t.store, Rope: rope, Act: o.DType, Recompute: o.Recompute}
+	t.sweep = &Sweep{D: d, Net: t.net, Store: t.store, Rope: rope, Act: o.DType, Recompute: o.Recompute, SpillInputs: o.SpillInputs}
+	if o.SpillInputs && o.SpillFile != "" {
+		if t.sweep.Spill, err = store.NewSpill(o.SpillFile); err != nil {
+			return nil, err
+		}
+	}
 	return t, nil
 }
 
@@ -64,8 +69,23 @@ func openStore(d device.Device, net *model.Network, o Options) (store.Store, err
 	return store.NewResident(d, net.Params(), o.DType)
 }
 
-// Close gives back what the store holds outside the device.
-func (t *Trainer) Close() error { return t.store.Close() }
+// Close removes the files that hold weights or block inputs during the run.
+func (t *Trainer) Close() error {
+	if t.sweep.Spill != nil {
+		return errors.Join(t.store.Close(), t.sweep.Spill.Close())
+	}
+	return t.store.Close()
+}
+
+// traffic is the bytes that stores and files have moved to and from the device.
+func (t *Trainer) traffic() (in, out int64) {
+	in, out = t.store.Traffic()
+	if t.sweep.Spill != nil {
+		a, b := t.sweep.Spill.Traffic()
+		in, out = in+a, out+b
+	}
+	return in, out
+}
 
 // Load reads the weights and then takes the optimizer's state, which may start as a copy of them.
 func (t *Trainer) Load(src store.Reader) error {
