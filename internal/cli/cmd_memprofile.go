@@ -56,7 +56,7 @@ type measuredProfile struct {
 }
 
 func runMemprof(s *Streams, o *memprofOptions) error {
-	p, m, err := job.Profile(&o.Config.Config)
+	p, m, err := job.Profile(o.Config)
 	if err != nil {
 		return err
 	}

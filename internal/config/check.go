@@ -13,7 +13,7 @@ var bounds = map[string][2]float64{
 	"devices": {1, 1024}, "threads": {0, 4096}, "val_set_size": {0, math.MaxInt32},
 	"sequence_len": {2, 1 << 24}, "micro_batch_size": {1, 1 << 20}, "gradient_accumulation_steps": {1, 1 << 20},
 	"num_epochs": {0, math.MaxInt32}, "max_steps": {0, math.MaxInt32},
-	"learning_rate": {0, 1e6}, "warmup_ratio": {0, 1}, "warmup_steps": {0, math.MaxInt32}, "weight_decay": {0, 1e6},
+	"learning_rate": {0, math.MaxFloat32}, "warmup_ratio": {0, 1}, "warmup_steps": {0, math.MaxInt32}, "weight_decay": {0, 1e6},
 	"max_grad_norm": {0, math.MaxFloat32}, "clip_value": {0, math.MaxFloat32}, "neftune_alpha": {0, 1e6},
 	"eval_steps": {0, math.MaxInt32}, "save_steps": {0, math.MaxInt32}, "save_total_limit": {0, math.MaxInt32},
 	"logging_steps":          {1, math.MaxInt32},
@@ -94,9 +94,6 @@ func (l *Loaded) combinations(p *problems) {
 	if l.WarmupSteps > 0 && l.WarmupRatio > 0 {
 		p.add(l.where("warmup_steps"), "keep one of them", "warmup_steps: %d and warmup_ratio: %v both set the warm-up", l.WarmupSteps, l.WarmupRatio)
 	}
-	if l.MaxSteps > 0 && l.WarmupSteps > l.MaxSteps {
-		p.add(l.where("warmup_steps"), "lower warmup_steps", "warmup_steps: %d is more than max_steps: %d", l.WarmupSteps, l.MaxSteps)
-	}
 	if l.OnNonfinite == "skip" && l.DType != "fp16" && (l.MaxGradNorm == 0 || l.ClipPolicy != "exact") {
 		p.add(l.where("on_nonfinite"), "set max_grad_norm with clip_policy: exact, which sees the gradient before any weight moves, or on_nonfinite: stop",
 			"on_nonfinite: skip with max_grad_norm: %v and clip_policy: %s: weights move before the whole gradient is known", l.MaxGradNorm, l.ClipPolicy)
@@ -127,6 +124,9 @@ func (l *Loaded) warn() {
 	r := rates[l.Optimizer]
 	if lr := l.LearningRate; lr != 0 && (lr < r.low || lr > r.high) {
 		l.warnf("learning_rate %v is unusual for %s: most runs are between %v and %v, e.g. %v", lr, l.Optimizer, r.low, r.high, r.usual)
+	}
+	if l.MaxSteps > 0 && l.WarmupSteps > l.MaxSteps {
+		l.warnf("warmup_steps %d is more than max_steps %d: the rate does not reach learning_rate", l.WarmupSteps, l.MaxSteps)
 	}
 	if l.Given("clip_policy") && l.MaxGradNorm == 0 {
 		l.warnf("clip_policy has no effect while max_grad_norm is 0")

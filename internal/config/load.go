@@ -167,6 +167,16 @@ func (l *Loaded) Origin(key string) string {
 // Given tells whether some source gave the key a value.
 func (l *Loaded) Given(key string) bool { return l.origin[key] != "" }
 
+// FitSequenceLen lowers a sequence_len that nobody asked for to the positions a model knows. One that was asked for is
+// left as it is, for the caller to refuse.
+func (l *Loaded) FitSequenceLen(positions int) {
+	if l.Given("sequence_len") || l.SequenceLen <= positions {
+		return
+	}
+	l.SequenceLen = positions
+	l.origin["sequence_len"] = "max_position_embeddings of the model"
+}
+
 // Get is the value of a key.
 func (c *Config) Get(key string) (any, bool) {
 	k, known := find(keys, key)

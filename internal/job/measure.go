@@ -17,13 +17,14 @@ import (
 )
 
 // Profile plans the memory of a run: of a model folder or file, or of a preset, whose weights are never read.
-func Profile(c *config.Config) (*memprof.Profile, *model.Config, error) {
+func Profile(c *config.Loaded) (*memprof.Profile, *model.Config, error) {
 	if _, err := os.Stat(c.Model); err != nil && preset.Has(c.Model) {
 		cfg, err := preset.Config(c.Model)
 		if err != nil {
 			return nil, nil, err
 		}
-		p, err := PlanOnly(c, cfg)
+		c.FitSequenceLen(cfg.MaxPositions)
+		p, err := PlanOnly(&c.Config, cfg)
 		return p, cfg, err
 	}
 	m, err := OpenModel(c.Model)
@@ -31,7 +32,8 @@ func Profile(c *config.Config) (*memprof.Profile, *model.Config, error) {
 		return nil, nil, err
 	}
 	defer m.Close()
-	p, err := PlanOnly(c, m.Config)
+	c.FitSequenceLen(m.Config.MaxPositions)
+	p, err := PlanOnly(&c.Config, m.Config)
 	return p, m.Config, err
 }
 

@@ -59,6 +59,7 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, dryRun bool) err
 		return err
 	}
 	defer m.Close()
+	c.FitSequenceLen(m.Config.MaxPositions)
 	o, err := trainOptions(&c.Config, m.Config)
 	if err != nil {
 		return err

@@ -80,8 +80,8 @@ func wsdDecay(n, w, total float64) float64 {
 // lomoLinear is the schedule of LOMO's own trainer: steps count from 1 and the last one has rate 0.
 func lomoLinear(step, warmup, total float64) float64 {
 	p, w := step/math.Max(2, total), warmup/math.Max(1, total)
-	if p < w {
-		return p / w
+	if p < w || w >= 1 { // w >= 1: there is nothing behind the warm-up
+		return math.Min(p/w, 1)
 	}
 	return math.Max((p-1)/(w-1), 0)
 }

@@ -34,6 +34,22 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
+// TestWarmupLongerThanRun: the rate rises to the end, and no schedule divides by what is left.
+func TestWarmupLongerThanRun(t *testing.T) {
+	for _, kind := range Schedules {
+		for _, warmup := range []int{4, 8} {
+			s, last := Schedule{Kind: kind, LR: 1, Warmup: warmup, Total: 4}, -1.0
+			for done := range 4 {
+				at := s.At(done)
+				if !(at > last && at <= 1) {
+					t.Errorf("%s, %d steps of warm-up: %v after %d steps, %v before", kind, warmup, at, done, last)
+				}
+				last = at
+			}
+		}
+	}
+}
+
 func TestWarmupSteps(t *testing.T) {
 	for _, c := range []struct {
 		ratio        float64
