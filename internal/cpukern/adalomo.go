@@ -93,8 +93,8 @@ func (f *factored) colSums(ws *workspace, cols []float32, lo, hi int, eps1 float
 	}
 }
 
-// FactorEMA is r ← β·r + (1−β)·rows/n, c ← β·c + (1−β)·cols/m, stats[1] = mean(r).
-func (d *Device) FactorEMA(r, c, stats, rows, cols tensor.Tensor, beta float32) {
+// FactorEMA is r ← β·r + (1−β)·rows/n, c ← β·c + (1−β)·cols/wholeRows, stats[1] = Σr, stats[3] = wholeRows.
+func (d *Device) FactorEMA(r, c, stats, rows, cols tensor.Tensor, beta float32, wholeRows int) {
 	m, n := r.Len(), c.Len()
 	wantLen("FactorEMA", rows, m)
 	wantLen("FactorEMA", cols, n)
@@ -103,12 +103,13 @@ func (d *Device) FactorEMA(r, c, stats, rows, cols tensor.Tensor, beta float32) 
 		return
 	}
 	average(r.F32s(), rows.F32s(), beta, n)
-	average(c.F32s(), cols.F32s(), beta, m)
+	average(c.F32s(), cols.F32s(), beta, wholeRows)
 	var sum float64
 	for _, v := range r.F32s() {
 		sum += float64(v)
 	}
-	stats.F64s()[1] = sum / float64(m)
+	st := stats.F64s()
+	st[1], st[3] = sum, float64(wholeRows)
 }
 
 func average(mean, sums []float32, beta float32, count int) {
@@ -149,7 +150,7 @@ func (d *Device) FactorNorm(stats, g, r, c tensor.Tensor, s device.Step) {
 	st, rv, cv := stats.F64s(), r.F32s(), c.F32s()
 	slots := d.partial(ceilDiv(f.m, factorRows))
 	d.pool.blocks(f.m, factorRows, func(ws *workspace, index, lo, hi int) {
-		f.pieces(ws, lo, hi, rv, cv, st[1], func(_ int, u []float32) { slots[index] += d.k.sumSq(u) })
+		f.pieces(ws, lo, hi, rv, cv, st[1]/st[3], func(_ int, u []float32) { slots[index] += d.k.sumSq(u) })
 	})
 	st[2] = total(slots)
 }
@@ -176,17 +177,17 @@ func (d *Device) FactorUpdate(w, g, r, c, stats tensor.Tensor, eps2, dd float32,
 		return
 	}
 	st, rv, cv, wv := stats.F64s(), r.F32s(), c.F32s(), floatsOf("FactorUpdate", w)
-	a := adaStep(st, w.Len(), eps2, dd, &f.c)
+	a := adaStep(st, st[3]*float64(f.n), eps2, dd, &f.c)
 	d.pool.blocks(f.m, factorRows, func(ws *workspace, _, lo, hi int) {
 		scratch := newWeightScratch(ws, min(chunk, f.n))
-		f.pieces(ws, lo, hi, rv, cv, st[1], func(off int, u []float32) { d.k.updateRow(&scratch, wv, off, u, &a) })
+		f.pieces(ws, lo, hi, rv, cv, st[1]/st[3], func(off int, u []float32) { d.k.updateRow(&scratch, wv, off, u, &a) })
 	})
 }
 
 // adaStep is the plain update that remains once u is known: w·keep − lr·u.
-func adaStep(stats []float64, n int, eps2, d float32, c *stepConsts) stepConsts {
-	rate := float64(c.lr) * max(float64(eps2), math.Sqrt(stats[0]/float64(n)))
-	norm := max(1, math.Sqrt(stats[2]/float64(n))/float64(d))
+func adaStep(stats []float64, n float64, eps2, d float32, c *stepConsts) stepConsts {
+	rate := float64(c.lr) * max(float64(eps2), math.Sqrt(stats[0]/n))
+	norm := max(1, math.Sqrt(stats[2]/n)/float64(d))
 	a := *c
 	a.scale, a.clip, a.coef = 1, float32(math.Inf(1)), 1
 	a.lr, a.keep = float32(rate/norm), 1

@@ -40,7 +40,7 @@ func (d *Device) VectorUpdate(w, g, v, stats tensor.Tensor, eps2, dd float32, s 
 		return
 	}
 	c, vv, gv, wv := constsOf(s), v.F32s(), g.F32s(), floatsOf("VectorUpdate", w)
-	a := adaStep(stats.F64s(), w.Len(), eps2, dd, &c)
+	a := adaStep(stats.F64s(), float64(w.Len()), eps2, dd, &c)
 	d.chunks(w.Len(), func(ws *workspace, off, n int) {
 		scratch, u := newWeightScratch(ws, n), ws.floats(n)
 		for i := range u {

@@ -100,12 +100,13 @@ type Device interface {
 	// The parts of AdaLomo (algorithms.md 2), apart so that ranks can reduce between them. The gradient seen is
 	// h = Coef·clamp(Scale·g). For a matrix g (m, n) F32:
 	//   FactorSums   rows[i] = Σ_j (h²+eps1), cols[j] = Σ_i (h²+eps1), stats[0] = Σw²; not finite sticks before any write
-	//   FactorEMA    r ← β·r + (1−β)·rows/n, c ← β·c + (1−β)·cols/m, stats[1] = mean(r)
+	//   FactorEMA    r ← β·r + (1−β)·rows/n, c ← β·c + (1−β)·cols/M, stats[1] = Σr, stats[3] = M
 	//   FactorNorm   stats[2] = Σu², u = h·(r_i/mean r)^−½·c_j^−½, and u = 0 where h = 0
-	//   FactorUpdate a = LR·max(eps2, sqrt(stats[0]/(m·n))), w ← w·(1−a·Decay) − a·u/max(1, rms(u)/d)
-	// rows, cols, r, c are F32, stats is (4) F64.
+	//   FactorUpdate a = LR·max(eps2, sqrt(stats[0]/(M·n))), w ← w·(1−a·Decay) − a·u/max(1, rms(u)/d)
+	// rows, cols, r, c are F32, stats is (4) F64. M is the rows of the whole tensor, of which w may be a slice: then cols and
+	// stats[0] are summed over the slices after FactorSums, stats[1] after FactorEMA and stats[2] after FactorNorm.
 	FactorSums(rows, cols, stats, w, g tensor.Tensor, eps1 float32, s Step)
-	FactorEMA(r, c, stats, rows, cols tensor.Tensor, beta float32)
+	FactorEMA(r, c, stats, rows, cols tensor.Tensor, beta float32, wholeRows int)
 	FactorNorm(stats, g, r, c tensor.Tensor, s Step)
 	FactorUpdate(w, g, r, c, stats tensor.Tensor, eps2, d float32, s Step)
 	// For a vector: VectorStats is v ← β·v + (1−β)(h²+eps1), stats[0] = Σw², stats[2] = Σ(h·v^−½)²; VectorUpdate as FactorUpdate.

@@ -10,6 +10,7 @@ import (
 var optimizerCases = []testCase{
 	{"AdaLomoMatrix", adaLomoMatrix},
 	{"AdaLomoMatrixZeroGradient", adaLomoZero},
+	{"AdaLomoSlices", adaLomoSlices},
 	{"AdaLomoMatrixNaN", adaLomoNaN},
 	{"AdaLomoVector", adaLomoVector},
 	{"AdamW", adamW},
@@ -75,7 +76,7 @@ func adaLomoRun(c *C, w, g tensor.Tensor, ws, gs []float64, step device.Step) {
 	h := mapped(len(gs), func(i int) float64 { return seen(gs[i], step, coefOf(step)) })
 	for range 2 {
 		c.D.FactorSums(rows, cols, stats, w, g, adaEps1, step)
-		c.D.FactorEMA(r, cc, stats, rows, cols, adaBeta)
+		c.D.FactorEMA(r, cc, stats, rows, cols, adaBeta, m)
 		c.D.FactorNorm(stats, g, r, cc, step)
 		c.D.FactorUpdate(w, g, r, cc, stats, adaEps2, adaD, step)
 		adaMatrix(ws, h, rs, cs, float64(step.LR), float64(step.Decay))
@@ -84,6 +85,52 @@ func adaLomoRun(c *C, w, g tensor.Tensor, ws, gs []float64, step device.Step) {
 		c.close(w, ws, 2e-6)
 		ws = c.get(w) // a BF16 weight goes on from where it was rounded to
 	}
+}
+
+// adaLomoSlices: two slices of the rows, their sums added where device.Device says, move the weights as the whole matrix does.
+func adaLomoSlices(c *C) {
+	const m, n, cut = 13, 37, 5
+	c.release(func() {
+		step := device.Step{LR: 0.1, Decay: 0.01}
+		whole, ws := c.noise("whole", tensor.F32, 1, m, n)
+		g, gs := c.noise("g", tensor.F32, 1, m, n)
+		adaLomoRun(c, whole, g, append([]float64(nil), ws...), gs, step)
+		parts := c.new("parts", tensor.F32, ws, m, n)
+		bounds := [2][2]int{{0, cut}, {cut, m}}
+		var rows, cols, stats, r, cc [2]tensor.Tensor
+		for i, b := range bounds {
+			rows[i], r[i] = c.like("rows", tensor.F32, b[1]-b[0]), c.new("r", tensor.F32, make([]float64, b[1]-b[0]), b[1]-b[0])
+			cols[i], cc[i] = c.like("cols", tensor.F32, n), c.new("c", tensor.F32, make([]float64, n), n)
+			stats[i] = c.like("stats", tensor.F64, 4)
+		}
+		each := func(f func(i int, w, g tensor.Tensor)) {
+			for i, b := range bounds {
+				f(i, parts.Slice(b[0], b[1]), g.Slice(b[0], b[1]))
+			}
+		}
+		share := func(t [2]tensor.Tensor, lo, hi int) { // both slices get the sum
+			a, b := c.get(t[0].Slice(lo, hi)), c.get(t[1].Slice(lo, hi))
+			for i := range a {
+				a[i] += b[i]
+			}
+			for i := range t {
+				c.D.Copy(t[i].Slice(lo, hi), c.new("sum", t[i].DType, a, hi-lo))
+			}
+		}
+		for range 2 {
+			each(func(i int, w, g tensor.Tensor) { c.D.FactorSums(rows[i], cols[i], stats[i], w, g, adaEps1, step) })
+			share(cols, 0, n)
+			share(stats, 0, 1)
+			each(func(i int, _, _ tensor.Tensor) { c.D.FactorEMA(r[i], cc[i], stats[i], rows[i], cols[i], adaBeta, m) })
+			share(stats, 1, 2)
+			each(func(i int, _, g tensor.Tensor) { c.D.FactorNorm(stats[i], g, r[i], cc[i], step) })
+			share(stats, 2, 3)
+			each(func(i int, w, g tensor.Tensor) {
+				c.D.FactorUpdate(w, g, r[i], cc[i], stats[i], adaEps2, adaD, step)
+			})
+		}
+		c.close(parts, c.get(whole), 2e-6)
+	})
 }
 
 // adaLomoZero: rows and columns without a gradient do not move and do not become NaN, nor does a matrix with none at all. With large
@@ -115,7 +162,7 @@ func adaLomoNaN(c *C) {
 	r, cc := c.new("r", tensor.F32, make([]float64, 3), 3), c.new("c", tensor.F32, make([]float64, 5), 5)
 	g := c.new("g", tensor.F32, gs, 3, 5)
 	c.D.FactorSums(rows, cols, stats, w, g, adaEps1, device.Step{})
-	c.D.FactorEMA(r, cc, stats, rows, cols, adaBeta)
+	c.D.FactorEMA(r, cc, stats, rows, cols, adaBeta, 3)
 	c.D.FactorUpdate(w, g, r, cc, stats, adaEps2, adaD, device.Step{LR: 1})
 	c.wantNonFinite("w")
 	c.equal(w, ws)

@@ -39,7 +39,7 @@ func (d *Device) Sum(tensor.Tensor, tensor.Tensor)                              
 func (d *Device) ClipCoef(tensor.Tensor, tensor.Tensor, float32, float32)               {}
 func (d *Device) FactorSums(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, float32, device.Step) {
 }
-func (d *Device) FactorEMA(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, float32) {
+func (d *Device) FactorEMA(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, float32, int) {
 }
 func (d *Device) FactorNorm(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, device.Step) {
 }

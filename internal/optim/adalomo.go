@@ -105,7 +105,7 @@ func (o *AdaLomo) matrix(p *grad.Param, g, stats tensor.Tensor) error {
 	}
 	s, f := o.step(p), o.state[p.Name]
 	o.d.FactorSums(rows, cols, stats, p.W, g, float32(o.cfg.Eps1), s)
-	o.d.FactorEMA(f.r, f.c, stats, rows, cols, o.beta())
+	o.d.FactorEMA(f.r, f.c, stats, rows, cols, o.beta(), p.Shape[0])
 	o.d.FactorNorm(stats, g, f.r, f.c, s)
 	o.d.FactorUpdate(p.W, g, f.r, f.c, stats, float32(o.cfg.Eps2), float32(o.cfg.ClipThreshold), s)
 	return nil
