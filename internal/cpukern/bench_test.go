@@ -43,6 +43,15 @@ func peak(b *testing.B, d *Device, dt tensor.DType) float64 {
 	return best
 }
 
+// BenchmarkPeak is the peak itself, of one thread.
+func BenchmarkPeak(b *testing.B) {
+	d := openTest(b, Options{})
+	defer d.Close() //nolint:errcheck // a device of a benchmark
+	for _, dt := range []tensor.DType{tensor.BF16, tensor.F32} {
+		b.Run(dt.String(), func(b *testing.B) { b.ReportMetric(peak(b, d, dt), "GFLOP/s/thread") })
+	}
+}
+
 // processorTime is what all threads of the process have used.
 func processorTime() time.Duration {
 	var u unix.Rusage
