@@ -192,7 +192,7 @@ func adaStep(stats []float64, n float64, eps2, d float32, c *stepConsts) stepCon
 	a.scale, a.clip, a.coef = 1, float32(math.Inf(1)), 1
 	a.lr, a.keep = float32(rate/norm), 1
 	if c.decay > 0 {
-		a.keep = float32(1 - rate*float64(c.decay))
+		a.keep = float32(1 - float64(rate*float64(c.decay)))
 	}
 	return a
 }

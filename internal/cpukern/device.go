@@ -65,16 +65,16 @@ func (d *Device) Memory() *device.Arena { return d.arena.Arena }
 
 // Alloc takes a zeroed tensor from the arena.
 func (d *Device) Alloc(owner, name string, dt tensor.DType, shape ...int) (tensor.Tensor, error) {
-	t, err := d.arena.take(owner, name, dt, shape)
+	t, stale, err := d.arena.take(owner, name, dt, shape)
 	if err == nil {
-		d.arena.clear(t)
+		clear(t.Host[:stale])
 	}
 	return t, err
 }
 
 // Scratch takes a tensor whose contents are undefined (NaN with PoisonReleased).
 func (d *Device) Scratch(owner, name string, dt tensor.DType, shape ...int) (tensor.Tensor, error) {
-	t, err := d.arena.take(owner, name, dt, shape)
+	t, _, err := d.arena.take(owner, name, dt, shape)
 	if err == nil && d.arena.poisonReleased {
 		fillNaN(t.Host)
 	}

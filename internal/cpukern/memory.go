@@ -18,7 +18,6 @@ type memory struct {
 
 	poisonReleased bool
 	top            int64 // the arena's height when last seen
-	stale          int64 // how many bytes of the tensor last taken may not be zero
 }
 
 func (m *memory) open(name string, o Options) error {
@@ -34,25 +33,22 @@ func (m *memory) open(name string, o Options) error {
 	return nil
 }
 
-// take is a tensor of the arena with whatever bytes lie there.
-func (m *memory) take(owner, name string, dt tensor.DType, shape []int) (tensor.Tensor, error) {
+// take is a tensor of the arena with whatever bytes lie there. Of these only the first stale may not be zero: what lies above the highest
+// byte ever handed out is, and writing it would cost pages that the tensor may never use.
+func (m *memory) take(owner, name string, dt tensor.DType, shape []int) (t tensor.Tensor, stale int64, err error) {
 	m.poison()
-	t := tensor.Tensor{Name: name, DType: dt, Shape: slices.Clone(shape)}
+	t = tensor.Tensor{Name: name, DType: dt, Shape: slices.Clone(shape)}
 	n := t.Bytes()
 	off, err := m.Take(owner, name, n)
 	if err != nil {
-		return tensor.Tensor{}, err
+		return tensor.Tensor{}, 0, err
 	}
 	t.Host = m.bytes[off : off+n : off+n]
-	m.stale = min(max(m.dirty-off, 0), n)
+	stale = min(max(m.dirty-off, 0), n)
 	m.top = m.Used()
 	m.dirty = max(m.dirty, m.top)
-	return t, nil
+	return t, stale, nil
 }
-
-// clear zeroes the tensor just taken. What lies above the highest byte ever handed out is zero already, and writing it would
-// cost pages that the tensor may never use.
-func (m *memory) clear(t tensor.Tensor) { clear(t.Host[:m.stale]) }
 
 // poison fills what was released since the last look with NaN.
 func (m *memory) poison() {
@@ -68,8 +64,8 @@ func (m *memory) poison() {
 
 // fillNaN writes 0x7fc0 everywhere, which is a NaN in BF16 and, twice, in F32.
 func fillNaN(b []byte) {
-	for i := range b {
-		b[i] = [2]byte{0xc0, 0x7f}[i%2]
+	for n := copy(b, "\xc0\x7f"); n < len(b); n *= 2 {
+		copy(b[n:], b[:n])
 	}
 }
 

@@ -94,8 +94,6 @@ func (p *pool) close() {
 	p.wake, p.ws = nil, nil
 }
 
-func ceilDiv(a, b int) int       { return (a + b - 1) / b }
-func roundUp(a, b int) int       { return ceilDiv(a, b) * b }
-func roundDown(a, b int) int     { return a / b * b }
-func min3(a, b, c int) int       { return min(a, min(b, c)) }
-func clampInt(x, lo, hi int) int { return max(lo, min(x, hi)) }
+func ceilDiv(a, b int) int   { return (a + b - 1) / b }
+func roundUp(a, b int) int   { return ceilDiv(a, b) * b }
+func roundDown(a, b int) int { return a / b * b }

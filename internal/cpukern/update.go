@@ -107,6 +107,6 @@ func (d *Device) ClipCoef(coef, sumSq tensor.Tensor, maxNorm, scale float32) {
 	if !d.ready() {
 		return
 	}
-	norm := math.Sqrt(sumSq.F64s()[0]) * float64(scale)
+	norm := float64(math.Sqrt(sumSq.F64s()[0]) * float64(scale))
 	coef.F32s()[0] = float32(min(1, float64(maxNorm)/(norm+1e-6)))
 }
