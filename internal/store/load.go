@@ -17,6 +17,11 @@ const loadBytes = 4 << 20
 
 // LoadTensor reads one tensor. Host memory is read into directly.
 func LoadTensor(d device.Device, name string, t tensor.Tensor, src Reader) error {
+	return LoadRows(d, name, 0, t, src)
+}
+
+// LoadRows reads the rows of a tensor from row0 on into t.
+func LoadRows(d device.Device, name string, row0 int, t tensor.Tensor, src Reader) error {
 	rows := t.Shape[0]
 	step := max(1, loadBytes/max(1, int(t.Bytes())/max(rows, 1)))
 	var buf []byte
@@ -28,7 +33,7 @@ func LoadTensor(d device.Device, name string, t tensor.Tensor, src Reader) error
 			buf = slices.Grow(buf[:0], int(dst.Bytes()))[:dst.Bytes()]
 			into = buf
 		}
-		if err := src.ReadRows(name, r, e, into, dst.DType); err != nil {
+		if err := src.ReadRows(name, row0+r, row0+e, into, dst.DType); err != nil {
 			return err
 		}
 		if len(dst.Host) == 0 {
@@ -45,6 +50,11 @@ type Writer interface {
 
 // SaveTensor writes one tensor, a few megabytes at a time.
 func SaveTensor(d device.Device, name string, t tensor.Tensor, dst Writer) error {
+	return SaveTensorAt(d, name, 0, t, dst)
+}
+
+// SaveTensorAt writes t as the rows of a tensor from row0 on.
+func SaveTensorAt(d device.Device, name string, row0 int, t tensor.Tensor, dst Writer) error {
 	rows := t.Shape[0]
 	rowBytes := int(t.Bytes()) / max(rows, 1)
 	step := max(1, loadBytes/max(rowBytes, 1))
@@ -57,7 +67,7 @@ func SaveTensor(d device.Device, name string, t tensor.Tensor, dst Writer) error
 			d.CopyOut(buf, part)
 			data = buf
 		}
-		if err := dst.WriteRows(name, r, data); err != nil {
+		if err := dst.WriteRows(name, row0+r, data); err != nil {
 			return err
 		}
 	}
