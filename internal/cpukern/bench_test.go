@@ -14,8 +14,8 @@ import (
 	"lomo/internal/tensor"
 )
 
-// The peak a benchmark is compared with is measured here: the micro-kernel on panels that stay in the first-level cache. Both are
-// taken per second of processor time, so that other work on the machine disturbs the share less than the wall clock.
+// The peak a benchmark is compared with is spin's. Both are taken per second of processor time, so that other work on the
+// machine disturbs the share less than the wall clock.
 var peaks sync.Map // level and type → floating-point operations a processor nanosecond
 
 func peak(b *testing.B, d *Device, dt tensor.DType) float64 {
@@ -25,19 +25,13 @@ func peak(b *testing.B, d *Device, dt tensor.DType) float64 {
 	if p, ok := peaks.Load(key); ok {
 		return p.(float64)
 	}
-	const depth, times = 256, 2000
 	best := 0.0
 	ws := d.pool.ws[0]
-	ws.reset()
-	pa, pb, c := ws.floats(depth*k.mr), ws.floats(depth*k.nr), ws.floats(k.mr*k.nr)
-	clear(pa)
-	clear(pb)
-	for range 10 {
+	for range peakRounds {
+		ws.reset()
 		began := processorTime()
-		for range times {
-			k.micro(depth, &pa[0], &pb[0], &c[0], k.nr, false)
-		}
-		best = max(best, 2*float64(k.mr*k.nr*depth*times*unit)/float64(processorTime()-began))
+		k.spin(ws)
+		best = max(best, k.spinOps(unit)/float64(processorTime()-began))
 	}
 	peaks.Store(key, best)
 	return best
