@@ -11,7 +11,7 @@ import (
 // keys they see in tiles, with the matrix product's packed panels and kernel. Scores live in workspace only.
 const (
 	queryBlock = 96 // a multiple of every level's mr
-	keyBlock   = 64
+	keyBlock   = 128
 
 	maxHeadDim = 512 // what the workspace is laid out for
 )
@@ -88,13 +88,13 @@ func (h *heads) sees(start []int32, i, j0, j1 int) (lo, hi int) {
 	return max(int(start[i]), j0), min(i+h.tk-h.tq+1, j1)
 }
 
-// span is the range of keys that some query of [i0, i1) sees, widened down to a whole block.
+// span is the range of keys that some query of [i0, i1) sees: tiles begin there.
 func (h *heads) span(start []int32, i0, i1 int) (lo, hi int) {
 	lo = h.tk
 	for _, s := range start[i0:i1] {
 		lo = min(lo, int(s))
 	}
-	return roundDown(max(lo, 0), keyBlock), i1 + h.tk - h.tq
+	return max(lo, 0), i1 + h.tk - h.tq
 }
 
 // reach is how many of the n keys from j0 on the panel of queries that begins at row p of rows from i0 on can see: the

@@ -154,7 +154,7 @@ func (g *gradients) keyValues(ws *workspace, b, hkv, j0, j1 int) {
 		at := head{b, h}
 		t.takeKeys(at, j0, j1)
 		do, q := g.query(g.do, at, false), g.query(g.q, at, false)
-		for i0 := roundDown(j0, queryBlock); i0 < g.tq; i0 += queryBlock {
+		for i0 := j0; i0 < g.tq; i0 += queryBlock {
 			i1 := min(g.tq, i0+queryBlock)
 			if lo, _ := g.span(g.starts(at), i0, i1); lo >= j1 {
 				continue // these queries belong to later documents

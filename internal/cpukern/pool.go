@@ -94,6 +94,5 @@ func (p *pool) close() {
 	p.wake, p.ws = nil, nil
 }
 
-func ceilDiv(a, b int) int   { return (a + b - 1) / b }
-func roundUp(a, b int) int   { return ceilDiv(a, b) * b }
-func roundDown(a, b int) int { return a / b * b }
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+func roundUp(a, b int) int { return ceilDiv(a, b) * b }

@@ -102,7 +102,7 @@ func (c *C) documents(b, t, longest int) []int {
 
 func attention(c *C) {
 	for _, s := range []struct{ b, t, hq, hkv, hd, longest int }{
-		{1, 1, 1, 1, 2, 1}, {2, 9, 2, 2, 6, 9}, {1, 33, 4, 2, 16, 7}, {2, 70, 3, 1, 8, 1000}, {1, 130, 6, 2, 64, 60}, {1, 220, 2, 1, 20, 1000}, {1, 40, 2, 2, 128, 3},
+		{1, 1, 1, 1, 2, 1}, {2, 9, 2, 2, 6, 9}, {1, 33, 4, 2, 16, 7}, {2, 70, 3, 1, 8, 1000}, {1, 130, 6, 2, 64, 60}, {1, 220, 2, 1, 20, 1000}, {1, 40, 2, 2, 128, 3}, {1, 300, 2, 1, 10, 140},
 	} {
 		c.both(func(dt tensor.DType) {
 			r := attnRef{b: s.b, tq: s.t, tk: s.t, hq: s.hq, hkv: s.hkv, hd: s.hd, start: c.documents(s.b, s.t, s.longest)}
