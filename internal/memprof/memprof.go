@@ -40,14 +40,14 @@ func Run(o train.Options, h Host, evalRows, evalLen int) (*Profile, error) {
 	t.Schedule(1)
 	var step []data.Batch
 	for i := 0; i < o.Accumulation; i++ {
-		step = append(step, full(o.MicroBatch, o.SequenceLen, o.Model.VocabSize))
+		step = append(step, full(o.MicroBatch, o.SequenceLen, i, o.Model.VocabSize))
 	}
 	if _, err := t.Step(step); err != nil {
 		return nil, fmt.Errorf("memory plan: %w", err)
 	}
 	if evalRows > 0 && evalLen > 0 {
 		d.Memory().SetPhase("evaluation")
-		if _, err := t.Sweep().TokenLosses(full(evalRows, evalLen, o.Model.VocabSize)); err != nil {
+		if _, err := t.Sweep().TokenLosses(full(evalRows, evalLen, 0, o.Model.VocabSize)); err != nil {
 			return nil, fmt.Errorf("memory plan: %w", err)
 		}
 	}
@@ -59,12 +59,13 @@ func Run(o train.Options, h Host, evalRows, evalLen int) (*Profile, error) {
 	return p, nil
 }
 
-// full is a micro-batch in which every token has its own id, as far as the vocabulary goes, and a label.
-func full(b, t, vocab int) data.Batch {
+// full is the micro-batch of a step with the given number, in which every token has a label and an id that no other token
+// of the step has, as far as the vocabulary goes.
+func full(b, t, number, vocab int) data.Batch {
 	n := b * t
 	x := data.Batch{B: b, T: t, IDs: make([]int32, n), Targets: make([]int32, n), Pos: make([]int32, n), Start: make([]int32, n), Tokens: n}
 	for i := range x.IDs {
-		x.IDs[i] = int32(i % vocab)
+		x.IDs[i] = int32((number*n + i) % vocab)
 		x.Pos[i] = int32(i % t)
 		if i%t == t-1 {
 			x.Targets[i] = -100

@@ -83,16 +83,31 @@ func realPeak(t *testing.T, o train.Options, capacity int64) int64 {
 	tr.Schedule(1)
 	var step []data.Batch
 	for i := 0; i < o.Accumulation; i++ {
-		step = append(step, full(o.MicroBatch, o.SequenceLen, o.Model.VocabSize))
+		step = append(step, full(o.MicroBatch, o.SequenceLen, i, o.Model.VocabSize))
 	}
 	if _, err := tr.Step(step); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tr.Sweep().TokenLosses(full(o.MicroBatch, o.SequenceLen, o.Model.VocabSize)); err != nil {
+	if _, err := tr.Sweep().TokenLosses(full(o.MicroBatch, o.SequenceLen, 0, o.Model.VocabSize)); err != nil {
 		t.Fatal(err)
 	}
 	bytes, _, _ := d.Memory().Peak()
 	return bytes
+}
+
+// TestPlanKnowsDistinctTokens: the rows of the embedding that a step reads are counted over its micro-batches, so the plan's
+// must not repeat each other's tokens.
+func TestPlanKnowsDistinctTokens(t *testing.T) {
+	const b, length, vocab = 2, 5, 23
+	seen := map[int32]bool{}
+	for number, want := range []int{10, 20, vocab, vocab} {
+		for _, id := range full(b, length, number, vocab).IDs {
+			seen[id] = true
+		}
+		if len(seen) != want {
+			t.Errorf("%d micro-batches: %d different tokens, want %d", number+1, len(seen), want)
+		}
+	}
 }
 
 // TestPlanOfDisk: weights and block inputs on disk take buffers instead, and the plan knows them.

@@ -85,3 +85,50 @@ func TestStateBytes(t *testing.T) {
 }
 
 func align(n int64) int64 { return (n + 63) &^ 63 }
+
+// TestSmallerStepsFit: the arena has the size of a run's largest step, so no step of shorter sequences or fewer
+// micro-batches, as the end of an epoch brings them, may take more.
+func TestSmallerStepsFit(t *testing.T) {
+	cfg, err := model.ParseConfig([]byte(`{"model_type":"llama","vocab_size":320,"hidden_size":64,"intermediate_size":176,
+		"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"tie_word_embeddings":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"lomo", "adalomo", "sgd", "adamw"} {
+		for _, recompute := range []bool{true, false} {
+			o := Options{Model: cfg, DType: tensor.BF16, SequenceLen: 64, MicroBatch: 2, Accumulation: 3, Recompute: recompute, MaxGradNorm: 1,
+				LearningRate: 0.01, Scheduler: "constant", Optimizer: optim.Config{Name: name, AdaLomo: optim.DefaultAdaLomo(), AdamW: optim.DefaultAdamW()}}
+			d := memdev.Open(0)
+			tr, err := New(d, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tr.Load(nil); err != nil {
+				t.Fatal(err)
+			}
+			tr.Schedule(1)
+			planned := int64(0)
+			for length := 64; length > 0; length -= 3 {
+				for micros := 3; micros > 0; micros-- {
+					var step []data.Batch
+					for i := range micros {
+						step = append(step, tokens(2-i/2, max(length-i, 2), i+1))
+					}
+					if planned == 0 {
+						step = []data.Batch{tokens(2, 64, 1), tokens(2, 64, 2), tokens(2, 64, 3)}
+					}
+					if _, err := tr.Step(step); err != nil {
+						t.Fatal(err)
+					}
+					peak, _, _ := d.Memory().Peak()
+					if planned == 0 {
+						planned = peak
+					}
+					if peak > planned {
+						t.Fatalf("%s, recompute %v: %d micro-batches of up to %d tokens take %d bytes, the largest step %d", name, recompute, micros, length, peak, planned)
+					}
+				}
+			}
+		}
+	}
+}

@@ -15,8 +15,9 @@ const (
 	HoldFactors             // the factors dY and X of all micro-batches
 )
 
-// hold chooses how a block's gradient waits: whichever form is smaller. A sink that wants whole matrices pays for
-// one more in scratch when it is given factors.
+// hold chooses how a block's gradient waits: whichever form is smaller in the run's largest step, so that no smaller
+// step takes more memory than that one. A sink that wants whole matrices pays for one more in scratch when it is given
+// factors.
 func (p *Pass) hold(sink grad.Sink) Hold {
 	if len(p.micro) == 1 {
 		return HoldNothing
@@ -27,7 +28,8 @@ func (p *Pass) hold(sink grad.Sink) Hold {
 	act := int64(p.s.Act.Size())
 	C, F, q, kv := int64(cfg.HiddenSize), int64(cfg.IntermediateSize), int64(cfg.QSize()), int64(cfg.KVSize())
 	waiting := act * (2*C + q + F + 2*F + q + 2*kv) // n1, n2, att, hidden; dgate, dup; dq, dk, dv
-	factors := int64(p.rows-p.maxRows)*waiting + int64(p.rows)*2*C*4
+	rows, micro := int64(max(p.rows, p.s.StepRows)), int64(max(p.maxRows, p.s.MicroRows))
+	factors := (rows-micro)*waiting + rows*2*C*4
 	if sink.Whole() {
 		factors += 4 * max(C*F, C*q)
 	}

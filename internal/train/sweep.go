@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"lomo/internal/comm"
 	"lomo/internal/data"
 	"lomo/internal/device"
 	"lomo/internal/grad"
@@ -23,17 +24,23 @@ type Sweep struct {
 	Act       tensor.DType // of activations: F32, or BF16 with BF16 weights
 	Recompute bool         // gradient checkpointing: keep block inputs only
 
+	MicroRows, StepRows int // of the largest micro-batch and step to come, as the memory was planned; 0: unknown
+
 	SpillInputs bool         // activation_offload: disk, block inputs wait in a file
 	Spill       *store.Spill // that file; nil on the counting device
+
+	Comm comm.Comm // to the other ranks
 }
 
 // Pass is one step's batch on the device: where its rows are, and what is kept of the forward sweep.
 type Pass struct {
 	s       *Sweep
 	micro   []micro
-	rows    int // of all micro-batches
-	maxRows int // of the largest one
-	trained int // rows with a label
+	rows    int  // of all micro-batches
+	maxRows int  // of the largest one
+	trained int  // rows with a label
+	whole   int  // on all ranks
+	idle    bool // this rank has nothing to add to the step: what it computes counts for nothing
 
 	ids     tensor.Tensor // (rows) I32
 	labeled tensor.Tensor // (trained) I32: which rows have a label
@@ -50,9 +57,27 @@ type micro struct {
 	layout  model.Layout
 }
 
-// Load puts a step's micro-batches on the device. What it takes lies above the caller's mark.
-func (s *Sweep) Load(batches []data.Batch) (*Pass, error) {
-	p := &Pass{s: s}
+// Load puts this rank's share of a step's micro-batches on the device: with r ranks every r-th one. What it takes lies
+// above the caller's mark.
+func (s *Sweep) Load(step []data.Batch) (*Pass, error) {
+	var mine []data.Batch
+	whole := 0
+	for i, b := range step {
+		whole += b.Trained
+		if i%s.Comm.Size() == s.Comm.Rank() {
+			mine = append(mine, b)
+		}
+	}
+	return s.load(mine, step[0], whole)
+}
+
+// load puts micro-batches on the device; whole is the trained tokens of the step on all ranks. A rank without a token
+// to learn still takes part in what ranks do together: idle stands in for its batch, and counts for nothing.
+func (s *Sweep) load(batches []data.Batch, idle data.Batch, whole int) (*Pass, error) {
+	p := &Pass{s: s, whole: whole}
+	if len(batches) == 0 {
+		batches, p.idle = []data.Batch{idle}, true
+	}
 	var ids, pos, start, labeled, targets []int32
 	for _, b := range batches {
 		n := b.B * b.T
@@ -66,6 +91,9 @@ func (s *Sweep) Load(batches []data.Batch) (*Pass, error) {
 		p.micro = append(p.micro, micro{row0: p.rows, n: n, layout: model.Layout{B: b.B, T: b.T}})
 		p.rows += n
 		p.maxRows = max(p.maxRows, n)
+	}
+	if len(labeled) == 0 && whole > 0 {
+		labeled, targets, p.idle = []int32{0}, []int32{0}, true
 	}
 	p.trained, p.targets = len(labeled), bytesOf(targets)
 	var posT, startT tensor.Tensor
@@ -109,8 +137,16 @@ func (p *Pass) indexRows(ids []int32) error {
 	return nil
 }
 
-// Trained is the number of tokens the step predicts.
-func (p *Pass) Trained() int { return p.trained }
+// Trained is the number of tokens the step predicts, on all ranks.
+func (p *Pass) Trained() int { return p.whole }
+
+// scale is what every row's gradient is multiplied by: the loss is the mean over the step's tokens on all ranks.
+func (p *Pass) scale() float32 {
+	if p.idle {
+		return 0
+	}
+	return 1 / float32(p.whole)
+}
 
 // Forward takes all micro-batches up through the blocks and keeps what the backward sweep will read: every block's
 // input, or without recomputation every block's activations. With keep false (evaluation) nothing is kept but the output.
@@ -191,15 +227,21 @@ func (p *Pass) forwardBlock(l int, scratch *model.Acts) error {
 	return s.Store.Release(unit, false)
 }
 
-// sumLoss is the sum of the rows' losses, read from the device.
-func (s *Sweep) sumLoss(rows tensor.Tensor) (float64, error) {
+// sumLoss is the sum of the rows' losses on all ranks, read from the device.
+func (p *Pass) sumLoss(rows tensor.Tensor) (float64, error) {
+	s := p.s
 	mark := s.D.Memory().Mark()
 	defer s.D.Memory().Release(mark)
 	sum, err := s.D.Alloc("head", "loss sum", tensor.F64, 1)
 	if err != nil {
 		return 0, err
 	}
-	s.D.Sum(sum, rows)
+	if !p.idle {
+		s.D.Sum(sum, rows)
+	}
+	if err := s.Comm.AllReduce(sum); err != nil {
+		return 0, err
+	}
 	var b [8]byte
 	s.D.CopyOut(b[:], sum)
 	return math.Float64frombits(binary.LittleEndian.Uint64(b[:])), s.D.Sync()

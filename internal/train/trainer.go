@@ -53,6 +53,8 @@ func New(d device.Device, o Options) (*Trainer, error) {
 		return nil, err
 	}
 	t.sweep = &Sweep{D: d, Net: t.net, Store: t.store, Rope: rope, Act: o.DType, Recompute: o.Recompute, SpillInputs: o.SpillInputs}
+	t.sweep.MicroRows = o.MicroBatch * o.SequenceLen
+	t.sweep.StepRows = o.Accumulation * t.sweep.MicroRows
 	if o.SpillInputs && o.SpillFile != "" {
 		if t.sweep.Spill, err = store.NewSpill(o.SpillFile); err != nil {
 			return nil, err
