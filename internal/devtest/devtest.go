@@ -26,7 +26,7 @@ type Digest [sha256.Size]byte
 // the bit (the same level with other numbers of threads).
 func Suite(t *testing.T, open Open) map[string]Digest {
 	digests := map[string]Digest{}
-	for _, group := range [][]testCase{memoryCases, linearCases, updateCases, normCases, elementCases, attentionCases, rowCases, lossCases, optimizerCases} {
+	for _, group := range [][]testCase{memoryCases, linearCases, updateCases, normCases, elementCases, attentionCases, rowCases, lossCases, adaLomoCases, optimizerCases} {
 		for _, tc := range group {
 			t.Run(tc.name, func(t *testing.T) {
 				d := open(t)
