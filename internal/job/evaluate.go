@@ -3,6 +3,7 @@ package job
 import (
 	"fmt"
 
+	"lomo/internal/comm"
 	"lomo/internal/config"
 	"lomo/internal/data"
 	"lomo/internal/device"
@@ -99,7 +100,7 @@ func (l *Loaded) load(threads, positions int) (err error) {
 	if err != nil {
 		return err
 	}
-	l.Sweep = &train.Sweep{D: l.Device, Net: l.Net, Store: st, Rope: rope, Act: l.DType, Recompute: true}
+	l.Sweep = &train.Sweep{D: l.Device, Net: l.Net, Store: st, Rope: rope, Act: l.DType, Recompute: true, Comm: comm.Single()}
 	return st.Load(l.Source)
 }
 

@@ -1,6 +1,7 @@
 package optim
 
 import (
+	"errors"
 	"math"
 
 	"lomo/internal/grad"
@@ -25,7 +26,7 @@ type AdaLomo struct {
 	base
 	cfg   AdaLomoConfig
 	state map[string]*factors // by parameter name
-	names []string
+	order []*grad.Param
 }
 
 type factors struct {
@@ -39,7 +40,7 @@ func newAdaLomo(b base, cfg AdaLomoConfig, params []*grad.Param) (*AdaLomo, erro
 		f := &factors{}
 		var err error
 		if p.Matrix() {
-			if f.r, err = o.stateTensor("r/"+p.Name, p.Shape[0]); err != nil {
+			if f.r, err = o.stateTensor("r/"+p.Name, p.W.Shape[0]); err != nil {
 				return nil, err
 			}
 			f.c, err = o.stateTensor("c/"+p.Name, p.Shape[1])
@@ -50,7 +51,7 @@ func newAdaLomo(b base, cfg AdaLomoConfig, params []*grad.Param) (*AdaLomo, erro
 			return nil, err
 		}
 		o.state[p.Name] = f
-		o.names = append(o.names, p.Name)
+		o.order = append(o.order, p)
 	}
 	return o, nil
 }
@@ -61,12 +62,12 @@ func (o *AdaLomo) Whole() bool { return true }
 // State is r/, c/ and v/ of every parameter.
 func (o *AdaLomo) State() []StateTensor {
 	var out []StateTensor
-	for _, n := range o.names {
-		f := o.state[n]
-		if f.v.IsZero() {
-			out = append(out, StateTensor{"r/" + n, f.r}, StateTensor{"c/" + n, f.c})
+	for _, p := range o.order {
+		f := o.state[p.Name]
+		if p.Matrix() {
+			out = append(out, StateTensor{"r/" + p.Name, f.r, p.Shape[:1], true}, StateTensor{"c/" + p.Name, f.c, p.Shape[1:], false})
 		} else {
-			out = append(out, StateTensor{"v/" + n, f.v})
+			out = append(out, StateTensor{"v/" + p.Name, f.v, p.Shape, false})
 		}
 	}
 	return out
@@ -75,7 +76,7 @@ func (o *AdaLomo) State() []StateTensor {
 // Consume updates p from its whole gradient.
 func (o *AdaLomo) Consume(p *grad.Param, g grad.Grad) error {
 	return grad.Materialize(o.d, p, g, func(dense tensor.Tensor) error {
-		o.observe(dense)
+		o.observe(p, dense)
 		mark := o.d.Memory().Mark()
 		defer o.d.Memory().Release(mark)
 		stats, err := o.d.Alloc("gradient", "adalomo.stats", tensor.F64, 4)
@@ -95,7 +96,7 @@ func (o *AdaLomo) Consume(p *grad.Param, g grad.Grad) error {
 
 // matrix runs the passes over one matrix: sums of squares, moments, norm of the update, write.
 func (o *AdaLomo) matrix(p *grad.Param, g, stats tensor.Tensor) error {
-	rows, err := o.d.Scratch("gradient", "adalomo.rows", tensor.F32, p.Shape[0])
+	rows, err := o.d.Scratch("gradient", "adalomo.rows", tensor.F32, p.W.Shape[0])
 	if err != nil {
 		return err
 	}
@@ -105,8 +106,17 @@ func (o *AdaLomo) matrix(p *grad.Param, g, stats tensor.Tensor) error {
 	}
 	s, f := o.step(p), o.state[p.Name]
 	o.d.FactorSums(rows, cols, stats, p.W, g, float32(o.cfg.Eps1), s)
+	if err := errors.Join(o.reduce(cols), o.reduce(stats.Slice(0, 1))); err != nil {
+		return err
+	}
 	o.d.FactorEMA(f.r, f.c, stats, rows, cols, o.beta(), p.Shape[0])
+	if err := o.reduce(stats.Slice(1, 2)); err != nil {
+		return err
+	}
 	o.d.FactorNorm(stats, g, f.r, f.c, s)
+	if err := o.reduce(stats.Slice(2, 3)); err != nil {
+		return err
+	}
 	o.d.FactorUpdate(p.W, g, f.r, f.c, stats, float32(o.cfg.Eps2), float32(o.cfg.ClipThreshold), s)
 	return nil
 }

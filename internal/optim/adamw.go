@@ -34,14 +34,14 @@ func newAdamW(b base, cfg AdamWConfig, params []*grad.Param) (*AdamW, error) {
 	for _, p := range params {
 		s := &moments{}
 		var err error
-		if s.m, err = o.stateTensor("exp_avg/"+p.Name, p.Shape...); err != nil {
+		if s.m, err = o.stateTensor("exp_avg/"+p.Name, p.W.Shape...); err != nil {
 			return nil, err
 		}
-		if s.v, err = o.stateTensor("exp_avg_sq/"+p.Name, p.Shape...); err != nil {
+		if s.v, err = o.stateTensor("exp_avg_sq/"+p.Name, p.W.Shape...); err != nil {
 			return nil, err
 		}
 		if cfg.Master && p.W.DType == tensor.BF16 {
-			if s.master, err = o.stateTensor("master/"+p.Name, p.Shape...); err != nil {
+			if s.master, err = o.stateTensor("master/"+p.Name, p.W.Shape...); err != nil {
 				return nil, err
 			}
 			b.d.Copy(s.master, p.W)
@@ -59,9 +59,9 @@ func (o *AdamW) State() []StateTensor {
 	var out []StateTensor
 	for _, p := range o.params {
 		s := o.state[p.Name]
-		out = append(out, StateTensor{"exp_avg/" + p.Name, s.m}, StateTensor{"exp_avg_sq/" + p.Name, s.v})
+		out = append(out, StateTensor{"exp_avg/" + p.Name, s.m, p.Shape, p.Matrix()}, StateTensor{"exp_avg_sq/" + p.Name, s.v, p.Shape, p.Matrix()})
 		if !s.master.IsZero() {
-			out = append(out, StateTensor{"master/" + p.Name, s.master})
+			out = append(out, StateTensor{"master/" + p.Name, s.master, p.Shape, p.Matrix()})
 		}
 	}
 	return out
@@ -70,7 +70,7 @@ func (o *AdamW) State() []StateTensor {
 // Consume updates p from its whole gradient.
 func (o *AdamW) Consume(p *grad.Param, g grad.Grad) error {
 	return grad.Materialize(o.d, p, g, func(dense tensor.Tensor) error {
-		o.observe(dense)
+		o.observe(p, dense)
 		s, st := o.step(p), o.state[p.Name]
 		if !p.Matrix() && !o.cfg.DecayVectors {
 			s.Decay = 0

@@ -56,6 +56,8 @@ func (c *Clip) Norm(d device.Device) float64 {
 type NormPass struct {
 	D   device.Device
 	Sum tensor.Tensor // F64 (1)
+
+	MatricesOnly bool // vectors, which every rank holds, are another rank's to count
 }
 
 // Whole is false: squares add up in any pieces.
@@ -63,6 +65,9 @@ func (n *NormPass) Whole() bool { return false }
 
 // Consume adds ‖g‖².
 func (n *NormPass) Consume(p *grad.Param, g grad.Grad) error {
+	if n.MatricesOnly && !p.Matrix() {
+		return nil
+	}
 	switch g.Kind {
 	case grad.Outer:
 		n.D.OuterSumSq(n.Sum, g.DY, g.X)

@@ -21,8 +21,10 @@ type Optimizer interface {
 
 // StateTensor is one named tensor of an optimizer's state.
 type StateTensor struct {
-	Name string
-	T    tensor.Tensor
+	Name  string
+	T     tensor.Tensor
+	Shape []int // of the whole; T may be this rank's rows of it
+	Split bool  // T is this rank's rows: the state goes with a matrix's rows
 }
 
 // Common is what every optimizer is told.
@@ -32,6 +34,14 @@ type Common struct {
 	Rounding    device.Rounding // of BF16 weights
 	Seed        uint64
 	Clip        *Clip // nil: no norm clipping
+	Ranks       Ranks // nil: one rank
+}
+
+// Ranks is the other ranks of a run, each with a slice of the rows of every matrix and all of every vector.
+type Ranks interface {
+	Rank() int
+	// AllReduce makes t the sum over ranks.
+	AllReduce(t tensor.Tensor) error
 }
 
 // Config names an optimizer and its options.
@@ -77,16 +87,29 @@ func (b *base) step(p *grad.Param) device.Step {
 	}
 	if c := b.common.Clip; c != nil {
 		s.Coef = c.Coef
-		if c.Lagged {
+		if c.Lagged && b.counts(p) {
 			s.SumSq = c.SumSq
 		}
 	}
 	return s
 }
 
+// counts reports whether this rank adds p to the norm: its own rows of a matrix, and a vector on rank 0 alone.
+func (b *base) counts(p *grad.Param) bool {
+	return p.Matrix() || b.common.Ranks == nil || b.common.Ranks.Rank() == 0
+}
+
+// reduce makes t the sum over ranks.
+func (b *base) reduce(t tensor.Tensor) error {
+	if b.common.Ranks == nil {
+		return nil
+	}
+	return b.common.Ranks.AllReduce(t)
+}
+
 // observe adds a dense gradient's squares to the lagged norm, for optimizers whose update does not.
-func (b *base) observe(g tensor.Tensor) {
-	if c := b.common.Clip; c != nil && c.Lagged {
+func (b *base) observe(p *grad.Param, g tensor.Tensor) {
+	if c := b.common.Clip; c != nil && c.Lagged && b.counts(p) {
 		b.d.SumSq(c.SumSq, g)
 	}
 }

@@ -27,7 +27,7 @@ func newSGD(b base, cfg SGDConfig, params []*grad.Param) (Optimizer, error) {
 		return &Lomo{b}, nil
 	}
 	for _, p := range params {
-		t, err := o.stateTensor("momentum_buffer/"+p.Name, p.Shape...)
+		t, err := o.stateTensor("momentum_buffer/"+p.Name, p.W.Shape...)
 		if err != nil {
 			return nil, err
 		}
@@ -43,7 +43,7 @@ func (o *SGD) Whole() bool { return true }
 func (o *SGD) State() []StateTensor {
 	var out []StateTensor
 	for _, p := range o.params {
-		out = append(out, StateTensor{"momentum_buffer/" + p.Name, o.bufs[p.Name]})
+		out = append(out, StateTensor{"momentum_buffer/" + p.Name, o.bufs[p.Name], p.Shape, p.Matrix()})
 	}
 	return out
 }
@@ -51,7 +51,7 @@ func (o *SGD) State() []StateTensor {
 // Consume updates p from its whole gradient.
 func (o *SGD) Consume(p *grad.Param, g grad.Grad) error {
 	return grad.Materialize(o.d, p, g, func(dense tensor.Tensor) error {
-		o.observe(dense)
+		o.observe(p, dense)
 		m := device.Momentum{Momentum: float32(o.cfg.Momentum), Dampening: float32(o.cfg.Dampening), Nesterov: o.cfg.Nesterov, First: o.t == 1}
 		o.d.SGD(p.W, o.bufs[p.Name], dense, m, o.step(p))
 		return nil

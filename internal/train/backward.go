@@ -21,9 +21,10 @@ func (e *LossError) Error() string { return fmt.Sprintf("the loss is %v", e.Loss
 // write when that is not finite.
 func (p *Pass) Backward(sink grad.Sink, again bool) (float64, error) {
 	s, cfg := p.s, p.s.Net.Cfg
-	if p.trained == 0 {
+	if p.whole == 0 {
 		return 0, nil
 	}
+	sink = p.s.across(sink)
 	mark := s.D.Memory().Mark()
 	defer s.D.Memory().Release(mark)
 	dres, err := s.D.Scratch("residual gradient", "residual gradient", tensor.F32, p.rows, cfg.HiddenSize)
@@ -66,7 +67,7 @@ func (p *Pass) backwardHead(sink grad.Sink, dres tensor.Tensor, dirty bool) (top
 	var t top
 	var err error
 	tied, whole := s.Net.Tied(), sink.Whole()
-	pass := model.HeadPass{Scale: 1 / float32(p.trained)}
+	pass := model.HeadPass{Scale: p.scale()}
 	gradW := func() (tensor.Tensor, error) {
 		return s.D.Scratch("gradient", s.Net.Head.Name, tensor.F32, s.Net.Head.Shape...)
 	}
@@ -115,7 +116,7 @@ func (p *Pass) headPasses(sink grad.Sink, head *model.Head, pass model.HeadPass,
 	if err := head.Forward(pass); err != nil {
 		return 0, err
 	}
-	loss, err := s.sumLoss(head.Loss)
+	loss, err := p.sumLoss(head.Loss)
 	if err != nil {
 		return loss, err
 	}
@@ -165,7 +166,7 @@ func (p *Pass) backwardEmbedding(sink grad.Sink, dres tensor.Tensor, t top, dirt
 		s.D.RowsAdd(t.grad, rows, 0)
 		err = sink.Consume(s.Net.Embed, grad.FromDense(t.grad))
 	default:
-		err = t.head.Blocks(sink, 1/float32(p.trained), tensor.Tensor{}, &rows)
+		err = t.head.Blocks(sink, p.scale(), tensor.Tensor{}, &rows)
 	}
 	if err != nil {
 		return err

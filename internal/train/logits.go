@@ -11,7 +11,7 @@ import (
 func (s *Sweep) Logits(b data.Batch) ([]float32, error) {
 	mark := s.D.Memory().Mark()
 	defer s.D.Memory().Release(mark)
-	p, err := s.Load([]data.Batch{b})
+	p, err := s.load([]data.Batch{b}, b, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"lomo/internal/comm"
 	"lomo/internal/data"
 	"lomo/internal/device"
 )
@@ -14,8 +15,12 @@ import (
 var ErrInterrupted = errors.New("interrupted")
 
 // Run trains from in on d until the last step, ctx's end or an error. resume is a checkpoint folder to continue from, or "".
-func Run(ctx context.Context, d device.Device, o Options, in Inputs, resume string) (err error) {
-	t, err := New(d, o)
+func Run(ctx context.Context, d device.Device, o Options, in Inputs, resume string) error {
+	return runRank(ctx, d, comm.Single(), o, in, resume)
+}
+
+func runRank(ctx context.Context, d device.Device, c comm.Comm, o Options, in Inputs, resume string) (err error) {
+	t, err := NewRank(d, c, o)
 	if err != nil {
 		return err
 	}
@@ -32,7 +37,11 @@ func Run(ctx context.Context, d device.Device, o Options, in Inputs, resume stri
 		if err := t.next(in); err != nil {
 			return err
 		}
-		if ctx.Err() != nil && t.state.Step < t.state.Total {
+		stop, err := t.stop(ctx)
+		if err != nil {
+			return err
+		}
+		if stop && t.state.Step < t.state.Total {
 			if _, err := t.save(in); err != nil {
 				return err
 			}
@@ -50,7 +59,7 @@ func (t *Trainer) start(in Inputs, resume string) error {
 	total := t.o.MaxSteps
 	if total == 0 {
 		var err error
-		if total, err = TotalSteps(in.Train, t.o.NumEpochs, t.o.Accumulation); err != nil {
+		if total, err = TotalSteps(in.Train, t.o.NumEpochs, t.perStep()); err != nil {
 			return err
 		}
 	}
@@ -109,11 +118,14 @@ func (t *Trainer) next(in Inputs) error {
 	return nil
 }
 
-// take is the micro-batches of the next step: accumulation of them, fewer at the end of an epoch.
+// perStep is the micro-batches of a step, on all ranks.
+func (t *Trainer) perStep() int { return t.o.Accumulation * t.sweep.Comm.Size() }
+
+// take is the micro-batches of the next step, those of all ranks; fewer at the end of an epoch.
 func (t *Trainer) take(l *data.Loader) ([]data.Batch, error) {
 	epoch := l.State().Epoch
 	var out []data.Batch
-	for len(out) < t.o.Accumulation && l.State().Epoch == epoch {
+	for len(out) < t.perStep() && l.State().Epoch == epoch {
 		b, err := l.Next()
 		if err != nil {
 			return nil, err
@@ -145,6 +157,9 @@ func (t *Trainer) finish(in Inputs) error {
 	}
 	if !t.o.SaveFinal {
 		return nil
+	}
+	if t.sweep.Comm.Rank() > 0 {
+		return t.store.Save(nil)
 	}
 	return t.writeModel(t.o.OutputDir)
 }

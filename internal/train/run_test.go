@@ -33,7 +33,7 @@ func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	dir := t.TempDir()
 	m := newTiny(t, tinyOptions{tied: true, layers: 7}) // more blocks than buffers that take turns
-	tr := &Trainer{o: Options{Model: m.net.Cfg, DType: tensor.F32}, d: m.d, net: m.net, store: m.sweep.Store}
+	tr := &Trainer{o: Options{Model: m.net.Cfg, DType: tensor.F32}, d: m.d, net: m.net, store: m.sweep.Store, sweep: m.sweep}
 	if err := tr.writeModel(dir); err != nil {
 		t.Fatal(err)
 	}

@@ -2,11 +2,13 @@ package train
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"lomo/internal/checkpoint"
+	"lomo/internal/comm"
 	"lomo/internal/data"
 	"lomo/internal/store"
 )
@@ -21,6 +23,9 @@ const (
 func (t *Trainer) save(in Inputs) (string, error) {
 	t.state.Data = in.Train.State()
 	name := fmt.Sprintf("checkpoint-%d", t.state.Step)
+	if t.sweep.Comm.Rank() > 0 { // rank 0 writes; the others give it their rows
+		return name, errors.Join(t.store.Save(nil), t.saveStates(nil))
+	}
 	err := checkpoint.SaveDir(t.o.OutputDir, name, func(dir string) error {
 		if err := t.writeModel(dir); err != nil {
 			return err
@@ -81,19 +86,35 @@ func (t *Trainer) writeState(dir string) error {
 	}
 	var specs []checkpoint.Spec
 	for _, s := range t.opt.State() {
-		specs = append(specs, checkpoint.Spec{Name: s.Name, DType: s.T.DType, Shape: s.T.Shape})
+		specs = append(specs, checkpoint.Spec{Name: s.Name, DType: s.T.DType, Shape: s.Shape})
 	}
 	w, err := checkpoint.NewFileWriter(filepath.Join(dir, stateTensors), specs)
 	if err != nil {
 		return err
 	}
-	for _, s := range t.opt.State() {
-		if err := store.SaveTensor(t.d, s.Name, s.T, w); err != nil {
-			w.Abort()
-			return err
-		}
+	if err := t.saveStates(w); err != nil {
+		w.Abort()
+		return err
 	}
 	return w.Close()
+}
+
+// saveStates writes the optimizer's tensors to w, or on a rank that does not write (nil) gives its rows to the one that does.
+func (t *Trainer) saveStates(w store.Writer) error {
+	shard, split := t.store.(*store.Shard)
+	for _, s := range t.opt.State() {
+		var err error
+		switch {
+		case split && s.Split:
+			err = shard.SaveRows(s.Name, s.Shape, s.T, w)
+		case w != nil:
+			err = store.SaveTensor(t.d, s.Name, s.T, w)
+		}
+		if err != nil {
+			return fmt.Errorf("save %q: %w", s.Name, err)
+		}
+	}
+	return nil
 }
 
 // restore continues from the checkpoint in dir; the weights have been read from it already.
@@ -108,9 +129,9 @@ func (t *Trainer) restore(dir string, l *data.Loader) error {
 	if st.Device != t.d.Name() && t.o.Note != nil {
 		t.o.Note("the checkpoint was made on %q, this run is on %q: results agree within rounding, not bit for bit", st.Device, t.d.Name())
 	}
-	total := t.state.Total
+	now := t.state
 	t.state = st
-	t.state.Total, t.state.Device = total, t.d.Name()
+	t.state.Total, t.state.Device, t.state.Devices, t.state.Accumulation = now.Total, now.Device, now.Devices, now.Accumulation
 	if err := l.Restore(st.Data); err != nil {
 		return fmt.Errorf("resume %s: %w", dir, err)
 	}
@@ -120,7 +141,11 @@ func (t *Trainer) restore(dir string, l *data.Loader) error {
 	}
 	defer src.Close()
 	for _, s := range t.opt.State() {
-		if err := store.LoadTensor(t.d, s.Name, s.T, src); err != nil {
+		row0 := 0
+		if s.Split {
+			row0, _ = comm.Rows(s.Shape[0], t.sweep.Comm.Size(), t.sweep.Comm.Rank())
+		}
+		if err := store.LoadRows(t.d, s.Name, row0, s.T, src); err != nil {
 			return fmt.Errorf("resume %s: %w", dir, err)
 		}
 	}

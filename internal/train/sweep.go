@@ -63,7 +63,11 @@ func (s *Sweep) Load(step []data.Batch) (*Pass, error) {
 	var mine []data.Batch
 	whole := 0
 	for i, b := range step {
-		whole += b.Trained
+		for _, t := range b.Targets {
+			if t >= 0 {
+				whole++
+			}
+		}
 		if i%s.Comm.Size() == s.Comm.Rank() {
 			mine = append(mine, b)
 		}
@@ -71,8 +75,8 @@ func (s *Sweep) Load(step []data.Batch) (*Pass, error) {
 	return s.load(mine, step[0], whole)
 }
 
-// load puts micro-batches on the device; whole is the trained tokens of the step on all ranks. A rank without a token
-// to learn still takes part in what ranks do together: idle stands in for its batch, and counts for nothing.
+// load puts micro-batches on the device; whole is the tokens of the step that are predicted on all ranks, 0 when none is
+// trained on. A rank without one still takes part in what ranks do together: idle stands in for its batch, and counts for nothing.
 func (s *Sweep) load(batches []data.Batch, idle data.Batch, whole int) (*Pass, error) {
 	p := &Pass{s: s, whole: whole}
 	if len(batches) == 0 {

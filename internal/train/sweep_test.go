@@ -6,6 +6,7 @@ import (
 	"math"
 	"testing"
 
+	"lomo/internal/comm"
 	"lomo/internal/cpukern"
 	"lomo/internal/data"
 	"lomo/internal/device"
@@ -64,7 +65,7 @@ func newTiny(t *testing.T, o tinyOptions) *tiny {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &tiny{d: d, net: net, sweep: &Sweep{D: d, Net: net, Store: st, Rope: rope, Act: o.dtype, Recompute: o.recompute}}
+	return &tiny{d: d, net: net, sweep: &Sweep{D: d, Net: net, Store: st, Rope: rope, Act: o.dtype, Recompute: o.recompute, Comm: comm.Single()}}
 }
 
 func fillRandom(d device.Device, p *grad.Param) {

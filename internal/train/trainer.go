@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"lomo/internal/comm"
 	"lomo/internal/data"
 	"lomo/internal/device"
 	"lomo/internal/model"
@@ -37,22 +38,27 @@ type State struct {
 	Seed       uint64     `json:"seed"`
 	Device     string     `json:"device"`
 	Devices    int        `json:"devices"`
+
+	Accumulation int `json:"gradient_accumulation_steps"` // micro-batches a device
 }
 
 // New takes a run's memory on d. The weights are undefined until Load.
-func New(d device.Device, o Options) (*Trainer, error) {
+func New(d device.Device, o Options) (*Trainer, error) { return NewRank(d, comm.Single(), o) }
+
+// NewRank is New for one rank of a group.
+func NewRank(d device.Device, c comm.Comm, o Options) (*Trainer, error) {
 	t := &Trainer{o: o, d: d, net: model.NewNetwork(o.Model)}
-	t.state = State{LastNorm: -1, Seed: o.Seed, Device: d.Name(), Devices: 1}
+	t.state = State{LastNorm: -1, Seed: o.Seed, Device: d.Name(), Devices: c.Size(), Accumulation: o.Accumulation}
 	d.Memory().SetPhase("setup")
 	var err error
-	if t.store, err = openStore(d, t.net, o); err != nil {
+	if t.store, err = openStore(d, c, t.net, o); err != nil {
 		return nil, err
 	}
 	rope, err := model.NewRope(d, o.Model, o.SequenceLen)
 	if err != nil {
 		return nil, err
 	}
-	t.sweep = &Sweep{D: d, Net: t.net, Store: t.store, Rope: rope, Act: o.DType, Recompute: o.Recompute, SpillInputs: o.SpillInputs}
+	t.sweep = &Sweep{D: d, Net: t.net, Store: t.store, Rope: rope, Act: o.DType, Recompute: o.Recompute, SpillInputs: o.SpillInputs, Comm: c}
 	t.sweep.MicroRows = o.MicroBatch * o.SequenceLen
 	t.sweep.StepRows = o.Accumulation * t.sweep.MicroRows
 	if o.SpillInputs && o.SpillFile != "" {
@@ -64,7 +70,10 @@ func New(d device.Device, o Options) (*Trainer, error) {
 }
 
 // openStore is where the run's weights live.
-func openStore(d device.Device, net *model.Network, o Options) (store.Store, error) {
+func openStore(d device.Device, c comm.Comm, net *model.Network, o Options) (store.Store, error) {
+	if c.Size() > 1 {
+		return store.NewShard(d, c, net.Params(), o.DType)
+	}
 	if o.OffloadDisk {
 		return store.NewDisk(d, net.Params(), o.DType, o.WorkingCopy)
 	}
@@ -105,8 +114,12 @@ func (t *Trainer) Load(src store.Reader) error {
 		}
 		t.clip, cfg.Clip = clip, clip
 	}
+	params := t.net.Params()
+	if shard, ok := t.store.(*store.Shard); ok {
+		params, cfg.Ranks = shard.Owned(), t.sweep.Comm
+	}
 	var err error
-	if t.opt, err = optim.New(t.d, cfg, t.net.Params()); err != nil {
+	if t.opt, err = optim.New(t.d, cfg, params); err != nil {
 		return err
 	}
 	return t.d.Sync()
@@ -166,15 +179,19 @@ func (t *Trainer) update(pass *Pass, m *StepMetrics) error {
 	}
 	n := float64(pass.Trained())
 	if exact {
-		loss, err := pass.Backward(&optim.NormPass{D: t.d, Sum: t.clip.SumSq}, true)
+		norm := &optim.NormPass{D: t.d, Sum: t.clip.SumSq, MatricesOnly: t.sweep.Comm.Rank() > 0}
+		loss, err := pass.Backward(norm, true)
 		m.Loss = loss / n
 		if err != nil {
 			return err
 		}
-		norm := t.clip.Norm(t.d)
-		m.GradNorm = &norm
-		if math.IsNaN(norm) || math.IsInf(norm, 0) {
-			return &NormError{norm}
+		if err := t.sweep.Comm.AllReduce(t.clip.SumSq); err != nil {
+			return err
+		}
+		g := t.clip.Norm(t.d)
+		m.GradNorm = &g
+		if math.IsNaN(g) || math.IsInf(g, 0) {
+			return &NormError{g}
 		}
 		t.clip.Fix(t.d)
 	}
@@ -185,6 +202,9 @@ func (t *Trainer) update(pass *Pass, m *StepMetrics) error {
 		return err
 	}
 	if t.clip != nil && t.clip.Lagged {
+		if err := t.sweep.Comm.AllReduce(t.clip.SumSq); err != nil {
+			return err
+		}
 		t.state.LastNorm = t.clip.Norm(t.d)
 		norm := t.state.LastNorm
 		m.GradNorm = &norm

@@ -1,0 +1,268 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lomo/internal/checkpoint"
+	"lomo/internal/comm"
+	"lomo/internal/cpukern"
+	"lomo/internal/data"
+	"lomo/internal/device"
+	"lomo/internal/memdev"
+	"lomo/internal/tensor"
+)
+
+// runRanks trains on n ranks with poisoned arenas of their own.
+func (f *fixture) runRanks(ctx context.Context, n int, o Options, resume string) error {
+	f.t.Helper()
+	src := f.weights
+	if resume != "" {
+		var err error
+		if src, err = checkpoint.Open(resume); err != nil {
+			f.t.Fatal(err)
+		}
+		defer src.Close()
+	}
+	var devices []device.Device
+	var in []Inputs
+	for range n {
+		d, err := cpukern.Open(cpukern.Options{Capacity: 64 << 20, Threads: 1, PoisonReleased: true})
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		defer d.Close()
+		devices = append(devices, d)
+		in = append(in, Inputs{Weights: src, Train: data.NewLoader(f.data, f.opts), Eval: data.Batches(f.data, f.opts)})
+	}
+	return RunRanks(ctx, devices, o, in, resume)
+}
+
+// weightsOf reads a saved model as float32.
+func weightsOf(t *testing.T, dir string) map[string][]float32 {
+	t.Helper()
+	src, err := checkpoint.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	out := map[string][]float32{}
+	for _, i := range src.Tensors() {
+		x := tensor.NewHost(i.Name, tensor.F32, i.Shape...)
+		if err := src.ReadRows(i.Name, 0, i.Shape[0], x.Host, tensor.F32); err != nil {
+			t.Fatal(err)
+		}
+		out[i.Name] = x.F32s()
+	}
+	return out
+}
+
+// TestRanksEqualOne: eight ranks with a micro-batch each, some with none at the end of an epoch and some without rows of a small
+// matrix, make the losses and weights of one rank with eight micro-batches, for every optimizer and both ways of clipping.
+func TestRanksEqualOne(t *testing.T) {
+	f := newFixture(t)
+	f.opts.MicroBatch = 1
+	for _, name := range []string{"lomo", "adalomo", "sgd", "adamw"} {
+		for _, lagged := range []bool{true, false} {
+			for _, n := range []int{2, 8} {
+				t.Run(fmt.Sprintf("%s/lagged=%v/%d", name, lagged, n), func(t *testing.T) {
+					record := func(o *Options) (losses, norms, evals *[]float64) {
+						losses, norms, evals = new([]float64), new([]float64), new([]float64)
+						o.OnStep = func(m StepMetrics) error {
+							*losses, *norms = append(*losses, m.Loss), append(*norms, *m.GradNorm)
+							return nil
+						}
+						o.OnEval = func(m EvalMetrics) error { *evals = append(*evals, m.Loss); return nil }
+						return losses, norms, evals
+					}
+					one := f.options(t.TempDir(), name)
+					one.DType, one.ClipLagged, one.MicroBatch, one.Accumulation, one.SaveSteps = tensor.F32, lagged, 1, n, 0
+					wantLoss, wantNorm, wantEval := record(&one)
+					if err := f.run(context.Background(), one, ""); err != nil {
+						t.Fatal(err)
+					}
+					many := one
+					many.OutputDir, many.Accumulation = t.TempDir(), 1
+					loss, norm, eval := record(&many)
+					if err := f.runRanks(context.Background(), n, many, ""); err != nil {
+						t.Fatal(err)
+					}
+					near(t, "loss", *loss, *wantLoss, 1e-5)          // measured 2e-7
+					near(t, "gradient norm", *norm, *wantNorm, 1e-5) // measured 5e-7
+					near(t, "evaluation", *eval, *wantEval, 1e-5)
+					if d, at := worst(weightsOf(t, many.OutputDir), weightsOf(t, one.OutputDir)); d > 2e-5 { // measured 4e-6
+						t.Errorf("weights differ by %.1e at %s", d, at)
+					}
+				})
+			}
+		}
+	}
+}
+
+func near(t *testing.T, what string, got, want []float64, tol float64) {
+	t.Helper()
+	if len(got) != len(want) || len(want) == 0 {
+		t.Fatalf("%s: %d values, want %d", what, len(got), len(want))
+	}
+	for i, w := range want {
+		if math.Abs(got[i]-w) > tol*math.Abs(w) {
+			t.Errorf("%s %d: %v, want %v", what, i+1, got[i], w)
+		}
+	}
+}
+
+// TestRanksResumeOnAnotherNumber: a checkpoint of four ranks is one ordinary folder; continued on four it ends with the same
+// bytes, and on two and on one with the same losses.
+func TestRanksResumeOnAnotherNumber(t *testing.T) {
+	f := newFixture(t)
+	f.opts.MicroBatch = 1
+	for _, name := range []string{"adalomo", "adamw"} {
+		o := f.options(t.TempDir(), name)
+		o.MicroBatch, o.Accumulation, o.SaveSteps, o.DType = 1, 1, 2, tensor.F32
+		if err := f.runRanks(context.Background(), 4, o, ""); err != nil {
+			t.Fatal(err)
+		}
+		from := filepath.Join(o.OutputDir, "checkpoint-2")
+		again := o
+		again.OutputDir = t.TempDir()
+		if err := f.runRanks(context.Background(), 4, again, from); err != nil {
+			t.Fatal(err)
+		}
+		sameFiles(t, filepath.Join(o.OutputDir, "model.safetensors"), filepath.Join(again.OutputDir, "model.safetensors"))
+		sameFiles(t, filepath.Join(o.OutputDir, "checkpoint-4", stateTensors), filepath.Join(again.OutputDir, "checkpoint-4", stateTensors))
+		for _, n := range []int{2, 1} {
+			fewer := o
+			fewer.OutputDir, fewer.Accumulation = t.TempDir(), 4/n
+			var err error
+			if n == 1 {
+				err = f.run(context.Background(), fewer, from)
+			} else {
+				err = f.runRanks(context.Background(), n, fewer, from)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d, at := worst(weightsOf(t, fewer.OutputDir), weightsOf(t, o.OutputDir)); d > 2e-5 { // measured 3e-6
+				t.Errorf("%s on %d ranks: weights differ by %.1e at %s", name, n, d, at)
+			}
+		}
+	}
+}
+
+// TestRankFailureStopsAll: an error in one rank ends the run with one message that names it.
+func TestRankFailureStopsAll(t *testing.T) {
+	f := newFixture(t)
+	o := f.options(t.TempDir(), "lomo")
+	broken := errors.New("the screen is gone")
+	o.OnStep = func(m StepMetrics) error {
+		if m.Step == 2 {
+			return broken
+		}
+		return nil
+	}
+	err := f.runRanks(context.Background(), 3, o, "")
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "rank 0") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestRankBytes: each of eight ranks keeps an eighth of the matrices, two ranks hold one tensor's gradient at most.
+func TestRankBytes(t *testing.T) {
+	one, net := countStep(t, "lomo", false, tokens(4, 50, 1))
+	all := one.Memory().OwnerPeak("weights")
+	for _, n := range []int{2, 8} {
+		d := memdev.Open(0)
+		o := Options{Model: net.Cfg, DType: tensor.BF16, SequenceLen: 64, Recompute: true, LearningRate: 0.01, Scheduler: "constant"}
+		o.Optimizer.Name = "lomo"
+		tr, err := NewRank(d, comm.Counting(0, n), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tr.Load(nil); err != nil {
+			t.Fatal(err)
+		}
+		tr.Schedule(1)
+		var step []data.Batch
+		for i := range n {
+			step = append(step, tokens(4, 50, i+1))
+		}
+		if _, err := tr.Step(step); err != nil {
+			t.Fatal(err)
+		}
+		vectors := int64(0)
+		largest := int64(0)
+		for _, p := range net.Params() {
+			if p.Matrix() {
+				largest = max(largest, int64(p.Len())*4)
+			} else {
+				vectors += align(2 * int64(p.Len()))
+			}
+		}
+		if got, want := d.Memory().OwnerPeak("weights"), (all-vectors)/int64(n)+vectors; math.Abs(float64(got-want)) > 0.02*float64(want) {
+			t.Errorf("%d ranks: %d bytes of weights a rank, want about %d", n, got, want)
+		}
+		if got := d.Memory().OwnerPeak("gradient"); got > largest {
+			t.Errorf("%d ranks: %d bytes of gradient, want at most one tensor's %d", n, got, largest)
+		}
+	}
+}
+
+// TestRankFaults: a sum over ranks that is left out, or taken of another rank's rows, does not go unnoticed.
+func TestRankFaults(t *testing.T) {
+	f := newFixture(t)
+	f.opts.MicroBatch = 1
+	good := f.options(t.TempDir(), "lomo")
+	good.DType, good.MicroBatch, good.Accumulation, good.SaveSteps, good.NumEpochs, good.MaxSteps = tensor.F32, 1, 2, 0, 0, 2
+	if err := f.run(context.Background(), good, ""); err != nil {
+		t.Fatal(err)
+	}
+	want := weightsOf(t, good.OutputDir)
+	for _, fault := range []string{"none", "unsummed", "rows"} {
+		o := good
+		o.OutputDir, o.Accumulation = t.TempDir(), 1
+		group := comm.NewLocal(2)
+		errs := make(chan error, 2)
+		for r := range group {
+			go func() {
+				d, err := cpukern.Open(cpukern.Options{Capacity: 64 << 20, Threads: 1})
+				if err != nil {
+					errs <- err
+					return
+				}
+				defer d.Close()
+				in := Inputs{Weights: f.weights, Train: data.NewLoader(f.data, f.opts)}
+				errs <- runRank(context.Background(), d, &faultyComm{group[r], fault}, o, in, "")
+			}()
+		}
+		if err := errors.Join(<-errs, <-errs); err != nil {
+			t.Fatal(err)
+		}
+		d, at := worst(weightsOf(t, o.OutputDir), want)
+		if (fault == "none") != (d < 2e-5) {
+			t.Errorf("fault %q: weights differ by %.1e at %s", fault, d, at)
+		}
+	}
+}
+
+// faultyComm spoils the sum of gradients.
+type faultyComm struct {
+	comm.Comm
+	fault string
+}
+
+func (c *faultyComm) ReduceScatter(part, full tensor.Tensor) error {
+	err := c.Comm.ReduceScatter(part, full)
+	r0, r1 := comm.Rows(full.Shape[0], c.Size(), c.Rank())
+	switch {
+	case c.fault == "unsummed":
+		copy(part.Host, full.Slice(r0, r1).Host)
+	case c.fault == "rows" && r1 > r0+1:
+		copy(part.Slice(0, 1).Host, part.Slice(1, 2).Host)
+	}
+	return err
+}
