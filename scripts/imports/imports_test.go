@@ -17,7 +17,7 @@ var layers = []string{
 	"device checkpoint/gguf checkpoint/safetensors tasks",
 	"grad checkpoint cpukern cudakern memdev devtest tokenizer",
 	"model optim store data",
-	"train preset infer report",
+	"train preset infer report bench",
 	"eval memprof config",
 	"job",
 	"cli",

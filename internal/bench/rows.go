@@ -1,0 +1,67 @@
+package bench
+
+import (
+	"lomo/internal/device"
+	"lomo/internal/tensor"
+)
+
+// blockRows is what a block does beside products and attention.
+func blockRows(b *bed) []kernel {
+	c, n := b.o.Model, b.o.Tokens
+	hidden, inter, width := c.HiddenSize, c.IntermediateSize, c.NumAttentionHeads*c.HeadDim
+	x, y, dx, w := b.of(n, hidden), b.of(n, hidden), b.of(n, hidden), b.of(hidden)
+	rstd, dw := b.f32(n), b.f32(hidden)
+	q, pos := b.of(n, width), b.indices(n, 1)
+	cos, sin := b.full(tensor.F32, 1, n, c.HeadDim/2), b.full(tensor.F32, 0, n, c.HeadDim/2) // turning again and again must not grow
+	gate, up, act, dgate := b.of(n, inter), b.of(n, inter), b.of(n, inter), b.of(n, inter)
+	return []kernel{
+		moves("RMSNorm", x, func() { b.d.RMSNorm(y, rstd, x, w, c.RMSNormEps) }, x, w, y, rstd),
+		moves("RMSNormBackward", x, func() { b.d.RMSNormBackward(dx, dw, y, x, w, rstd, false) }, y, x, w, rstd, dx, dx, dw),
+		moves("RoPE", q, func() { b.d.RoPE(q, pos, cos, sin, c.HeadDim, false) }, q, q, pos, cos, sin),
+		moves("SwiGLU", gate, func() { b.d.SwiGLU(act, gate, up) }, gate, up, act),
+		moves("SwiGLUBackward", gate, func() { b.d.SwiGLUBackward(dgate, up, act, gate, up) }, act, gate, up, dgate, up),
+	}
+}
+
+// embedding is one row a token, all different, of a block of the table.
+func embedding(b *bed) []kernel {
+	block, hidden := b.vocabBlock(), b.o.Model.HiddenSize
+	n := min(b.o.Tokens, block)
+	table, x, g, sum := b.of(block, hidden), b.of(n, hidden), b.f32(block, hidden), b.full(tensor.F64, 0, 1)
+	r := device.Rows{IDs: b.indices(n, block/n), Offs: b.indices(n+1, 1), Index: b.indices(n, 1), D: x}
+	touched := g
+	if b.err == nil {
+		touched = g.Slice(0, n)
+	}
+	return []kernel{
+		moves("GatherRows", x, func() { b.d.GatherRows(x, table, r.IDs) }, x, x, r.IDs),
+		moves("ScatterRows", x, func() { b.d.ScatterRows(table, x, r.IDs) }, x, x, r.IDs),
+		moves("RowsAdd", x, func() { b.d.RowsAdd(g, r, 0) }, x, touched, touched),
+		moves("RowsSumSq", x, func() { b.d.RowsSumSq(sum, r) }, x),
+		moves("RowsUpdate", table, func() { b.d.RowsUpdate(table, r, step) }, x, x, x), // without decay only the rows named change
+	}
+}
+
+// loss is the softmax over a block of logits, which are float32 always.
+func loss(b *bed) []kernel {
+	n, block := b.o.Tokens, b.vocabBlock()
+	z, stats, targets := b.f32(n, block), b.f32(n, 3), b.indices(n, 0)
+	lse, losses := b.full(tensor.F32, 4, n), b.f32(n) // exp(z−4) of its own result stays small
+	return []kernel{
+		moves("SoftmaxStats", z, func() { b.d.SoftmaxStats(stats, z, targets, 0, true) }, z, targets, stats),
+		moves("SoftmaxLoss", losses, func() { b.d.SoftmaxLoss(losses, lse, stats) }, stats, lse, losses),
+		moves("SoftmaxGrad", z, func() { b.d.SoftmaxGrad(z, lse, targets, 0, 1) }, z, z, lse, targets),
+	}
+}
+
+// copies go between types, and between host and device.
+func copies(b *bed) []kernel {
+	x, f := b.of(b.o.Model.IntermediateSize, b.o.Model.HiddenSize), b.f32(b.o.Model.IntermediateSize, b.o.Model.HiddenSize)
+	host := make([]byte, x.Bytes())
+	return []kernel{
+		moves("Copy", x, func() { b.d.Copy(f, x) }, x, f),
+		moves("CopyIn", x, func() { b.d.CopyIn(x, host) }, x, x),
+		moves("CopyOut", x, func() { b.d.CopyOut(host, x) }, x, x),
+		moves("Zero", x, func() { b.d.Zero(x) }, x),
+	}
+}
