@@ -44,6 +44,9 @@ Without --dtype the model computes in the type its weights are stored in.`,
 			if err != nil {
 				return err
 			}
+			if err := oneDevice(l); err != nil {
+				return err
+			}
 			o.BatchSize, o.SequenceLen = l.MicroBatchSize, l.SequenceLen
 			o.DType, o.Threads, o.MemoryLimit = storedUnlessGiven(l), l.Threads, l.MemoryLimit
 			return run(io, &o)
@@ -59,6 +62,14 @@ Without --dtype the model computes in the type its weights are stored in.`,
 	f.BoolVar(&o.JSON, "json", false, "print one JSON object as the last line")
 	s.addKeys(c, append([]string{"batch-size=micro_batch_size", "sequence-len"}, runtimeKeys...)...)
 	return c
+}
+
+// oneDevice refuses what only training does on several devices.
+func oneDevice(l *config.Loaded) error {
+	if l.Devices > 1 || l.Offload != "none" {
+		return usage("leave --devices and --offload out", "devices: %d, offload: %s: this command runs on one device with the weights in memory", l.Devices, l.Offload)
+	}
+	return nil
 }
 
 // storedUnlessGiven is the dtype somebody asked for, "" for the one the model is stored in.

@@ -29,6 +29,9 @@ drawn, the same ones for the same seed.`,
 			if err != nil {
 				return err
 			}
+			if err := oneDevice(l); err != nil {
+				return err
+			}
 			o.DType, o.Threads = storedUnlessGiven(l), l.Threads
 			return run(io, &o)
 		},

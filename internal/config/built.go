@@ -7,7 +7,7 @@ import (
 
 // built are the values this build can run, of keys whose list is longer.
 var built = map[string][]string{
-	"device": {"auto", "cpu"}, "sharding": {"none"}, "offload": {"none", "disk"}, "activation_offload": {"none", "disk"},
+	"device": {"auto", "cpu"}, "sharding": {"none", "zero3"}, "offload": {"none", "disk"}, "activation_offload": {"none", "disk"},
 	"dtype": {"bf16", "f32"}, "method": {"full"}, "optimizer": {"adalomo", "lomo", "adamw", "sgd"},
 	"loss_spike": {"off"}, "report_to": {"json"}, "adalomo.importance": {"none"},
 }
@@ -24,9 +24,6 @@ func (l *Loaded) thisBuild(p *problems) {
 				l.supported(p, k.Name, word)
 			}
 		}
-	}
-	if l.Devices > 1 {
-		p.add(l.where("devices"), "set devices: 1", "devices: %d is not supported by this build yet", l.Devices)
 	}
 	if l.NEFTuneAlpha > 0 {
 		p.add(l.where("neftune_alpha"), "set neftune_alpha: 0", "neftune_alpha: %v is not supported by this build yet", l.NEFTuneAlpha)

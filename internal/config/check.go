@@ -98,6 +98,7 @@ func (l *Loaded) combinations(p *problems) {
 		p.add(l.where("on_nonfinite"), "set max_grad_norm with clip_policy: exact, which sees the gradient before any weight moves, or on_nonfinite: stop",
 			"on_nonfinite: skip with max_grad_norm: %v and clip_policy: %s: weights move before the whole gradient is known", l.MaxGradNorm, l.ClipPolicy)
 	}
+	l.ranks(p)
 	if l.Offload == "disk" && l.Optimizer == "adamw" {
 		p.add(l.where("offload"), "choose optimizer: lomo or adalomo, or offload: none",
 			"offload: disk with optimizer: adamw, which keeps 12 bytes a weight in memory")
@@ -113,6 +114,24 @@ func (l *Loaded) combinations(p *problems) {
 	}
 	if l.EvalSteps > 0 && l.ValSetSize == 0 && len(l.EvalDatasets) == 0 {
 		p.add(l.where("eval_steps"), "add eval_datasets or val_set_size", "eval_steps: %d without held-out data", l.EvalSteps)
+	}
+}
+
+// ranks checks what several devices can do together.
+func (l *Loaded) ranks(p *problems) {
+	if l.Devices == 1 {
+		return
+	}
+	if l.Sharding == "none" {
+		p.add(l.where("devices"), "set sharding: zero3, or devices: 1", "devices: %d with sharding: none", l.Devices)
+	}
+	for _, o := range [][2]string{{"offload", l.Offload}, {"activation_offload", l.ActivationOffload}} {
+		if o[1] != "none" {
+			p.add(l.where(o[0]), "set "+o[0]+": none, or devices: 1", "%s: %s with devices: %d is not supported by this build yet", o[0], o[1], l.Devices)
+		}
+	}
+	if l.Given("reduce_dtype") && l.ReduceDType != "f32" {
+		p.add(l.where("reduce_dtype"), "set reduce_dtype: f32", "reduce_dtype: %s is not supported by this build yet", l.ReduceDType)
 	}
 }
 

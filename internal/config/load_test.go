@@ -134,7 +134,9 @@ func TestErrors(t *testing.T) {
 		{"eval without data", "eval_steps: 5\n", `eval_steps: 5 without held-out data`, ""},
 		{"two held-out", "val_set_size: 5\neval_datasets: [{path: a, type: text}]\n", `val_set_size: 5 and eval_datasets`, ""},
 		{"later value", "device: cuda\n", `run.yaml:1: device: cuda is not supported by this build yet`, "this build has auto, cpu"},
-		{"later number", "devices: 8\n", `devices: 8 is not supported by this build yet`, ""},
+		{"later number", "neftune_alpha: 5\n", `neftune_alpha: 5 is not supported by this build yet`, "set neftune_alpha: 0"},
+		{"devices apart", "devices: 8\n", `run.yaml:1: devices: 8 with sharding: none`, "set sharding: zero3, or devices: 1"},
+		{"devices and disk", "devices: 2\nsharding: zero3\noffload: disk\n", `run.yaml:3: offload: disk with devices: 2 is not supported by this build yet`, "set offload: none, or devices: 1"},
 		{"task", "datasets: [{path: a, type: superglue:rta}]\n", `datasets[0].type: "superglue:rta" is not one of`, `did you mean "superglue:rte"?`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

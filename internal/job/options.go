@@ -94,9 +94,10 @@ func openCPU(threads int, capacity int64) (device.Device, error) {
 	return d, nil
 }
 
-func threadCount(n int) int {
-	if n == 0 {
-		return runtime.GOMAXPROCS(0)
+// rankThreads is the threads of each of a number of ranks that share this machine; 0 is all it has.
+func rankThreads(threads, ranks int) int {
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
 	}
-	return n
+	return max(1, threads/ranks)
 }

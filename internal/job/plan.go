@@ -16,7 +16,8 @@ const runtimeBytes = 30 << 20
 
 // Plan counts the memory of a run before anything is loaded.
 func Plan(o train.Options, c *config.Config, evalLen int) (*memprof.Profile, error) {
-	h := memprof.Host{Workspace: cpukern.WorkspaceBytes(threadCount(c.Threads)), Runtime: runtimeBytes}
+	h := memprof.Host{Ranks: c.Devices, Runtime: runtimeBytes,
+		Workspace: int64(c.Devices) * cpukern.WorkspaceBytes(rankThreads(c.Threads, c.Devices))}
 	rows := 0
 	if evalLen > 0 {
 		rows = c.MicroBatchSize

@@ -12,6 +12,7 @@ import (
 	"lomo/internal/checkpoint"
 	"lomo/internal/config"
 	"lomo/internal/data"
+	"lomo/internal/device"
 	"lomo/internal/memprof"
 	"lomo/internal/tokenizer"
 	"lomo/internal/train"
@@ -148,7 +149,7 @@ func summarize(c *config.Config, o *train.Options, m *Model, ds *dataset) (Summa
 	s.Steps = c.MaxSteps
 	var err error
 	if s.Steps == 0 {
-		if s.Steps, err = train.TotalSteps(l, c.NumEpochs, c.GradientAccumulationSteps); err != nil {
+		if s.Steps, err = train.TotalSteps(l, c.NumEpochs, c.GradientAccumulationSteps*c.Devices); err != nil {
 			return s, &UsageError{err}
 		}
 	}
@@ -165,6 +166,9 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	defer out.unlock()
 	if out.finished {
 		return rep.Finished(o.OutputDir, Done{Steps: sum.Steps, Model: o.OutputDir, Already: true})
+	}
+	if err := keepBatch(&o, &c.Config, out, &sum); err != nil {
+		return err
 	}
 	weights, err := startingWeights(out, m, rep)
 	if err != nil {
@@ -192,16 +196,7 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 		}
 	}
 	debug.FreeOSMemory() // what loading the data left behind
-	d, err := openCPU(c.Threads, sum.Memory.Arena)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	in := train.Inputs{Weights: weights, Train: data.NewLoader(ds.train, ds.opts)}
-	if ds.val.Len() > 0 {
-		in.Eval = data.Batches(ds.val, ds.opts)
-	}
-	if err := train.Run(ctx, d, o, in, out.resume); err != nil {
+	if err := onDevices(ctx, &c.Config, o, weights, ds, sum.Memory.Arena, out.resume); err != nil {
 		return err
 	}
 	if err := out.end(sum.Steps); err != nil {
@@ -215,6 +210,55 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 		done.Model = o.OutputDir
 	}
 	return rep.Finished(o.OutputDir, done)
+}
+
+// keepBatch holds a continued run to the sequences of a step that it began with, on whatever number of devices: the
+// micro-batches a device accumulates change instead.
+func keepBatch(o *train.Options, c *config.Config, out *output, sum *Summary) error {
+	if out.resume == "" {
+		return nil
+	}
+	st, err := train.ReadState(out.resume)
+	if err != nil {
+		return err
+	}
+	micro := st.Devices * st.Accumulation
+	if st.Devices == c.Devices || micro == 0 {
+		return nil
+	}
+	if micro%c.Devices != 0 {
+		return hint(fmt.Sprintf("set devices to a divisor of %d", micro), "resume %s: its steps have %d micro-batches, which %d devices cannot share evenly", out.resume, micro, c.Devices)
+	}
+	o.Accumulation = micro / c.Devices
+	evalLen := 0
+	if sum.Val.Samples > 0 {
+		evalLen = o.SequenceLen
+	}
+	sum.Memory, err = Plan(*o, c, evalLen)
+	return err
+}
+
+// onDevices opens the run's devices and trains on them.
+func onDevices(ctx context.Context, c *config.Config, o train.Options, weights checkpoint.Source, ds *dataset, arena int64, resume string) error {
+	var devices []device.Device
+	var in []train.Inputs
+	for range c.Devices {
+		d, err := openCPU(rankThreads(c.Threads, c.Devices), arena)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		devices = append(devices, d)
+		one := train.Inputs{Weights: weights, Train: data.NewLoader(ds.train, ds.opts)}
+		if ds.val.Len() > 0 {
+			one.Eval = data.Batches(ds.val, ds.opts)
+		}
+		in = append(in, one)
+	}
+	if len(devices) == 1 {
+		return train.Run(ctx, devices[0], o, in[0], resume)
+	}
+	return train.RunRanks(ctx, devices, o, in, resume)
 }
 
 // startingWeights is the checkpoint to continue from, or the model itself.

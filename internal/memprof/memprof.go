@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sort"
 
+	"lomo/internal/comm"
 	"lomo/internal/data"
 	"lomo/internal/memdev"
 	"lomo/internal/train"
@@ -16,13 +17,14 @@ type Profile struct {
 	Peak   int64            `json:"peak_bytes"` // of the process: what VmHWM of the run should show
 	At     string           `json:"at"`         // the phase of the step in which the peak is reached
 	Owners map[string]int64 `json:"owners"`     // who holds how many bytes then
-	Arena  int64            `json:"-"`          // bytes of the device's arena
+	Arena  int64            `json:"-"`          // bytes of the arena, of each rank
 }
 
 // Host is what a process holds beside a device's arena.
 type Host struct {
-	Workspace int64 // packing buffers of the kernels
+	Workspace int64 // packing buffers of the kernels, of all ranks
 	Runtime   int64 // program, Go heap, tokenizer and data
+	Ranks     int   // arenas of the process
 }
 
 // Run counts one step of o: Accumulation micro-batches of MicroBatch × SequenceLen tokens, all of them trained on, and
@@ -30,7 +32,8 @@ type Host struct {
 func Run(o train.Options, h Host, evalRows, evalLen int) (*Profile, error) {
 	d := memdev.Open(0)
 	o.OnStep, o.OnEval, o.OnSave, o.Note = nil, nil, nil, nil
-	t, err := train.New(d, o)
+	ranks := max(1, h.Ranks)
+	t, err := train.NewRank(d, comm.Counting(0, ranks), o)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +42,7 @@ func Run(o train.Options, h Host, evalRows, evalLen int) (*Profile, error) {
 	}
 	t.Schedule(1)
 	var step []data.Batch
-	for i := 0; i < o.Accumulation; i++ {
+	for i := 0; i < o.Accumulation*ranks; i++ {
 		step = append(step, full(o.MicroBatch, o.SequenceLen, i, o.Model.VocabSize))
 	}
 	if _, err := t.Step(step); err != nil {
@@ -53,9 +56,12 @@ func Run(o train.Options, h Host, evalRows, evalLen int) (*Profile, error) {
 	}
 	p := &Profile{}
 	p.Arena, p.At, p.Owners = d.Memory().Peak()
+	for owner := range p.Owners {
+		p.Owners[owner] *= int64(ranks)
+	}
 	p.Owners["kernel workspace"] = h.Workspace
 	p.Owners["program and Go heap"] = h.Runtime
-	p.Peak = p.Arena + h.Workspace + h.Runtime
+	p.Peak = p.Arena*int64(ranks) + h.Workspace + h.Runtime
 	return p, nil
 }
 

@@ -161,16 +161,13 @@ func (s *Shard) SaveRows(name string, shape []int, own tensor.Tensor, dst Writer
 	for _, n := range shape[1:] {
 		rowLen *= n
 	}
-	step := max(1, loadBytes/(rowLen*own.DType.Size()*s.c.Size()))
+	most := (shape[0] + s.c.Size() - 1) / s.c.Size() // rows of rank 0, which no rank has more of
+	step := min(most, max(1, loadBytes/(rowLen*own.DType.Size()*s.c.Size())))
 	buf, err := s.d.Scratch("weight buffers", name, own.DType, step*s.c.Size(), rowLen)
 	if err != nil {
 		return err
 	}
 	own = own.View(own.Shape[0], rowLen)
-	most, _ := comm.Rows(shape[0], s.c.Size(), 1) // rows of rank 0, which no rank has more of
-	if s.c.Size() == 1 {
-		most = shape[0]
-	}
 	for r := 0; r < most; r += step {
 		if err := s.saveStep(name, shape[0], min(step, most-r), r, own, buf, dst); err != nil {
 			return err
