@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	spinDepth  = 256  // steps of one tile: its panels stay in the first-level cache
-	spinTimes  = 2000 // tiles a task: about a millisecond
-	peakRounds = 20   // the fastest counts: the others were disturbed
+	spinDepth = 256 // steps of one tile: its panels stay in the first-level cache
+	spinTimes = 500 // tiles a task: under a millisecond, so that some tasks are not interrupted
+
+	peakRounds, bandwidthRounds = 100, 20 // the fastest counts: the others were disturbed
 )
 
 // spin makes spinTimes tiles of the matrix product from panels that never leave the first-level cache: the multiply-adds of
@@ -31,7 +32,7 @@ func (k *kernels) spinOps(unit int) float64 { return 2 * float64(k.mr*k.nr*spinD
 func (d *Device) PeakFLOPS(dt tensor.DType) float64 {
 	half := floats{half: dt == tensor.BF16}
 	k, unit := d.k.forFactors(half, half)
-	took := fastest(func() { d.pool.run(d.Threads(), func(ws *workspace, _ int) { k.spin(ws) }) })
+	took := fastest(peakRounds, func() { d.pool.run(d.Threads(), func(ws *workspace, _ int) { k.spin(ws) }) })
 	return k.spinOps(unit) * float64(d.Threads()) / took.Seconds()
 }
 
@@ -51,7 +52,7 @@ func (d *Device) Bandwidth(bytes int64) (copying, triad float64, err error) {
 	}
 	x, y := xy[0], xy[1]
 	each := func(f func(y, x []float32)) float64 { // blocks are short, so that no thread waits long for the last one
-		took := fastest(func() {
+		took := fastest(bandwidthRounds, func() {
 			d.pool.blocks(len(x), sumBlock, func(_ *workspace, _, lo, hi int) { f(y[lo:hi], x[lo:hi]) })
 		})
 		return float64(4*len(x)) / took.Seconds()
@@ -61,10 +62,10 @@ func (d *Device) Bandwidth(bytes int64) (copying, triad float64, err error) {
 	return copying, triad, nil
 }
 
-// fastest is the shortest time f takes in some rounds.
-func fastest(f func()) time.Duration {
+// fastest is the shortest time f takes in so many rounds.
+func fastest(rounds int, f func()) time.Duration {
 	var best time.Duration
-	for i := range peakRounds {
+	for i := range rounds {
 		began := time.Now()
 		f()
 		if took := time.Since(began); i == 0 || took < best {
