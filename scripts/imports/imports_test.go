@@ -15,7 +15,7 @@ import (
 var layers = []string{
 	"tensor rng golden data/records",
 	"device checkpoint/gguf checkpoint/safetensors tasks",
-	"grad checkpoint cpukern cudakern memdev devtest tokenizer",
+	"grad comm checkpoint cpukern cudakern memdev devtest tokenizer",
 	"model optim store data",
 	"train preset infer report bench",
 	"eval memprof config",
