@@ -22,6 +22,7 @@ func newTrainCmd(io *Streams, run func(context.Context, *Streams, *trainOptions)
 	var s settings
 	var o trainOptions
 	var printConfig bool
+	var profile string
 	c := &cobra.Command{
 		Use:   "train --config FILE",
 		Short: "Fine-tune all the weights of a model",
@@ -45,13 +46,15 @@ The same command then continues where it stopped (resume: auto).`,
 			}
 			ctx, stop := untilInterrupt(c.Context(), io)
 			defer stop()
-			return run(ctx, io, &o)
+			return profileCPU(profile, func() error { return run(ctx, io, &o) })
 		},
 	}
 	s.addFile(c)
 	s.addKeys(c, "resume", "max-shard-size")
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "check model, data and memory, print the plan, train nothing")
 	c.Flags().BoolVar(&printConfig, "print-config", false, "print every setting and where it came from, train nothing")
+	c.Flags().StringVar(&profile, "cpuprofile", "", "write a profile of the processor time to this `file` (docs/performance.md)")
+	_ = c.Flags().MarkHidden("cpuprofile")
 	return c
 }
 
