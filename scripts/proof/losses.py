@@ -24,13 +24,16 @@ def reference(args, name):
 
 
 def main():
-    args = common.arguments(__doc__, reference_only="compute and keep PyTorch's losses only")
+    args = common.arguments(__doc__, reference_only="compute and keep PyTorch's losses only",
+                            fault="let lomo's learning rate be 2 % too large: the proof must fail")
     verdict = common.Verdict()
     for name, (_, keys) in RUNS.items():
         want = reference(args, name)
         if args.reference_only:
             continue
         folder = common.scratch(args, "losses-" + name)
+        if args.fault:
+            keys = keys | dict(learning_rate=1.02 * keys["learning_rate"])
         got = [line["loss"] for line in common.train(args, folder, **shakespeare.settings(args, folder, STEPS), **keys)]
         print(f"{name}: step, lomo, pytorch, difference")
         for s, (g, w) in enumerate(zip(got, want, strict=True), 1):

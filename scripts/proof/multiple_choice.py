@@ -26,9 +26,10 @@ def score(model, tokenizer, prompt, choice):
     found = tokenizer(prompt + choice, return_offsets_mapping=True, add_special_tokens=False)
     ids = found["input_ids"][:MAX_LEN] + [tokenizer.eos_token_id]
     counts = [end > len(prompt) for _, end in found["offset_mapping"][:MAX_LEN]] + [True]
+    keep = len(ids) - max(counts.index(True), 1) + 1  # only these positions' logits are needed
     with torch.no_grad():
-        log_p = model(torch.tensor([ids])).logits[0].log_softmax(-1)
-    return sum(log_p[i - 1, ids[i]].item() for i in range(1, len(ids)) if counts[i])
+        log_p = model(torch.tensor([ids]), logits_to_keep=keep).logits[0].log_softmax(-1)
+    return sum(log_p[keep - 1 - back, ids[-back]].item() for back in range(1, keep) if counts[-back])
 
 
 def reference(args, task, records, limit):
