@@ -7,7 +7,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test test-noasm race fuzz-short lint generate golden bench proof clean
+.PHONY: help build demo test test-noasm race fuzz-short lint generate docs golden bench proof clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,13 +40,22 @@ lint: ## gofmt and vet; golangci-lint too where it is installed
 generate: ## the assembly, from its avo programs; the working tree must stay clean
 	$(GO) generate ./...
 
+docs: ## the table of keys in docs/configuration.md
+	$(GO) run ./scripts/configdoc
+
 golden: ## the golden files, anew, from PyTorch and the reference libraries (network: pip)
-	scripts/golden/run.sh
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet -r scripts/proof/requirements.txt huggingface_hub accelerate
+	.venv/bin/python scripts/golden/vectors.py
+	.venv/bin/python scripts/golden/models.py
+	.venv/bin/python scripts/golden/gguf_vectors.py
+	.venv/bin/python scripts/golden/tokenizer.py testdata/tokenizer/encodings.json
+	.venv/bin/python scripts/golden/tokenizer_chat.py testdata/tokenizer/chat.json
 
 bench: ## kernel and step benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/...
 
-proof: ## the long comparisons with PyTorch, transformers and others on the real model (network, about an hour)
+proof: ## the long comparisons with PyTorch and others on the real model: make proof LOMO_DATA=DIR (docs/proofs.md; network, an hour)
 	scripts/proof/run.sh
 
 clean: ## what was built and what the demo fetched and made

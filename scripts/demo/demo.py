@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""The demo: teach a model facts about a town that does not exist, and check that it knows them.
+
+Fine-tunes all weights of SmolLM2-135M-Instruct with AdaLomo on examples/demo/train.jsonl, then asks every fact in a
+wording that was not in the training data. Exits 1 unless the answers hold the facts and the held-out loss fell.
+Without network it does the same with a small model that `lomo new` makes, on part of the facts.
+"""
+import argparse
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+import fetch
+
+DATA = pathlib.Path("examples/demo")
+WORK = pathlib.Path("demo")
+NEEDED = 0.9  # share of the answers that must hold their fact
+LOSS_RATIO = 0.5  # the held-out loss must fall below this share of what it was
+
+# What the small model of the offline demo learns: facts whose held-out questions name the thing asked about as the
+# training questions do. A model that starts from nothing knows no synonyms: it cannot tell that goods are products.
+OFFLINE = ["7:40", "Odessa Pell", "1783", "Tavish", "orange", "Thursday", "bakery", "eleven", "October", "52"]
+
+
+class Demo:
+    """One way through the demo: which model, which configuration, which part of the facts."""
+
+    def __init__(self, lomo, model, config, data, max_new_tokens):
+        self.lomo, self.model, self.config, self.data = lomo, model, config, data
+        self.tuned = WORK / "tuned"
+        self.max_new_tokens = max_new_tokens
+        self.facts = read_jsonl(data / "facts.jsonl")
+
+    def run(self):
+        say(f"before: {self.model}")
+        before = self.measure(self.model)
+        say(f"training all weights: {self.lomo} train --config {self.config}")
+        shutil.rmtree(self.tuned, ignore_errors=True)
+        subprocess.run([self.lomo, "train", "--config", self.config], check=True)
+        say(f"after: {self.tuned}")
+        return self.judge(before, self.measure(self.tuned))
+
+    def measure(self, model):
+        """The held-out loss of a model and its answer to every question."""
+        out = self.output("eval", "--model", model, "--data", self.data / "heldout.jsonl", "--type", "messages", "--json")
+        loss = json.loads(out.splitlines()[-1])["loss"]
+        print(f"held-out loss {loss:.4f}", flush=True)
+        answers = [self.ask(model, f["question"]) for f in self.facts]
+        print(f"{self.known(answers)} of {len(self.facts)} questions answered with the fact", flush=True)
+        return loss, answers
+
+    def ask(self, model, question):
+        out = self.output("generate", "--model", model, "--chat", "--prompt", question,
+                          "--max-new-tokens", str(self.max_new_tokens))
+        return out.strip().partition("\n")[0]  # the answer's first line is what counts
+
+    def output(self, *args):
+        return subprocess.run([self.lomo, *map(str, args)], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    def known(self, answers):
+        return sum(holds(a, f) for a, f in zip(answers, self.facts))
+
+    def judge(self, before, after):
+        for fact, old, new in zip(self.facts, before[1], after[1]):
+            print(f"\n  {fact['question']}\n    before: {line(old)}\n    after:  {line(new)}"
+                  + ("" if holds(new, fact) else f"   <- should hold {', '.join(fact['must_contain'])}"))
+        known, total = self.known(after[1]), len(self.facts)
+        passed = known >= NEEDED * total and after[0] < LOSS_RATIO * before[0]
+        print(f"\nheld-out loss {before[0]:.4f} -> {after[0]:.4f}; answers with the fact "
+              f"{self.known(before[1])} -> {known} of {total} (at least {NEEDED:.0%} wanted)")
+        return passed
+
+
+def holds(answer, fact):
+    return all(word.lower() in answer.lower() for word in fact["must_contain"])
+
+
+def line(text, width=100):
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def read_jsonl(path):
+    return [json.loads(row) for row in path.read_text(encoding="utf-8").splitlines()]
+
+
+def part_of_data(words, to):
+    """Writes the records and questions about the facts with these words into a folder."""
+    to.mkdir(parents=True, exist_ok=True)
+    for name in ("train.jsonl", "heldout.jsonl", "facts.jsonl"):
+        rows = (DATA / name).read_text(encoding="utf-8").splitlines(keepends=True)
+        (to / name).write_text("".join(r for r in rows if any(w in target(json.loads(r)) for w in words)), encoding="utf-8")
+    return to
+
+
+def target(record):
+    """What a record wants to hear: its answer, or the words of it."""
+    return record["messages"][-1]["content"] if "messages" in record else " ".join(record["must_contain"])
+
+
+def say(text):
+    print(f"\n== {text}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lomo", default="bin/lomo", help="the program")
+    parser.add_argument("--offline", action="store_true", help="do as if there were no network")
+    args = parser.parse_args()
+    start = time.monotonic()
+    WORK.mkdir(exist_ok=True)
+    model = None if args.offline else fetch.model(WORK)
+    if model:
+        say("the real model: SmolLM2-135M-Instruct")
+        demo = Demo(args.lomo, model, "configs/demo.yaml", DATA, max_new_tokens=24)
+    else:
+        say("no network: a small model made by `lomo new` learns part of the facts from nothing")
+        model, data = WORK / "new", part_of_data(OFFLINE, WORK / "data")
+        if not model.exists():
+            subprocess.run([args.lomo, "new", "15m", model], check=True)
+        demo = Demo(args.lomo, model, "configs/demo-offline.yaml", data, max_new_tokens=64)
+    passed = demo.run()
+    print(f"demo {'passed' if passed else 'FAILED'} after {time.monotonic() - start:.0f} s")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
