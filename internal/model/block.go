@@ -61,10 +61,21 @@ func (b *Block) Finish(d device.Device, out, x tensor.Tensor, a *Acts) {
 type Grads struct {
 	DHidden       tensor.Tensor // (N, F)
 	DGate, DUp    tensor.Tensor // (N, F); may be the Acts' Gate and Up
+	DOut          tensor.Tensor // (N, C): the residual gradient in the dtype of activations; zero Tensor where that is F32
 	DNorm         tensor.Tensor // (N, C) F32
 	DAtt          tensor.Tensor // (N, Hq·Hd)
 	DQ, DK, DV    tensor.Tensor // (N, Hq·Hd), (N, Hkv·Hd) ×2
 	DInput, DPost tensor.Tensor // (C) F32: gradients of the two norm gains
+}
+
+// out is the residual gradient as products take it: where activations are BF16 it is rounded to them, so that both factors of
+// a product are, which hardware multiplies faster. The residual itself adds up in F32.
+func (g *Grads) out(d device.Device, dres tensor.Tensor) tensor.Tensor {
+	if g.DOut.IsZero() {
+		return dres
+	}
+	d.Copy(g.DOut, dres)
+	return g.DOut
 }
 
 // Emit receives a matrix's gradient factors as soon as its dX has been taken from the old weights.
@@ -77,8 +88,9 @@ func (b *Block) Backward(d device.Device, dres, x tensor.Tensor, a *Acts, g *Gra
 		return err
 	}
 	hd := b.cfg.HeadDim
-	d.MatMulBackwardInput(g.DAtt, dres, b.O.W, false) // (N, Hq·Hd)
-	if err := emit(b.O, dres, a.Att); err != nil {
+	dout := g.out(d, dres)
+	d.MatMulBackwardInput(g.DAtt, dout, b.O.W, false) // (N, Hq·Hd)
+	if err := emit(b.O, dout, a.Att); err != nil {
 		return err
 	}
 	d.AttentionBackward(seq(g.DQ, l), seq(g.DK, l), seq(g.DV, l), seq(g.DAtt, l), seq(a.Att, l), a.LSE,
@@ -101,8 +113,9 @@ func (b *Block) Backward(d device.Device, dres, x tensor.Tensor, a *Acts, g *Gra
 }
 
 func (b *Block) backwardMLP(d device.Device, dres tensor.Tensor, a *Acts, g *Grads, acc bool, emit Emit) error {
-	d.MatMulBackwardInput(g.DHidden, dres, b.Down.W, false) // (N, F)
-	if err := emit(b.Down, dres, a.Hidden); err != nil {
+	dout := g.out(d, dres)
+	d.MatMulBackwardInput(g.DHidden, dout, b.Down.W, false) // (N, F)
+	if err := emit(b.Down, dout, a.Hidden); err != nil {
 		return err
 	}
 	d.SwiGLUBackward(g.DGate, g.DUp, g.DHidden, a.Gate, a.Up)

@@ -61,10 +61,33 @@ func (h *Head) take(list []headTensor) error {
 	return nil
 }
 
-// rowChunk is how many rows' logits fit in LogitsBytes, vocabChunk how many vocabulary rows may go together.
-func rowChunk(rows, vocab int) int { return max(1, min(rows, LogitsBytes/4/vocab)) }
-func vocabChunk(rows, vocab, c int) int {
-	return max(1, min(vocab, LogitsBytes/4/max(rows, c))) // c: a tied block also holds its (n, C) gradient
+// chunk is how many of n rows' logits, of width others each, fit in LogitsBytes.
+func (h *Head) chunk(n, width int) int {
+	bytes := 4
+	if h.act != tensor.F32 {
+		bytes += h.act.Size() // their gradient once more, see narrow
+	}
+	return max(1, min(n, LogitsBytes/bytes/width))
+}
+
+// logits is a buffer for n logits and, where activations are BF16, one for their gradient in BF16.
+type logits struct{ f32, act tensor.Tensor }
+
+func (h *Head) newLogits(n int) (l logits, err error) {
+	if l.f32, err = h.d.Scratch("logits", "logits", tensor.F32, n); err == nil && h.act != tensor.F32 {
+		l.act, err = h.d.Scratch("logits", "logits gradient", h.act, n)
+	}
+	return l, err
+}
+
+// narrow is the gradient z as products take it: rounded to the dtype of activations, so that both factors are.
+func (h *Head) narrow(l logits, z tensor.Tensor) tensor.Tensor {
+	if l.act.IsZero() {
+		return z
+	}
+	dz := l.act.Slice(0, z.Len()).View(z.Shape...)
+	h.d.Copy(dz, z)
+	return dz
 }
 
 // HeadPass says what Forward does beside the loss.
@@ -80,8 +103,8 @@ func (h *Head) Forward(p HeadPass) error {
 	d.RMSNorm(h.Normed, h.Rstd, h.X, h.norm.W, h.net.Cfg.RMSNormEps)
 	mark := d.Memory().Mark()
 	defer d.Memory().Release(mark)
-	step := rowChunk(rows, vocab)
-	z, err := d.Scratch("logits", "logits", tensor.F32, step, vocab)
+	step := h.chunk(rows, vocab)
+	buf, err := h.newLogits(step * vocab)
 	if err != nil {
 		return err
 	}
@@ -91,7 +114,8 @@ func (h *Head) Forward(p HeadPass) error {
 	}
 	for r := 0; r < rows; r += step {
 		e := min(r+step, rows)
-		x, t, lse, z := h.Normed.Slice(r, e), h.Targets.Slice(r, e), h.LSE.Slice(r, e), z.Slice(0, e-r)
+		x, t, lse := h.Normed.Slice(r, e), h.Targets.Slice(r, e), h.LSE.Slice(r, e)
+		z := buf.f32.Slice(0, (e-r)*vocab).View(e-r, vocab)
 		d.MatMul(z, x, h.w.W, false)
 		d.SoftmaxStats(stats.Slice(0, e-r), z, t, 0, true)
 		d.SoftmaxLoss(h.Loss.Slice(r, e), lse, stats.Slice(0, e-r))
@@ -99,9 +123,10 @@ func (h *Head) Forward(p HeadPass) error {
 			continue
 		}
 		d.SoftmaxGrad(z, lse, t, 0, p.Scale)
-		d.MatMulBackwardInput(p.DNormed.Slice(r, e), z, h.w.W, false)
+		dz := h.narrow(buf, z)
+		d.MatMulBackwardInput(p.DNormed.Slice(r, e), dz, h.w.W, false)
 		if !p.GradW.IsZero() {
-			d.OuterAdd(p.GradW, z, x, r > 0)
+			d.OuterAdd(p.GradW, dz, x, r > 0)
 		}
 	}
 	return nil
@@ -114,8 +139,8 @@ func (h *Head) Blocks(sink grad.Sink, scale float32, dnormed tensor.Tensor, rows
 	d, n, vocab := h.d, h.X.Shape[0], h.w.Shape[0]
 	mark := d.Memory().Mark()
 	defer d.Memory().Release(mark)
-	step := vocabChunk(n, vocab, h.w.Shape[1])
-	zs, err := d.Scratch("logits", "logits", tensor.F32, n*step)
+	step := h.chunk(vocab, max(n, h.w.Shape[1])) // a tied block also holds its (step, C) gradient
+	buf, err := h.newLogits(n * step)
 	if err != nil {
 		return err
 	}
@@ -127,16 +152,17 @@ func (h *Head) Blocks(sink grad.Sink, scale float32, dnormed tensor.Tensor, rows
 	}
 	for v := 0; v < vocab; v += step {
 		e := min(v+step, vocab)
-		w, z := h.w.Rows(v, e), zs.Slice(0, n*(e-v)).View(n, e-v)
+		w, z := h.w.Rows(v, e), buf.f32.Slice(0, n*(e-v)).View(n, e-v)
 		d.MatMul(z, h.Normed, w.W, false)
 		d.SoftmaxGrad(z, h.LSE, h.Targets, v, scale)
+		dz := h.narrow(buf, z)
 		if !dnormed.IsZero() {
-			d.MatMulBackwardInput(dnormed, z, w.W, v > 0)
+			d.MatMulBackwardInput(dnormed, dz, w.W, v > 0)
 		}
-		g := grad.FromOuter(z, h.Normed)
+		g := grad.FromOuter(dz, h.Normed)
 		if rows != nil {
 			block := acc.Slice(0, e-v)
-			d.OuterAdd(block, z, h.Normed, false)
+			d.OuterAdd(block, dz, h.Normed, false)
 			d.RowsAdd(block, *rows, v)
 			g = grad.FromDense(block)
 		}

@@ -16,7 +16,7 @@ type blockSweep struct {
 	g    *model.Grads
 
 	sums map[*grad.Param]tensor.Tensor // HoldSums
-	dy   map[*grad.Param]tensor.Tensor // HoldFactors: residual gradients seen by o_proj and down_proj, (rows, C) F32
+	dy   map[*grad.Param]tensor.Tensor // HoldFactors: residual gradients seen by o_proj and down_proj, (rows, C)
 }
 
 // backwardBlock recomputes block l for each micro-batch, takes dres through it and hands its gradients to the sink.
@@ -69,10 +69,10 @@ func (w *blockSweep) open(l int, again bool) (err error) {
 	}
 	switch w.hold {
 	case HoldSums:
-		w.sums, err = w.perMatrix("gradient", func(p *grad.Param) []int { return p.Shape }, w.matrices())
+		w.sums, err = w.perMatrix("gradient", tensor.F32, func(p *grad.Param) []int { return p.Shape }, w.matrices())
 	case HoldFactors:
 		shape := func(*grad.Param) []int { return []int{w.rows, s.Net.Cfg.HiddenSize} }
-		w.dy, err = w.perMatrix("gradient factors", shape, []*grad.Param{w.b.O, w.b.Down})
+		w.dy, err = w.perMatrix("gradient factors", s.Act, shape, []*grad.Param{w.b.O, w.b.Down})
 	}
 	return err
 }
@@ -87,10 +87,10 @@ func (w *blockSweep) matrices() []*grad.Param {
 	return out
 }
 
-func (w *blockSweep) perMatrix(owner string, shape func(*grad.Param) []int, params []*grad.Param) (map[*grad.Param]tensor.Tensor, error) {
+func (w *blockSweep) perMatrix(owner string, dt tensor.DType, shape func(*grad.Param) []int, params []*grad.Param) (map[*grad.Param]tensor.Tensor, error) {
 	out := map[*grad.Param]tensor.Tensor{}
 	for _, p := range params {
-		t, err := w.s.D.Scratch(owner, p.Name, tensor.F32, shape(p)...)
+		t, err := w.s.D.Scratch(owner, p.Name, dt, shape(p)...)
 		if err != nil {
 			return nil, err
 		}
@@ -147,6 +147,9 @@ func (w *blockSweep) slices(m micro) (*model.Acts, *model.Grads) {
 	}
 	g := &model.Grads{DHidden: one(w.g.DHidden), DNorm: one(w.g.DNorm), DAtt: one(w.g.DAtt),
 		DQ: heldGrad(w.g.DQ), DK: heldGrad(w.g.DK), DV: heldGrad(w.g.DV), DInput: w.g.DInput, DPost: w.g.DPost}
+	if !w.g.DOut.IsZero() {
+		g.DOut = one(w.g.DOut)
+	}
 	g.DGate, g.DUp = acts.Gate, acts.Up
 	if !w.g.DGate.IsZero() {
 		g.DGate, g.DUp = heldGrad(w.g.DGate), heldGrad(w.g.DUp)

@@ -29,7 +29,7 @@ func (p *Pass) hold(sink grad.Sink) Hold {
 	C, F, q, kv := int64(cfg.HiddenSize), int64(cfg.IntermediateSize), int64(cfg.QSize()), int64(cfg.KVSize())
 	waiting := act * (2*C + q + F + 2*F + q + 2*kv) // n1, n2, att, hidden; dgate, dup; dq, dk, dv
 	rows, micro := int64(max(p.rows, p.s.StepRows)), int64(max(p.maxRows, p.s.MicroRows))
-	factors := (rows-micro)*waiting + rows*2*C*4
+	factors := (rows-micro)*waiting + rows*2*C*act
 	if sink.Whole() {
 		factors += 4 * max(C*F, C*q)
 	}
@@ -64,6 +64,9 @@ func (s *Sweep) newGrads(rows, held int, inPlace bool) (*model.Grads, error) {
 		{&g.DAtt, "datt", s.Act, []int{rows, q}}, {&g.DQ, "dq", s.Act, []int{held, q}},
 		{&g.DK, "dk", s.Act, []int{held, kv}}, {&g.DV, "dv", s.Act, []int{held, kv}},
 		{&g.DInput, "dinput_norm", tensor.F32, []int{C}}, {&g.DPost, "dpost_norm", tensor.F32, []int{C}},
+	}
+	if s.Act != tensor.F32 {
+		list = append(list, sized{&g.DOut, "dout", s.Act, []int{rows, C}})
 	}
 	if !inPlace {
 		list = append(list, sized{&g.DGate, "dgate", s.Act, []int{held, F}}, sized{&g.DUp, "dup", s.Act, []int{held, F}})

@@ -255,7 +255,7 @@ func (t *Trainer) diverged(err error) error {
 	step := t.state.Step + 1
 	if beforeAnyWrite(err) {
 		return &DivergedError{Step: step, Err: fmt.Errorf("%w; no weight was written in this step", err),
-			Hint: "lower learning_rate, or skip such steps: max_grad_norm with clip_policy: exact and on_nonfinite: skip"}
+			Hint: "go on from an earlier checkpoint with a lower learning_rate (--resume OUTPUT_DIR/checkpoint-N), or skip such steps: max_grad_norm with clip_policy: exact and on_nonfinite: skip"}
 	}
 	var nf *device.NonFiniteError
 	if !errors.As(err, &nf) {
@@ -275,5 +275,5 @@ func (t *Trainer) diverged(err error) error {
 		where = "the final norm or the head"
 	}
 	return &DivergedError{Step: step, Err: fmt.Errorf("%s: %w; the blocks above are already updated in this step", where, err),
-		Hint: "resume from the last checkpoint (--resume auto) with a lower learning_rate, or with max_grad_norm and clip_policy: exact, which finds this before any write"}
+		Hint: "go on from the last checkpoint with a lower learning_rate (--resume OUTPUT_DIR/checkpoint-N), or with max_grad_norm and clip_policy: exact, which finds this before any write"}
 }
