@@ -17,7 +17,6 @@ import fetch
 
 DATA = pathlib.Path("examples/demo")
 WORK = pathlib.Path("demo")
-NEEDED = 0.9  # share of the answers that must hold their fact
 LOSS_RATIO = 0.5  # the held-out loss must fall below this share of what it was
 
 # What the small model of the offline demo learns: facts whose held-out questions name the thing asked about as the
@@ -28,8 +27,9 @@ OFFLINE = ["7:40", "Odessa Pell", "1783", "Tavish", "orange", "Thursday", "baker
 class Demo:
     """One way through the demo: which model, which configuration, which part of the facts."""
 
-    def __init__(self, lomo, model, config, data, max_new_tokens):
+    def __init__(self, lomo, model, config, data, max_new_tokens, needed):
         self.lomo, self.model, self.config, self.data = lomo, model, config, data
+        self.needed = needed  # share of the answers that must hold their fact
         self.tuned = WORK / "tuned"
         self.max_new_tokens = max_new_tokens
         self.facts = read_jsonl(data / "facts.jsonl")
@@ -68,9 +68,9 @@ class Demo:
             print(f"\n  {fact['question']}\n    before: {line(old)}\n    after:  {line(new)}"
                   + ("" if holds(new, fact) else f"   <- should hold {', '.join(fact['must_contain'])}"))
         known, total = self.known(after[1]), len(self.facts)
-        passed = known >= NEEDED * total and after[0] < LOSS_RATIO * before[0]
+        passed = known >= self.needed * total and after[0] < LOSS_RATIO * before[0]
         print(f"\nheld-out loss {before[0]:.4f} -> {after[0]:.4f}; answers with the fact "
-              f"{self.known(before[1])} -> {known} of {total} (at least {NEEDED:.0%} wanted)")
+              f"{self.known(before[1])} -> {known} of {total} (at least {self.needed:.0%} wanted)")
         return passed
 
 
@@ -115,13 +115,13 @@ def main():
     model = None if args.offline else fetch.model(WORK)
     if model:
         say("the real model: SmolLM2-135M-Instruct")
-        demo = Demo(args.lomo, model, "configs/demo.yaml", DATA, max_new_tokens=24)
+        demo = Demo(args.lomo, model, "configs/demo.yaml", DATA, max_new_tokens=24, needed=0.9)
     else:
         say("no network: a small model made by `lomo new` learns part of the facts from nothing")
         model, data = WORK / "new", part_of_data(OFFLINE, WORK / "data")
         if not model.exists():
             subprocess.run([args.lomo, "new", "15m", model], check=True)
-        demo = Demo(args.lomo, model, "configs/demo-offline.yaml", data, max_new_tokens=64)
+        demo = Demo(args.lomo, model, "configs/demo-offline.yaml", data, max_new_tokens=64, needed=0.8)
     passed = demo.run()
     print(f"demo {'passed' if passed else 'FAILED'} after {time.monotonic() - start:.0f} s")
     return 0 if passed else 1
