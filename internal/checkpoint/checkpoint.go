@@ -44,7 +44,7 @@ func Open(path string) (Source, error) {
 	st, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, fmt.Errorf("model %q: no such file or folder", path)
+		return nil, fmt.Errorf("%s: no such file or folder", path)
 	case err != nil:
 		return nil, fmt.Errorf("model: %w", err)
 	case st.IsDir():
@@ -52,7 +52,7 @@ func Open(path string) (Source, error) {
 	case strings.EqualFold(filepath.Ext(path), ".gguf"):
 		return openGGUF(path)
 	}
-	return nil, fmt.Errorf("model %q: want a folder with config.json and *.safetensors, or a .gguf file", path)
+	return nil, fmt.Errorf("%s: want a folder with config.json and *.safetensors, or a .gguf file", path)
 }
 
 // readSmall reads a file of at most limit bytes.

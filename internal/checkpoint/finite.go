@@ -2,9 +2,25 @@ package checkpoint
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"lomo/internal/tensor"
 )
+
+// NonFiniteError is a weight that is NaN or infinite, or becomes so in the type that is wanted.
+type NonFiniteError struct {
+	Row, Col int
+	DType    tensor.DType // wanted
+}
+
+func (e *NonFiniteError) Error() string {
+	return fmt.Sprintf("row %d, column %d: not a finite number as %v", e.Row, e.Col, e.DType)
+}
+
+// Hint says what to do.
+func (e *NonFiniteError) Hint() string {
+	return "the file is damaged, or the model had diverged when it was saved: take another copy, or an earlier checkpoint"
+}
 
 // firstNonFinite is the index of the first element of b that is a NaN or an infinity, −1 when there is none or dt is
 // not a floating-point type. It looks at eight bytes at a time: a number is not finite when its exponent bits are

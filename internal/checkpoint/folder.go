@@ -71,7 +71,7 @@ func openFolder(dir string) (_ Source, err error) {
 		}
 	}()
 	if f.config, err = readSmall(filepath.Join(dir, configName), maxConfig); err != nil {
-		return nil, fmt.Errorf("model %q: %w", dir, err)
+		return nil, err
 	}
 	if !json.Valid(f.config) || !bytes.HasPrefix(bytes.TrimSpace(f.config), []byte("{")) {
 		return nil, fmt.Errorf("%s: not a JSON object", filepath.Join(dir, configName))
@@ -199,10 +199,10 @@ func noWeights(dir string) error {
 		{"consolidated.*.pth", "it holds Meta shards: convert them to a Hugging Face folder first"},
 	} {
 		if found, _ := filepath.Glob(filepath.Join(dir, c.glob)); len(found) > 0 {
-			return fmt.Errorf("model %q: no %s: %s", dir, singleName, c.what)
+			return fmt.Errorf("%s: no %s: %s", dir, singleName, c.what)
 		}
 	}
-	return fmt.Errorf("model %q: neither %s nor %s", dir, singleName, indexName)
+	return fmt.Errorf("%s: neither %s nor %s", dir, singleName, indexName)
 }
 
 // exists reports whether path leads to a regular file; symbolic links, as in the hub's cache, are followed.

@@ -58,8 +58,9 @@ func syncFile(path string) error {
 // syncDir makes the names in a folder durable.
 func syncDir(dir string) error { return syncFile(dir) }
 
-// writeFileAtomic replaces path with data: written under a temporary name, made durable, renamed.
-func writeFileAtomic(path string, data []byte) error {
+// WriteFile replaces path with data: written under a temporary name, made durable, renamed. A kill at any instant
+// leaves the old contents or the new ones.
+func WriteFile(path string, data []byte) error {
 	temp := path + tempSuffix
 	err := failpoint("write")
 	if err == nil {

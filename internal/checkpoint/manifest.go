@@ -33,7 +33,7 @@ func (m *manifest) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFileAtomic(filepath.Join(dir, manifestName), append(raw, '\n')); err != nil {
+	if err := WriteFile(filepath.Join(dir, manifestName), append(raw, '\n')); err != nil {
 		return err
 	}
 	return syncDir(dir)

@@ -48,7 +48,7 @@ func (s *stored) readRows(r0, r1 int, dst []byte, dt tensor.DType) error {
 		return err
 	}
 	if i := firstNonFinite(dst, dt); i >= 0 {
-		return fmt.Errorf("row %d, column %d: not a finite number as %v", r0+i/s.cols, i%s.cols, dt)
+		return &NonFiniteError{r0 + i/s.cols, i % s.cols, dt}
 	}
 	return nil
 }

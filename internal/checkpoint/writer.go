@@ -195,7 +195,7 @@ func (w *Writer) finish() error {
 		sh.named = true
 	}
 	if w.index != nil {
-		if err := writeFileAtomic(filepath.Join(w.dir, indexName), w.index); err != nil {
+		if err := WriteFile(filepath.Join(w.dir, indexName), w.index); err != nil {
 			return err
 		}
 		w.indexed = true

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"strconv"
 
@@ -25,4 +26,16 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// nan fills the last four bytes of a file with ones: NaN in every floating-point type.
+func nan(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: nan FILE")
+	}
+	path := ts.MkAbs(args[0])
+	data, err := os.ReadFile(path)
+	ts.Check(err)
+	copy(data[len(data)-4:], "\xff\xff\xff\xff")
+	ts.Check(os.WriteFile(path, data, 0o644))
 }

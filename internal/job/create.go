@@ -3,6 +3,7 @@ package job
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"lomo/internal/model"
 	"lomo/internal/preset"
@@ -39,11 +40,21 @@ func New(o NewOptions) (int64, error) {
 	if entries, err := os.ReadDir(o.Dir); err == nil && len(entries) > 0 {
 		return 0, hint("choose a new folder", "%s is not empty: it holds %s", o.Dir, entries[0].Name())
 	}
+	_, missing := os.Stat(o.Dir)
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return 0, err
 	}
-	if err := tok.WriteFiles(o.Dir); err != nil {
+	if cfg, err = writeNew(o, tok, dt, shard); err != nil {
+		discard(o.Dir, missing != nil)
 		return 0, err
+	}
+	return model.NewNetwork(cfg).NumParams(), nil
+}
+
+// writeNew fills the empty folder with tokenizer, configuration and weights.
+func writeNew(o NewOptions, tok *tokenizer.Tokenizer, dt tensor.DType, shard int64) (*model.Config, error) {
+	if err := tok.WriteFiles(o.Dir); err != nil {
+		return nil, err
 	}
 	extra := map[string]any{"bos_token_id": nil, "eos_token_id": tok.EOS()}
 	if bos := tok.BOS(); bos >= 0 {
@@ -52,9 +63,16 @@ func New(o NewOptions) (int64, error) {
 	if pad := tok.PAD(); pad >= 0 {
 		extra["pad_token_id"] = pad
 	}
-	cfg, err = preset.Create(o.Dir, o.Preset, preset.Options{DType: dt, Seed: o.Seed, MaxShardSize: shard, Extra: extra})
-	if err != nil {
-		return 0, err
+	return preset.Create(o.Dir, o.Preset, preset.Options{DType: dt, Seed: o.Seed, MaxShardSize: shard, Extra: extra})
+}
+
+// discard empties a folder that was empty before, and removes it if it was not there, so that nothing half-written stays.
+func discard(dir string, whole bool) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		os.RemoveAll(filepath.Join(dir, e.Name()))
 	}
-	return model.NewNetwork(cfg).NumParams(), nil
+	if whole {
+		os.Remove(dir)
+	}
 }

@@ -101,6 +101,9 @@ func (l *Loaded) load(threads, positions int) (err error) {
 		return err
 	}
 	l.Sweep = &train.Sweep{D: l.Device, Net: l.Net, Store: st, Rope: rope, Act: l.DType, Recompute: true, Comm: comm.Single()}
+	if err := l.checkTied(); err != nil {
+		return err
+	}
 	return st.Load(l.Source)
 }
 

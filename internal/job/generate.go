@@ -100,19 +100,22 @@ func (l *Loaded) continueText(tok *tokenizer.Tokenizer, ids []int32, o GenerateO
 		return "", 0, err
 	}
 	sampler := o.Sampler
-	sampler.Vocab = tok.VocabSize()
+	if sampler.Temperature > 0 {
+		sampler.Vocab = tok.VocabSize() // no draw of a padding row; the likeliest token is what transformers takes, whatever it is
+	}
 	var got []int32
 	shown := ""
+	show := func(text string) {
+		if rest, ok := strings.CutPrefix(text, shown); ok && stream != nil && err == nil {
+			_, err = io.WriteString(stream, rest)
+			shown = text
+		}
+	}
 	emit := func(id int32) bool {
 		got = append(got, id)
-		if stream == nil {
-			return true
-		}
 		// Text is shown up to the last whole character: a token may end within one.
-		text := tok.Decode(got, true)
-		if !strings.HasSuffix(text, "\uFFFD") && strings.HasPrefix(text, shown) {
-			_, err = io.WriteString(stream, text[len(shown):])
-			shown = text
+		if text := tok.Decode(got, true); !strings.HasSuffix(text, "\uFFFD") {
+			show(text)
 		}
 		return err == nil
 	}
@@ -120,5 +123,7 @@ func (l *Loaded) continueText(tok *tokenizer.Tokenizer, ids []int32, o GenerateO
 	if gerr != nil {
 		return "", 0, gerr
 	}
-	return tok.Decode(out, true), len(out), err
+	text := tok.Decode(out, true)
+	show(text)
+	return text, len(out), err
 }

@@ -3,6 +3,7 @@
 package job
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"lomo/internal/checkpoint"
 	"lomo/internal/grad"
 	"lomo/internal/model"
+	"lomo/internal/tensor"
 	"lomo/internal/tokenizer"
 )
 
@@ -26,6 +28,14 @@ func (e *HintError) Unwrap() error { return e.Err }
 
 // Hint says what to do.
 func (e *HintError) Hint() string { return e.Advice }
+
+// advise adds advice to an error that brings none of its own.
+func advise(advice string, err error) error {
+	if h := (interface{ Hint() string })(nil); errors.As(err, &h) && h.Hint() != "" {
+		return err
+	}
+	return &HintError{err, advice}
+}
 
 func hint(advice, format string, args ...any) error {
 	return &HintError{fmt.Errorf(format, args...), advice}
@@ -52,20 +62,22 @@ func OpenModel(path string) (*Model, error) {
 	}
 	src, err := checkpoint.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", path, err)
+		return nil, advise(copyAgain, fmt.Errorf("model: %w", err))
 	}
 	cfg, err := model.ParseConfig(src.Config())
 	if err != nil {
 		src.Close()
-		return nil, fmt.Errorf("model %s: %w", path, err)
+		return nil, advise("this build trains models of the llama family, as their config.json describes them", fmt.Errorf("model %s: %w", path, err))
 	}
 	m := &Model{Path: path, Source: src, Config: cfg, Net: model.NewNetwork(cfg)}
 	if err := m.check(); err != nil {
 		src.Close()
-		return nil, fmt.Errorf("model %s: %w", path, err)
+		return nil, advise(copyAgain, fmt.Errorf("model %s: %w", path, err))
 	}
 	return m, nil
 }
+
+const copyAgain = "copy or download the model again: lomo reads Hugging Face folders with safetensors, and .gguf files"
 
 // check compares the tensors of the file with those the configuration asks for.
 func (m *Model) check() error {
@@ -104,6 +116,34 @@ func (m *Model) checkRest(rest map[string]checkpoint.Info) error {
 	return nil
 }
 
+// checkTied compares a head that is stored beside the embedding it is tied to. It reads both, and nothing where there is
+// no such head.
+func (m *Model) checkTied() error {
+	const head = "lm_head.weight"
+	has := slices.ContainsFunc(m.Source.Tensors(), func(t checkpoint.Info) bool { return t.Name == head })
+	if !m.Config.TieWordEmbeddings || !has {
+		return nil
+	}
+	rows, cols := m.Net.Embed.Shape[0], m.Net.Embed.Shape[1]
+	step := max(1, (1<<18)/cols)
+	a, b := make([]byte, 4*step*cols), make([]byte, 4*step*cols)
+	for r := 0; r < rows; r += step {
+		n := min(step, rows-r)
+		x, y := a[:4*n*cols], b[:4*n*cols]
+		if err := m.Source.ReadRows(m.Net.Embed.Name, r, r+n, x, tensor.F32); err != nil {
+			return err
+		}
+		if err := m.Source.ReadRows(head, r, r+n, y, tensor.F32); err != nil {
+			return hint("tie_word_embeddings is true in config.json, so this tensor must be a copy of the embedding", "model %s: %w", m.Path, err)
+		}
+		if !bytes.Equal(x, y) {
+			return hint("set tie_word_embeddings: false in config.json if the model has a head of its own",
+				"model %s: tensor %q differs from %q in rows %d to %d, and tie_word_embeddings is true", m.Path, head, m.Net.Embed.Name, r, r+n-1)
+		}
+	}
+	return nil
+}
+
 // why names the configuration behind a shape.
 func (m *Model) why(p *grad.Param) string {
 	c := m.Config
@@ -122,7 +162,7 @@ func (m *Model) why(p *grad.Param) string {
 func (m *Model) Tokenizer() (*tokenizer.Tokenizer, error) {
 	tok, err := tokenizer.Open(m.Path)
 	if err != nil {
-		return nil, fmt.Errorf("tokenizer of %s: %w", m.Path, err)
+		return nil, advise("copy the tokenizer's files again: tokenizer.json, tokenizer_config.json", fmt.Errorf("tokenizer of %s: %w", m.Path, err))
 	}
 	if n := tok.VocabSize(); n > m.Config.VocabSize {
 		return nil, hint("this tokenizer belongs to another model", "tokenizer of %s: %d tokens, the model has %d (vocab_size)", m.Path, n, m.Config.VocabSize)

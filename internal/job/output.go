@@ -1,6 +1,7 @@
 package job
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,11 +10,11 @@ import (
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/config"
-	"lomo/internal/train"
 )
 
 const (
 	configFile   = "config.yaml"
+	metricsFile  = "metrics.jsonl"
 	finishedFile = "finished.json" // its presence says that the run came to its end
 )
 
@@ -23,10 +24,13 @@ type output struct {
 	unlock   func() error
 	resume   string // checkpoint to continue from, "" to start afresh
 	finished bool
+	fresh    bool     // there was no folder, or an empty one
+	changed  []string // settings that differ from those of the checkpoint the user chose
 }
 
-// openOutput creates, locks and examines output_dir. A folder that holds another run, or files that are not a run, is refused.
-func openOutput(c *config.Config) (*output, error) {
+// openOutput creates, locks and examines output_dir for a run of the given number of steps. A folder that holds another
+// run, or files that are not a run, is refused.
+func openOutput(c *config.Config, steps int) (*output, error) {
 	o := &output{dir: c.OutputDir}
 	if sameFile(c.OutputDir, c.Model) {
 		return nil, &UsageError{hint("choose another output_dir", "output_dir %s is the model itself", c.OutputDir)}
@@ -41,7 +45,7 @@ func openOutput(c *config.Config) (*output, error) {
 	if o.unlock, err = checkpoint.LockDir(o.dir); err != nil {
 		return nil, fmt.Errorf("output_dir %s: %w", o.dir, err)
 	}
-	if err := o.examine(c); err != nil {
+	if err := o.examine(c, steps); err != nil {
 		o.unlock()
 		return nil, err
 	}
@@ -52,11 +56,13 @@ func openOutput(c *config.Config) (*output, error) {
 func (o *output) claimable() error {
 	entries, err := os.ReadDir(o.dir)
 	if errors.Is(err, fs.ErrNotExist) {
+		o.fresh = true
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("output_dir: %w", err)
 	}
+	o.fresh = len(entries) == 0
 	for _, e := range entries {
 		if e.Name() == configFile || e.Name() == ".lock" {
 			return nil
@@ -69,17 +75,13 @@ func (o *output) claimable() error {
 }
 
 // examine decides between starting, continuing and being done.
-func (o *output) examine(c *config.Config) error {
-	old, err := o.saved()
+func (o *output) examine(c *config.Config, steps int) error {
+	old, err := savedIn(o.dir)
 	if err != nil {
-		return err
+		return fmt.Errorf("output_dir %s: its %w", o.dir, err)
 	}
 	if c.Resume != "auto" && c.Resume != "none" {
-		if err := checkpoint.Complete(c.Resume); err != nil {
-			return fmt.Errorf("resume %s: %w", c.Resume, err)
-		}
-		o.resume = c.Resume
-		return nil
+		return o.chosen(c, old)
 	}
 	if old == nil {
 		return nil
@@ -90,78 +92,57 @@ func (o *output) examine(c *config.Config) error {
 	if diff := config.Diff(*old, *c); len(diff) > 0 {
 		return hint("choose another output_dir, or set the keys back to continue that run", "output_dir %s holds another run: %s", o.dir, diff[0])
 	}
-	dir, step, err := checkpoint.Latest(o.dir)
+	dir, _, err := checkpoint.Latest(o.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err == nil {
 		o.resume = dir
 	}
-	return o.checkFinished(c, step)
+	return o.checkFinished(steps)
 }
 
-// checkFinished reports in o.finished a run that has come to its end. One that is to go on beyond it needs the state it stopped with.
-func (o *output) checkFinished(c *config.Config, step int) error {
-	raw, err := os.ReadFile(filepath.Join(o.dir, finishedFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var done int
-	if _, err := fmt.Sscanf(string(raw), `{"step":%d}`, &done); err != nil {
-		return fmt.Errorf("%s: %w", filepath.Join(o.dir, finishedFile), err)
-	}
-	if c.MaxSteps == 0 || c.MaxSteps <= done {
-		o.finished = true
-		return nil
-	}
-	if o.resume == "" {
-		return hint("a run goes on only from a checkpoint: set save_steps before it ends", "output_dir %s: the run finished at step %d and kept no checkpoint to go on from", o.dir, done)
-	}
-	return nil
-}
-
-// saved is the configuration of the run the folder holds, nil for none.
-func (o *output) saved() (*config.Config, error) {
-	path := filepath.Join(o.dir, configFile)
+// savedIn is the configuration of the run that a folder, or a checkpoint, belongs to, nil for none.
+func savedIn(dir string) (*config.Config, error) {
+	path := filepath.Join(dir, configFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	l, err := config.Load(config.Input{File: path})
 	if err != nil {
-		return nil, fmt.Errorf("output_dir %s: its %s: %w", o.dir, configFile, err)
+		return nil, fmt.Errorf("%s: %w", configFile, err)
 	}
 	return &l.Config, nil
 }
 
-// begin writes the run's configuration.
-func (o *output) begin(c *config.Loaded) error {
+// begin writes the run's configuration and returns its text.
+func (o *output) begin(c *config.Loaded) (string, error) {
+	var text bytes.Buffer
+	if err := c.WriteYAML(&text); err != nil {
+		return "", err
+	}
 	os.Remove(filepath.Join(o.dir, finishedFile))
-	f, err := os.Create(filepath.Join(o.dir, configFile))
-	if err != nil {
-		return err
-	}
-	if err := c.WriteYAML(f); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
+	return text.String(), checkpoint.WriteFile(filepath.Join(o.dir, configFile), text.Bytes())
 }
 
 // end marks the run as finished.
 func (o *output) end(step int) error {
-	return os.WriteFile(filepath.Join(o.dir, finishedFile), fmt.Appendf(nil, "{\"step\":%d}\n", step), 0o644)
+	return checkpoint.WriteFile(filepath.Join(o.dir, finishedFile), fmt.Appendf(nil, "{\"step\":%d}\n", step))
 }
 
-// resumedStep is the step the run continues after.
-func (o *output) resumedStep() (int, error) {
-	if o.resume == "" {
-		return 0, nil
+// undo removes the folder of a run that failed before its first step, such as one whose weights cannot be read. A
+// folder that was there before, or that holds anything but what every run begins with, stays.
+func (o *output) undo() {
+	if !o.fresh {
+		return
 	}
-	st, err := train.ReadState(o.resume)
-	return st.Step, err
+	if _, err := os.Stat(filepath.Join(o.dir, metricsFile)); !errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	for _, name := range []string{configFile, workingCopy, spillFile, tokenizerDir, ".lock"} {
+		os.RemoveAll(filepath.Join(o.dir, name))
+	}
+	os.Remove(o.dir) // fails where more is in it
 }
 
 func sameFile(a, b string) bool {

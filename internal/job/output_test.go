@@ -25,11 +25,11 @@ func begun(t *testing.T, set ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	c := loaded(t, dir, set...)
-	o, err := openOutput(&c.Config)
+	o, err := openOutput(&c.Config, c.MaxSteps)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := o.begin(c); err != nil {
+	if _, err := o.begin(c); err != nil {
 		t.Fatal(err)
 	}
 	if err := o.unlock(); err != nil {
@@ -49,9 +49,11 @@ func saveCheckpoint(t *testing.T, dir, name string) {
 	}
 }
 
+func openAt(c *config.Loaded) (*output, error) { return openOutput(&c.Config, c.MaxSteps) }
+
 func open(t *testing.T, dir string, set ...string) (*output, error) {
 	t.Helper()
-	o, err := openOutput(&loaded(t, dir, set...).Config)
+	o, err := openAt(loaded(t, dir, set...))
 	if err == nil {
 		t.Cleanup(func() { o.unlock() })
 	}
@@ -120,7 +122,7 @@ func TestOutputIsLocked(t *testing.T) {
 	if _, err := open(t, dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openOutput(&loaded(t, dir).Config); err == nil {
+	if _, err := openAt(loaded(t, dir)); err == nil {
 		t.Error("two runs share a folder")
 	}
 }
@@ -147,5 +149,108 @@ func TestOutputFinished(t *testing.T) {
 	saveCheckpoint(t, dir, "checkpoint-10")
 	if o, err := open(t, dir, "max_steps=20"); err != nil || o.finished || o.resume == "" {
 		t.Errorf("going on from a checkpoint: %+v, %v", o, err)
+	}
+}
+
+// TestOutputFinishedEpochs: more epochs are more steps, as more max_steps are.
+func TestOutputFinishedEpochs(t *testing.T) {
+	dir := begun(t, "num_epochs=1")
+	if err := (&output{dir: dir}).end(10); err != nil {
+		t.Fatal(err)
+	}
+	saveCheckpoint(t, dir, "checkpoint-10")
+	for steps, finished := range map[int]bool{10: true, 20: false} {
+		o, err := openOutput(&loaded(t, dir, "num_epochs=2").Config, steps)
+		if err != nil || o.finished != finished {
+			t.Errorf("%d steps: %+v, %v", steps, o, err)
+		}
+		if err := o.unlock(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestOutputChosenCheckpoint: a checkpoint named by the user may be continued with other settings, but not with another
+// optimizer, into another run's folder, or leaving newer checkpoints of the old settings behind.
+func TestOutputChosenCheckpoint(t *testing.T) {
+	dir := begun(t)
+	save := func(name string) string {
+		t.Helper()
+		saveCheckpoint(t, dir, name)
+		text, err := os.ReadFile(filepath.Join(dir, configFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := filepath.Join(dir, name)
+		if err := os.WriteFile(filepath.Join(to, configFile), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return to
+	}
+	four := save("checkpoint-4")
+	try := func(at string, set ...string) (*output, error) {
+		o, err := openAt(loaded(t, at, append(set, "resume="+four)...))
+		if err == nil {
+			o.unlock()
+		}
+		return o, err
+	}
+	if o, err := try(dir); err != nil || o.resume != four || len(o.changed) != 0 {
+		t.Errorf("unchanged: %+v, %v", o, err)
+	}
+	if o, err := try(dir, "learning_rate=0.001"); err != nil || len(o.changed) != 1 || !strings.HasPrefix(o.changed[0], "learning_rate: 0.001, was ") {
+		t.Errorf("another rate: %+v, %v", o, err)
+	}
+	if o, err := try(t.TempDir(), "learning_rate=0.001"); err != nil || o.resume != four {
+		t.Errorf("into a new folder: %+v, %v", o, err)
+	}
+	for _, c := range []struct{ where, set, want string }{
+		{dir, "optimizer=lomo", "optimizer: lomo, was adalomo"},
+		{begun(t, "seed=7"), "learning_rate=0.001", "holds another run"},
+	} {
+		if _, err := try(c.where, c.set); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.set, err, c.want)
+		}
+	}
+	save("checkpoint-8")
+	if _, err := try(dir); err != nil {
+		t.Errorf("unchanged, with a newer checkpoint, which it makes again: %v", err)
+	}
+	if _, err := try(dir, "learning_rate=0.001"); err == nil || !strings.Contains(err.Error(), "checkpoint-8") {
+		t.Errorf("a newer checkpoint stays behind: %v", err)
+	}
+}
+
+// TestOutputUndo: a run that fails before its first step leaves no folder, one that has begun or found a folder does.
+func TestOutputUndo(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, metrics, gone bool
+	}{"new": {gone: true}, "was there": {before: true}, "has begun": {metrics: true}} {
+		dir := filepath.Join(t.TempDir(), "out")
+		if c.before {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, ".lock"), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l := loaded(t, dir)
+		o, err := open(t, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := o.begin(l); err != nil {
+			t.Fatal(err)
+		}
+		if c.metrics {
+			if err := os.WriteFile(filepath.Join(dir, metricsFile), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o.undo()
+		if _, err := os.Stat(dir); os.IsNotExist(err) != c.gone {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"syscall"
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/config"
@@ -159,7 +160,7 @@ func summarize(c *config.Config, o *train.Options, m *Model, ds *dataset) (Summa
 
 // runTraining takes the output folder and the device, and trains.
 func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Model, tok *tokenizer.Tokenizer, ds *dataset, sum Summary, rep Reporter) error {
-	out, err := openOutput(&c.Config)
+	out, err := openOutput(&c.Config, sum.Steps)
 	if err != nil {
 		return err
 	}
@@ -176,18 +177,18 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	}
 	if weights != m.Source {
 		defer weights.Close()
+	} else if err := m.checkTied(); err != nil {
+		return err
 	}
-	if err := out.begin(c); err != nil {
+	for _, d := range out.changed {
+		rep.Note("changed since the checkpoint was made: %s", d)
+	}
+	if o.Config, err = out.begin(c); err != nil {
 		return err
 	}
 	if o.Tokenizer, err = keepTokenizer(m, tok, o.OutputDir); err != nil {
 		return err
 	}
-	raw, err := os.ReadFile(filepath.Join(o.OutputDir, configFile))
-	if err != nil {
-		return err
-	}
-	o.Config = string(raw)
 	o.OnStep, o.OnEval, o.OnSave, o.Note = rep.Step, rep.Eval, rep.Saved, rep.Note
 	if o.OffloadDisk || o.SpillInputs {
 		o.WorkingCopy, o.SpillFile = filepath.Join(o.OutputDir, workingCopy), filepath.Join(o.OutputDir, spillFile)
@@ -197,6 +198,12 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	}
 	debug.FreeOSMemory() // what loading the data left behind
 	if err := onDevices(ctx, &c.Config, o, weights, ds, sum.Memory.Arena, out.resume); err != nil {
+		if diverged := (*train.DivergedError)(nil); !errors.As(err, &diverged) {
+			out.undo()
+		}
+		if errors.Is(err, syscall.ENOSPC) {
+			err = advise("free some space and give the same command again: it continues from the newest checkpoint", err)
+		}
 		return err
 	}
 	if err := out.end(sum.Steps); err != nil {

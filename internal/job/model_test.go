@@ -1,0 +1,95 @@
+package job
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lomo/internal/checkpoint"
+	"lomo/internal/tensor"
+)
+
+// withHead copies a tied model and stores a head beside its embedding: its copy, with one element changed in row when
+// row is not negative.
+func withHead(t *testing.T, from string, row int) string {
+	t.Helper()
+	m, err := OpenModel(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), m.Source.Config(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	specs := append([]checkpoint.Spec{{Name: "lm_head.weight", DType: tensor.BF16, Shape: m.Net.Embed.Shape}}, m.Source.Tensors()...)
+	w, err := checkpoint.NewWriter(dir, specs, checkpoint.WriterOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range specs {
+		name, cols := s.Name, 1
+		if i == 0 {
+			name = m.Net.Embed.Name
+		}
+		if len(s.Shape) > 1 {
+			cols = s.Shape[1]
+		}
+		buf := make([]byte, s.Shape[0]*cols*2)
+		if err := m.Source.ReadRows(name, 0, s.Shape[0], buf, tensor.BF16); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 && row >= 0 {
+			buf[row*cols*2] ^= 1
+		}
+		if err := w.WriteRows(s.Name, 0, buf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestTiedHeadIsCopy: a head stored in a tied model is ignored when it is the embedding's copy, and refused when training
+// would silently replace it.
+func TestTiedHeadIsCopy(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "m")
+	if _, err := New(NewOptions{Preset: "tiny", Dir: dir, DType: "bf16", Seed: 3}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		row  int
+		want string
+	}{{-1, ""}, {0, "differs"}, {319, "differs"}} {
+		m, err := OpenModel(withHead(t, dir, c.row))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = m.checkTied()
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("changed row %d: %v, want %q", c.row, err, c.want)
+		}
+		m.Close()
+	}
+}
+
+// TestDiscard: what a failed `new` has written goes, and so does the folder if it was not there before.
+func TestDiscard(t *testing.T) {
+	for _, whole := range []bool{false, true} {
+		dir := filepath.Join(t.TempDir(), "m")
+		if err := os.MkdirAll(filepath.Join(dir, "sub"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		discard(dir, whole)
+		entries, err := os.ReadDir(dir)
+		if len(entries) > 0 || os.IsNotExist(err) != whole {
+			t.Errorf("whole %v: %v, %v", whole, entries, err)
+		}
+	}
+}
