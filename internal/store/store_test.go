@@ -1,0 +1,282 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"lomo/internal/comm"
+	"lomo/internal/cpukern"
+	"lomo/internal/grad"
+	"lomo/internal/tensor"
+)
+
+// params is a table, two blocks of a matrix and a gain each, and a head: more units than any store has buffers.
+func params() []*grad.Param {
+	var out []*grad.Param
+	add := func(block int, name string, shape ...int) {
+		out = append(out, &grad.Param{Name: name, ID: uint32(len(out)), Block: block, Shape: shape})
+	}
+	add(-1, "embed", 11, 3)
+	for b := range 4 {
+		add(b, fmt.Sprintf("block %d", b), 7, 3)
+		add(b, fmt.Sprintf("block %d, second", b), 2, 5)
+		add(b, fmt.Sprintf("gain %d", b), 3)
+	}
+	add(4, "norm", 3)
+	add(4, "head", 11, 3)
+	return out
+}
+
+// file is a checkpoint in memory: it is read from and written to.
+type file struct {
+	mu   sync.Mutex
+	data map[string][]byte
+	row  map[string]int // bytes of a row
+}
+
+func newFile(ps []*grad.Param, fill bool) *file {
+	f := &file{data: map[string][]byte{}, row: map[string]int{}}
+	for _, p := range ps {
+		f.row[p.Name] = 4 * p.Len() / p.Shape[0]
+		f.data[p.Name] = make([]byte, 4*p.Len())
+		for i := range f.data[p.Name] {
+			if fill {
+				f.data[p.Name][i] = byte(i*7 + int(p.ID)*31)
+			}
+		}
+	}
+	return f
+}
+
+func (f *file) ReadRows(name string, r0, r1 int, dst []byte, _ tensor.DType) error {
+	copy(dst, f.data[name][r0*f.row[name]:r1*f.row[name]])
+	return nil
+}
+
+func (f *file) WriteRows(name string, r0 int, data []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	copy(f.data[name][r0*f.row[name]:], data)
+	return nil
+}
+
+// units is ps grouped as a sweep acquires them.
+func units(ps []*grad.Param) [][]*grad.Param {
+	out := [][]*grad.Param{{ps[0]}}
+	for b := range 4 {
+		out = append(out, ps[1+3*b:4+3*b])
+	}
+	return append(out, ps[len(ps)-2:])
+}
+
+func newDevice(t *testing.T) *cpukern.Device {
+	t.Helper()
+	d, err := cpukern.Open(cpukern.Options{Capacity: 1 << 20, Threads: 1, PoisonReleased: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// sweep goes down and up through all units, checks what it acquires against want, and adds one to the first byte of each
+// parameter on the way up.
+func sweep(s Store, all [][]*grad.Param, want *file) error {
+	use := func(u []*grad.Param, dirty bool) error {
+		if err := s.Acquire(u); err != nil {
+			return err
+		}
+		for _, p := range u {
+			if !bytes.Equal(p.W.Host, want.data[p.Name]) {
+				return fmt.Errorf("%s is not what was stored", p.Name)
+			}
+			if dirty {
+				p.W.Host[0]++
+				want.data[p.Name][0]++
+			}
+		}
+		return s.Release(u, dirty)
+	}
+	for i, u := range all {
+		if i+1 < len(all) && i > 0 && i < 4 {
+			s.Prefetch(all[i+1])
+		}
+		if err := use(u, false); err != nil {
+			return err
+		}
+	}
+	for i := len(all) - 1; i >= 0; i-- {
+		if i == 3 || i == 2 {
+			s.Prefetch(all[i-1])
+		}
+		if err := use(all[i], true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestStoresKeepWhatTheyAreGiven(t *testing.T) {
+	for name, open := range map[string]func(d *cpukern.Device, ps []*grad.Param) (Store, error){
+		"resident": func(d *cpukern.Device, ps []*grad.Param) (Store, error) { return NewResident(d, ps, tensor.F32) },
+		"disk": func(d *cpukern.Device, ps []*grad.Param) (Store, error) {
+			return NewDisk(d, ps, tensor.F32, filepath.Join(t.TempDir(), "copy"))
+		},
+		"shard of one": func(d *cpukern.Device, ps []*grad.Param) (Store, error) {
+			return NewShard(d, comm.NewLocal(1)[0], ps, tensor.F32)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ps := params()
+			s, err := open(newDevice(t), ps)
+			if err != nil {
+				t.Fatal(err)
+			}
+			src := newFile(ps, true)
+			if err := s.Load(src); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if name == "shard of one" { // it writes own rows, not the gathered copy: see TestShardOfSeveral
+					break
+				}
+				if err := sweep(s, units(ps), src); err != nil {
+					t.Fatal(err)
+				}
+			}
+			dst := newFile(ps, false)
+			if err := s.Save(dst); err != nil {
+				t.Fatal(err)
+			}
+			for n, b := range src.data {
+				if !bytes.Equal(dst.data[n], b) {
+					t.Errorf("%s: saved bytes differ", n)
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestShardOfSeveral: ranks gather the whole, update their own rows, gather the new whole, and save it through rank 0.
+func TestShardOfSeveral(t *testing.T) {
+	const size = 3
+	group := comm.NewLocal(size)
+	src := newFile(params(), true)
+	dst := newFile(params(), false)
+	errs := make([]error, size)
+	devices := []*cpukern.Device{newDevice(t), newDevice(t), newDevice(t)}
+	var wg sync.WaitGroup
+	for r, c := range group {
+		wg.Go(func() {
+			errs[r] = func() error {
+				ps := params()
+				s, err := NewShard(devices[r], c, ps, tensor.F32)
+				if err != nil {
+					return err
+				}
+				if err := s.Load(src); err != nil {
+					return err
+				}
+				for _, u := range units(ps) {
+					if err := s.Acquire(u); err != nil {
+						return err
+					}
+					for _, p := range u {
+						if !bytes.Equal(p.W.Host, src.data[p.Name]) {
+							return fmt.Errorf("%s is not gathered whole", p.Name)
+						}
+						for own, i := s.Own(p).W.Host, 0; p.Matrix() && i < len(own); i++ {
+							own[i] ^= 0xff
+						}
+					}
+					if err := s.Release(u, true); err != nil {
+						return err
+					}
+				}
+				if r > 0 {
+					return s.Save(nil)
+				}
+				return s.Save(dst)
+			}()
+			if errs[r] != nil {
+				c.Abort(errs[r])
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range params() {
+		for i, b := range dst.data[p.Name] {
+			want := src.data[p.Name][i]
+			if p.Matrix() {
+				want ^= 0xff
+			}
+			if b != want {
+				t.Fatalf("%s, byte %d: %x, want %x", p.Name, i, b, want)
+			}
+		}
+	}
+}
+
+// TestDiskFailures: a working copy that cannot be made, or read, is an error that names it.
+func TestDiskFailures(t *testing.T) {
+	if _, err := NewDisk(newDevice(t), params(), tensor.F32, filepath.Join(t.TempDir(), "no", "such", "folder")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	ps := params()
+	path := filepath.Join(t.TempDir(), "copy")
+	s, err := NewDisk(newDevice(t), ps, tensor.F32, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Acquire(ps[:1]); err == nil {
+		t.Error("a working copy that was cut short is read")
+	}
+}
+
+// TestSpill: pieces come back as they were put, in any order.
+func TestSpill(t *testing.T) {
+	s, err := NewSpill(filepath.Join(t.TempDir(), "spill"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := tensor.NewHost("x", tensor.F32, 5)
+	for i := range 4 {
+		for j := range x.F32s() {
+			x.F32s()[j] = float32(10*i + j)
+		}
+		if err := s.Put(i, x)(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, i := range []int{3, 0, 2, 1} {
+		if err := s.Get(i, x)(); err != nil {
+			t.Fatal(err)
+		}
+		if x.F32s()[4] != float32(10*i+4) {
+			t.Errorf("piece %d: %v", i, x.F32s())
+		}
+	}
+	if in, out := s.Traffic(); in != 80 || out != 80 {
+		t.Errorf("%d bytes in, %d out, want 80 each", in, out)
+	}
+	if err := s.Get(9, x)(); err == nil {
+		t.Error("a piece that was never put is read")
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
