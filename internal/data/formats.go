@@ -1,6 +1,7 @@
 package data
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,30 @@ import (
 
 // Types lists the values of a data set's type; superglue: is followed by a task.
 var Types = []string{"alpaca", "sharegpt", "messages", "prompt_completion", "text", "segments", "tokenized", "superglue:<task>"}
+
+// examples show a record of each type, for advice.
+var examples = map[string]string{
+	"alpaca":            `{"instruction": "…", "input": "…", "output": "…"}`,
+	"sharegpt":          `{"conversations": [{"from": "human", "value": "…"}, {"from": "gpt", "value": "…"}]}`,
+	"messages":          `{"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}`,
+	"prompt_completion": `{"prompt": "…", "completion": "…"}`,
+	"text":              `{"text": "…"}`,
+	"segments":          `{"segments": [{"text": "…", "label": false}, {"text": "…", "label": true}]}`,
+	"tokenized":         `{"input_ids": [1, 2, 3], "labels": [-100, 2, 3]}, labels may be left out`,
+}
+
+// withExample adds what a record of the type looks like to an error of one that brings no advice.
+func withExample(err error, name string) error {
+	bad := (*records.Error)(nil)
+	if !errors.As(err, &bad) || bad.Hint() != "" {
+		return err
+	}
+	bad.Advice = "a record of type " + name + ": " + examples[name]
+	if examples[name] == "" {
+		bad.Advice = "type " + name + " takes the records of the official jsonl files"
+	}
+	return err
+}
 
 // format adds the samples of one record.
 type format func(*encoder, records.Record) error

@@ -2,6 +2,9 @@ package data
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -199,4 +202,19 @@ func FuzzFormats(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAdviceShowsRecord: what is wrong with a record comes with what it should look like, for every type.
+func TestAdviceShowsRecord(t *testing.T) {
+	for _, name := range append(slices.Clone(Types[:len(Types)-1]), "superglue:rte") {
+		path := filepath.Join(t.TempDir(), "bad.jsonl")
+		if err := os.WriteFile(path, []byte("{\"nothing\": 1}\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load([]Source{{Path: path, Type: name, Weight: 1}}, fake{}, Options{})
+		advice := (interface{ Hint() string })(nil)
+		if !errors.As(err, &advice) || !strings.Contains(advice.Hint(), "type "+name) {
+			t.Errorf("%s: %v has the hint %v", name, err, advice)
+		}
+	}
 }

@@ -74,7 +74,7 @@ func (e *encoder) source(s Source) error {
 		} else if isText {
 			err = e.textFile(f)
 		} else {
-			err = records.Each(f, func(r records.Record) error { return add(e, r) })
+			err = withExample(records.Each(f, func(r records.Record) error { return add(e, r) }), s.Type)
 		}
 		if err != nil {
 			return err

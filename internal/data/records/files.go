@@ -1,6 +1,7 @@
 package records
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,7 +30,7 @@ func Files(path, split string) ([]string, error) {
 		files, err = filepath.Glob(path)
 		slices.Sort(files)
 	default:
-		return nil, fmt.Errorf("data set: %w", err)
+		return nil, &Error{Path: path, Err: errors.Unwrap(err), Advice: "path is a file, a folder of them or a pattern, from where the command is run"}
 	}
 	if err != nil {
 		return nil, &Error{Path: path, Err: err}
