@@ -1,4 +1,4 @@
-# `make help` lists the targets. All but golden, proof and demo run without network once the Go modules are there.
+# `make help` lists the targets. All but golden, bench-peer, proof and demo run without network once the Go modules are there.
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 GO ?= go
@@ -7,7 +7,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test test-noasm race fuzz-short lint generate docs golden bench proof clean
+.PHONY: help build demo test test-noasm race fuzz-short lint generate docs golden bench bench-peer proof clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ golden: ## the golden files, anew, from PyTorch and the reference libraries (net
 
 bench: ## kernel and step benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/...
+
+bench-peer: ## lomo beside PyTorch and lomo-optim: tokens/s, memory, loss, into benchmarks/ (network the first time; ARGS="--help")
+	scripts/bench/run.sh $(ARGS)
 
 proof: ## the long comparisons with PyTorch and others on the real model: make proof LOMO_DATA=DIR (docs/proofs.md; network, an hour)
 	scripts/proof/run.sh
