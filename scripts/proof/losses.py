@@ -1,5 +1,8 @@
 """Losses of SmolLM2-135M in float32 against PyTorch and lomo-optim: LOMO, LOMO with norm clipping and AdaLomo, 20 steps of
-4 x 256 tokens with a constant learning rate. Every loss of the first 12 and of all 20 steps within 1e-3."""
+4 x 256 tokens with a constant learning rate. Every loss of the first 12 and of all 20 steps within 1e-3.
+
+Much of what remains is PyTorch's: its float32 cross-entropy over 49,152 words is 9e-6 below the same logits' in float64, which
+is what lomo's loss equals to 2e-7 (first row of the first step)."""
 
 import common
 import shakespeare
