@@ -20,7 +20,7 @@ type evalOptions struct {
 }
 
 // runtimeKeys are the settings that eval and generate share with a run.
-var runtimeKeys = []string{"device", "devices", "sharding", "offload", "dtype", "threads", "memory-limit"}
+var runtimeKeys = []string{"batch-size=micro_batch_size", "device", "devices", "sharding", "offload", "dtype", "threads", "memory-limit"}
 
 func newEvalCmd(io *Streams, run func(*Streams, *evalOptions) error) *cobra.Command {
 	var s settings
@@ -48,7 +48,7 @@ Without --dtype the model computes in the type its weights are stored in.`,
 				return err
 			}
 			o.BatchSize, o.SequenceLen = l.MicroBatchSize, l.SequenceLen
-			o.DType, o.Threads, o.MemoryLimit = storedUnlessGiven(l), l.Threads, l.MemoryLimit
+			o.Runtime = runtimeOf(l)
 			return run(io, &o)
 		},
 	}
@@ -60,24 +60,26 @@ Without --dtype the model computes in the type its weights are stored in.`,
 	f.StringVar(&o.Score, "score", "sum", "`sum|mean` of the log-probabilities of a choice's tokens")
 	f.IntVar(&o.MaxExamples, "max-examples", 0, "use the first `N` examples; 0 uses all")
 	f.BoolVar(&o.JSON, "json", false, "print one JSON object as the last line")
-	s.addKeys(c, append([]string{"batch-size=micro_batch_size", "sequence-len"}, runtimeKeys...)...)
+	s.addKeys(c, append([]string{"sequence-len"}, runtimeKeys...)...)
 	return c
 }
 
-// oneDevice refuses what only training does on several devices.
+// oneDevice refuses what these commands do not do yet.
 func oneDevice(l *config.Loaded) error {
-	if l.Devices > 1 || l.Offload != "none" {
-		return usage("leave --devices and --offload out", "devices: %d, offload: %s: this command runs on one device with the weights in memory", l.Devices, l.Offload)
+	if l.Devices > 1 {
+		return usage("leave --devices out", "devices: %d: this command runs on one device", l.Devices)
 	}
 	return nil
 }
 
-// storedUnlessGiven is the dtype somebody asked for, "" for the one the model is stored in.
-func storedUnlessGiven(l *config.Loaded) string {
+// runtimeOf is how a model is to be computed with: as a run would be, but in the dtype it is stored in unless somebody
+// asked for another.
+func runtimeOf(l *config.Loaded) job.Runtime {
+	r := job.Runtime{Offload: l.Offload, Threads: l.Threads, MemoryLimit: l.MemoryLimit}
 	if l.Given("dtype") {
-		return l.DType
+		r.DType = l.DType
 	}
-	return ""
+	return r
 }
 
 // check finds flags that are missing or do not go together.

@@ -32,7 +32,7 @@ drawn, the same ones for the same seed.`,
 			if err := oneDevice(l); err != nil {
 				return err
 			}
-			o.DType, o.Threads = storedUnlessGiven(l), l.Threads
+			o.Runtime = runtimeOf(l)
 			return run(io, &o)
 		},
 	}

@@ -147,10 +147,10 @@ func (l *Loaded) warn() {
 	if l.MaxSteps > 0 && l.WarmupSteps > l.MaxSteps {
 		l.warnf("warmup_steps %d is more than max_steps %d: the rate does not reach learning_rate", l.WarmupSteps, l.MaxSteps)
 	}
-	if l.Given("clip_policy") && l.MaxGradNorm == 0 {
+	if l.ClipPolicy != Default().ClipPolicy && l.MaxGradNorm == 0 {
 		l.warnf("clip_policy has no effect while max_grad_norm is 0")
 	}
-	if l.Given("rounding") && l.DType == "f32" {
+	if l.Rounding != Default().Rounding && l.DType == "f32" {
 		l.warnf("rounding has no effect on f32 weights")
 	}
 	for _, b := range blocks {

@@ -30,7 +30,7 @@ type rate struct{ usual, low, high float64 }
 
 // rates come from the papers' and trainers' own settings (algorithms.md 1, 2, 10, 11).
 var rates = map[string]rate{
-	"adalomo":   {5e-4, 1e-5, 1e-2},
+	"adalomo":   {5e-4, 1e-5, 2e-2},
 	"lomo":      {1e-2, 1e-4, 1e-1},
 	"sgd":       {1e-2, 1e-4, 1e-1},
 	"adamw":     {2e-5, 1e-7, 1e-3},

@@ -104,7 +104,7 @@ func (e *encoder) chat(r records.Record, msgs []tokenizer.Message) error {
 	}
 	ids, train, err := e.tok.ChatTokens(msgs, tokenizer.ChatOptions{Roles: e.o.RolesToTrain, TrainOnEOS: e.o.TrainOnEOS, Template: e.o.ChatTemplate})
 	if err != nil {
-		return r.Errorf("%w", err)
+		return &records.Error{Path: r.Path, Line: r.Line, Err: err, Advice: "see chat_template: the tokenizer's own, or a Jinja template that takes messages of these roles"}
 	}
 	return e.masked(r, ids, train)
 }

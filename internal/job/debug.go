@@ -96,7 +96,7 @@ func Logits(modelPath, ids, out string, dtype string) error {
 	if len(list) == 0 {
 		return fmt.Errorf("%s: no token ids", ids)
 	}
-	l, err := LoadModel(modelPath, dtype, 0, len(list))
+	l, err := LoadModel(modelPath, Runtime{DType: dtype}, len(list))
 	if err != nil {
 		return err
 	}

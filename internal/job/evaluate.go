@@ -3,17 +3,11 @@ package job
 import (
 	"fmt"
 
-	"lomo/internal/comm"
 	"lomo/internal/config"
 	"lomo/internal/data"
-	"lomo/internal/device"
 	"lomo/internal/eval"
-	"lomo/internal/model"
-	"lomo/internal/store"
 	"lomo/internal/tasks"
-	"lomo/internal/tensor"
 	"lomo/internal/tokenizer"
-	"lomo/internal/train"
 )
 
 // EvalOptions is what `lomo eval` is asked.
@@ -26,9 +20,7 @@ type EvalOptions struct {
 	MaxExamples int    // 0: all
 	BatchSize   int
 	SequenceLen int
-	DType       string // bf16 or f32; "": as the model is stored
-	Threads     int
-	MemoryLimit string
+	Runtime
 }
 
 // Perplexity is the result of an evaluation on text.
@@ -44,75 +36,6 @@ type TaskScore struct {
 	Metric string  `json:"metric"`
 	Value  float64 `json:"value"`
 	N      int     `json:"n"`
-}
-
-// Loaded is a model on the host with its weights read, ready to be used.
-type Loaded struct {
-	*Model
-	Device device.Device
-	Sweep  *train.Sweep
-	DType  tensor.DType
-}
-
-// storedDType is the dtype asked for, or when none is the one the model's matrices are stored in.
-func storedDType(name string, m *Model) (tensor.DType, error) {
-	if name == "" {
-		for _, t := range m.Source.Tensors() {
-			if t.Name == m.Net.Embed.Name && t.DType != tensor.F32 {
-				return tensor.BF16, nil
-			}
-		}
-		return tensor.F32, nil
-	}
-	dt, err := tensor.ParseDType(name)
-	if err != nil || dt != tensor.F32 && dt != tensor.BF16 {
-		return dt, &UsageError{fmt.Errorf("dtype %q: want bf16 or f32", name)}
-	}
-	return dt, nil
-}
-
-// LoadModel opens a model and reads its weights; positions bounds the sequences it will be used on.
-func LoadModel(path, dtype string, threads, positions int) (*Loaded, error) {
-	m, err := OpenModel(path)
-	if err != nil {
-		return nil, err
-	}
-	l := &Loaded{Model: m}
-	if l.DType, err = storedDType(dtype, m); err == nil {
-		err = l.load(threads, positions)
-	}
-	if err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
-}
-
-func (l *Loaded) load(threads, positions int) (err error) {
-	if l.Device, err = openCPU(threads, 0); err != nil {
-		return err
-	}
-	st, err := store.NewResident(l.Device, l.Net.Params(), l.DType)
-	if err != nil {
-		return err
-	}
-	rope, err := model.NewRope(l.Device, l.Config, min(positions, l.Config.MaxPositions))
-	if err != nil {
-		return err
-	}
-	l.Sweep = &train.Sweep{D: l.Device, Net: l.Net, Store: st, Rope: rope, Act: l.DType, Recompute: true, Comm: comm.Single()}
-	if err := l.checkTied(); err != nil {
-		return err
-	}
-	return st.Load(l.Source)
-}
-
-// Close releases device and files.
-func (l *Loaded) Close() error {
-	if l.Device != nil {
-		l.Device.Close()
-	}
-	return l.Model.Close()
 }
 
 // EvalText is the perplexity of a model on a data set.
@@ -138,13 +61,13 @@ func EvalText(o EvalOptions) (Perplexity, error) {
 	if o.MaxExamples > 0 {
 		ds = ds.First(o.MaxExamples)
 	}
-	l, err := LoadModel(o.Model, o.DType, o.Threads, opts.SequenceLen)
+	l, err := LoadModel(o.Model, o.Runtime, opts.SequenceLen)
 	if err != nil {
 		return Perplexity{}, err
 	}
 	defer l.Close()
 	r, err := l.Sweep.Evaluate(data.Batches(ds, opts))
-	return Perplexity{r.Loss, r.Perplexity, r.Tokens}, err
+	return Perplexity{r.Loss, r.Perplexity, r.Tokens}, l.overLimit(err)
 }
 
 // EvalTask is the accuracy of a model on a multiple-choice task.
@@ -164,14 +87,14 @@ func EvalTask(o EvalOptions) (TaskScore, error) {
 	if err != nil {
 		return score, err
 	}
-	l, err := LoadModel(o.Model, o.DType, o.Threads, maxLen+1)
+	l, err := LoadModel(o.Model, o.Runtime, maxLen+1)
 	if err != nil {
 		return score, err
 	}
 	defer l.Close()
 	score.N = len(questions)
 	score.Value, _, err = eval.Accuracy(l.Sweep, questions, o.Score == "mean", o.BatchSize)
-	return score, err
+	return score, l.overLimit(err)
 }
 
 func taskQuestions(o EvalOptions, tok *tokenizer.Tokenizer, maxLen int) ([]eval.Question, error) {

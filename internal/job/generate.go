@@ -18,8 +18,7 @@ type GenerateOptions struct {
 	System    string   // with Chat: a system turn before them
 	MaxTokens int
 	Sampler   infer.Sampler
-	DType     string
-	Threads   int
+	Runtime
 }
 
 // Continuation is one continued prompt.
@@ -50,7 +49,7 @@ func Generate(o GenerateOptions, stream io.Writer) ([]Continuation, error) {
 		prompts = append(prompts, ids)
 		longest = max(longest, len(ids))
 	}
-	l, err := LoadModel(o.Model, o.DType, o.Threads, 1)
+	l, err := LoadModel(o.Model, o.Runtime, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +61,7 @@ func Generate(o GenerateOptions, stream io.Writer) ([]Continuation, error) {
 	for i, ids := range prompts {
 		text, n, err := l.continueText(tok, ids, o, stream)
 		if err != nil {
-			return nil, err
+			return nil, l.overLimit(err)
 		}
 		out = append(out, Continuation{o.Prompts[i], text, n})
 	}

@@ -18,7 +18,9 @@ import (
 
 // Profile plans the memory of a run: of a model folder or file, or of a preset, whose weights are never read.
 func Profile(c *config.Loaded) (*memprof.Profile, *model.Config, error) {
-	if _, err := os.Stat(c.Model); err != nil && preset.Has(c.Model) {
+	if _, err := os.Stat(c.Model); err != nil && !preset.Has(c.Model) {
+		return nil, nil, hint("give a folder, a .gguf file or one of "+strings.Join(preset.Names(), ", "), "model %s: no such file or preset", c.Model)
+	} else if err != nil {
 		cfg, err := preset.Config(c.Model)
 		if err != nil {
 			return nil, nil, err
