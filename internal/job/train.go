@@ -15,6 +15,7 @@ import (
 	"lomo/internal/data"
 	"lomo/internal/device"
 	"lomo/internal/memprof"
+	"lomo/internal/tensor"
 	"lomo/internal/tokenizer"
 	"lomo/internal/train"
 )
@@ -261,6 +262,11 @@ func onDevices(ctx context.Context, c *config.Config, o train.Options, weights c
 			one.Eval = data.Batches(ds.val, ds.opts)
 		}
 		in = append(in, one)
+	}
+	if d, ok := devices[0].(interface {
+		PeakFLOPS(dt tensor.DType) float64
+	}); ok {
+		o.PeakFLOPS = float64(len(devices)) * d.PeakFLOPS(o.DType)
 	}
 	if len(devices) == 1 {
 		return train.Run(ctx, devices[0], o, in[0], resume)

@@ -63,7 +63,7 @@ func NewRank(d device.Device, c comm.Comm, o Options) (*Trainer, error) {
 	t.sweep.StepRows = o.Accumulation * t.sweep.MicroRows
 	if o.SpillInputs && o.SpillFile != "" {
 		if t.sweep.Spill, err = store.NewSpill(o.SpillFile); err != nil {
-			return nil, err
+			return nil, errors.Join(err, t.store.Close())
 		}
 	}
 	return t, nil
