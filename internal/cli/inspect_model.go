@@ -48,10 +48,11 @@ func inspectModel(s *Streams, o *inspectOptions) error {
 			f.Tensors = append(f.Tensors, tensorFacts{t.Name, t.DType.String(), t.Shape})
 		}
 	}
-	if st, err := train.ReadState(o.Path); err == nil {
-		f.Kind, f.State = "checkpoint", &st
-	} else if !errors.Is(err, os.ErrNotExist) {
+	if f.State, err = stateOf(o.Path); err != nil {
 		return err
+	}
+	if f.State != nil {
+		f.Kind = "checkpoint"
 	}
 	tok, err := m.Tokenizer()
 	if err == nil {
@@ -65,6 +66,18 @@ func inspectModel(s *Streams, o *inspectOptions) error {
 		fmt.Fprintf(s.Out, "tokenizer: %v\n", err)
 	}
 	return nil
+}
+
+// stateOf is the state of the run that a checkpoint folder belongs to; nil for any other model.
+func stateOf(path string) (*train.State, error) {
+	if at, err := os.Stat(path); err != nil || !at.IsDir() {
+		return nil, err
+	}
+	st, err := train.ReadState(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return &st, err
 }
 
 func printModel(s *Streams, m *job.Model, f *modelFacts) {
