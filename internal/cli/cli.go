@@ -71,9 +71,10 @@ a Hugging Face folder.`,
   lomo eval --model out/smollm2-135m --data held-out.jsonl --type messages
   lomo generate --model out/smollm2-135m --chat --prompt "Who wrote this program?"`,
 		Args: knownCommand, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-		SilenceErrors: true, SilenceUsage: true, SuggestionsMinimumDistance: 2,
+		Version: version(), SilenceErrors: true, SilenceUsage: true, SuggestionsMinimumDistance: 2,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetIn(io.In)
 	root.SetOut(io.Out)
 	root.SetErr(io.Err)
