@@ -125,8 +125,11 @@ func (o *output) begin(c *config.Loaded) (string, error) {
 	return text.String(), checkpoint.WriteFile(filepath.Join(o.dir, configFile), text.Bytes())
 }
 
-// end marks the run as finished.
-func (o *output) end(step int) error {
+// end marks the run as finished, and removes what saves that were killed have left; keep is how many checkpoints stay.
+func (o *output) end(step, keep int) error {
+	if err := checkpoint.Prune(o.dir, keep); err != nil {
+		return err
+	}
 	return checkpoint.WriteFile(filepath.Join(o.dir, finishedFile), fmt.Appendf(nil, "{\"step\":%d}\n", step))
 }
 

@@ -130,7 +130,7 @@ func TestOutputIsLocked(t *testing.T) {
 func TestOutputFinished(t *testing.T) {
 	finish := func(dir string) {
 		t.Helper()
-		if err := (&output{dir: dir}).end(10); err != nil {
+		if err := (&output{dir: dir}).end(10, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -152,10 +152,29 @@ func TestOutputFinished(t *testing.T) {
 	}
 }
 
+// TestOutputEndCleans: what a killed save left is gone when the run is finished.
+func TestOutputEndCleans(t *testing.T) {
+	dir := begun(t)
+	saveCheckpoint(t, dir, "checkpoint-9")
+	left := filepath.Join(dir, ".tmp-checkpoint-10")
+	if err := os.Mkdir(left, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&output{dir: dir}).end(10, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("%s is still there: %v", left, err)
+	}
+	if err := checkpoint.Complete(filepath.Join(dir, "checkpoint-9")); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestOutputFinishedEpochs: more epochs are more steps, as more max_steps are.
 func TestOutputFinishedEpochs(t *testing.T) {
 	dir := begun(t, "num_epochs=1")
-	if err := (&output{dir: dir}).end(10); err != nil {
+	if err := (&output{dir: dir}).end(10, 0); err != nil {
 		t.Fatal(err)
 	}
 	saveCheckpoint(t, dir, "checkpoint-10")

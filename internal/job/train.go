@@ -207,7 +207,7 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 		}
 		return err
 	}
-	if err := out.end(sum.Steps); err != nil {
+	if err := out.end(sum.Steps, c.SaveTotalLimit); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(filepath.Join(o.OutputDir, tokenizerDir)); err != nil {
