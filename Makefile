@@ -58,9 +58,6 @@ bench: ## kernel and step benchmarks
 bench-peer: ## lomo beside PyTorch and lomo-optim: tokens/s, memory, loss, into benchmarks/ (network the first time; ARGS="--help")
 	scripts/bench/run.sh $(ARGS)
 
-bench-peer: ## tokens/s and memory beside PyTorch, on an idle machine; ARGS as scripts/bench/run.sh --help has them
-	scripts/bench/run.sh $(ARGS)
-
 proof: ## the long comparisons with PyTorch and others on the real model: make proof LOMO_DATA=DIR (docs/proofs.md; network, an hour)
 	scripts/proof/run.sh
 
