@@ -90,7 +90,7 @@ func (r *runReport) open() error {
 		return nil
 	}
 	var err error
-	if r.metrics, err = report.OpenMetrics(r.path("metrics.jsonl"), r.done); err != nil {
+	if r.metrics, err = report.OpenMetrics(r.path("metrics.jsonl"), r.done, r.total); err != nil {
 		return err
 	}
 	r.progress = report.NewProgress(r.s.Err, r.s.Terminal, r.done, r.total)

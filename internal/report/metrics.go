@@ -62,15 +62,16 @@ func (n *Number) UnmarshalJSON(text []byte) error {
 type Metrics struct{ f *os.File }
 
 // OpenMetrics opens the metrics of a run that has finished done steps: lines of later steps, and what follows a torn
-// line, are cut off, because the resumed run writes them again. With done 0 the file starts empty.
-func OpenMetrics(path string, done int) (*Metrics, error) {
+// line, are cut off, because the resumed run writes them again; so is the evaluation of the last step, when done is the
+// total, since that is made after the last checkpoint. With done 0 the file starts empty.
+func OpenMetrics(path string, done, total int) (*Metrics, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	keep := int64(0)
 	if done > 0 {
-		keep, err = kept(f, done)
+		keep, err = kept(f, done, done == total)
 	}
 	if err == nil {
 		err = f.Truncate(keep)
@@ -85,8 +86,8 @@ func OpenMetrics(path string, done int) (*Metrics, error) {
 	return &Metrics{f}, nil
 }
 
-// kept is the length of the leading whole lines of steps up to done, in bytes.
-func kept(r io.Reader, done int) (int64, error) {
+// kept is the length of the leading whole lines of steps up to done, in bytes; last leaves out the evaluation of done.
+func kept(r io.Reader, done int, last bool) (int64, error) {
 	var n int64
 	for in := bufio.NewReader(r); ; {
 		line, err := in.ReadBytes('\n')
@@ -97,9 +98,10 @@ func kept(r io.Reader, done int) (int64, error) {
 			return n, err
 		}
 		var x struct {
-			Step *int `json:"step"`
+			Step *int             `json:"step"`
+			Eval *json.RawMessage `json:"eval_loss"`
 		}
-		if json.Unmarshal(line, &x) != nil || x.Step == nil || *x.Step > done {
+		if json.Unmarshal(line, &x) != nil || x.Step == nil || *x.Step > done || last && *x.Step == done && x.Eval != nil {
 			return n, nil
 		}
 		n += int64(len(line))

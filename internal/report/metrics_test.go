@@ -11,7 +11,7 @@ import (
 // TestLines holds the keys that other programs read (design.md 4) and what happens to numbers JSON cannot hold.
 func TestLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "metrics.jsonl")
-	m, err := OpenMetrics(path, 0)
+	m, err := OpenMetrics(path, 0, 9)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestResumeCutsLaterLines(t *testing.T) {
 	const a, b, c = `{"step":1,"loss":3}` + "\n", `{"step":2,"eval_loss":3}` + "\n", `{"step":3,"loss":1}` + "\n"
 	for _, x := range []struct {
 		name, text string
-		done       int
+		done       int // of 6 steps
 		want       string
 	}{
 		{"fresh", a + b, 0, ""},
@@ -52,6 +52,7 @@ func TestResumeCutsLaterLines(t *testing.T) {
 		{"torn middle", a + "{\n" + b, 5, a},
 		{"no step", a + "{}\n" + b, 5, a},
 		{"no file", "", 3, ""},
+		{"evaluation of the last step", a + b + `{"step":6,"loss":1}` + "\n" + `{"step":6,"eval_loss":2}` + "\n", 6, a + b + `{"step":6,"loss":1}` + "\n"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "metrics.jsonl")
@@ -60,7 +61,7 @@ func TestResumeCutsLaterLines(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			m, err := OpenMetrics(path, x.done)
+			m, err := OpenMetrics(path, x.done, 6)
 			if err != nil {
 				t.Fatal(err)
 			}
