@@ -54,10 +54,10 @@ func (l *Loaded) within(p *problems, key string, v float64, table map[string][2]
 		return
 	}
 	if v < b[0] {
-		p.add(l.where(key), "", "%s: %v is below %v", key, v, b[0])
+		p.add(l.where(key), "", "%s: %.15g is below %.15g", key, v, b[0])
 		return
 	}
-	p.add(l.where(key), "", "%s: %v is above %v", key, v, b[1])
+	p.add(l.where(key), "", "%s: %.15g is above %.15g", key, v, b[1])
 }
 
 // missing names needed keys that are empty.

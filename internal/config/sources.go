@@ -20,7 +20,11 @@ type setting struct {
 	key   Key
 	node  *yaml.Node
 	where string // "run.yaml:12", "LOMO_SEED", "--set"
+	place place  // where a node within the value stands
 }
+
+// place says where a node stands: in a file its line, else the variable or flag.
+type place func(*yaml.Node) string
 
 // source reads the settings of one place and collects what is wrong with them.
 type source struct {
@@ -29,7 +33,7 @@ type source struct {
 }
 
 // give records a value for the key called name; what is null keeps the weaker sources' value.
-func (s *source) give(name string, node *yaml.Node, where string) {
+func (s *source) give(name string, node *yaml.Node, where string, at place) {
 	key, known := find(keys, name)
 	switch {
 	case !known:
@@ -37,7 +41,7 @@ func (s *source) give(name string, node *yaml.Node, where string) {
 	case s.given(key) != nil:
 		s.problems.add(where, "", "%s is given twice, first as %s", name, s.given(key).where)
 	case node.Tag != "!!null":
-		s.settings = append(s.settings, setting{key, node, where})
+		s.settings = append(s.settings, setting{key, node, where, at})
 	}
 }
 
@@ -106,7 +110,7 @@ func (s *source) readYAML(path string, text []byte) error {
 }
 
 // mapping takes the pairs of a mapping; prefix is "" or the block's name and a dot, place says where a node stands.
-func (s *source) mapping(place func(*yaml.Node) string, prefix string, node *yaml.Node) {
+func (s *source) mapping(place place, prefix string, node *yaml.Node) {
 	node = resolve(node)
 	if node.Tag == "!!null" {
 		return
@@ -121,7 +125,7 @@ func (s *source) mapping(place func(*yaml.Node) string, prefix string, node *yam
 			s.mapping(place, name.Value+".", value)
 			continue
 		}
-		s.give(prefix+name.Value, resolve(value), place(name))
+		s.give(prefix+name.Value, resolve(value), place(name), place)
 	}
 }
 
@@ -189,6 +193,7 @@ func (s *source) drop(key Key) {
 
 // text gives a key, or a block's options, a value written as YAML on one line.
 func (s *source) text(name, value, where string) {
+	here := func(*yaml.Node) string { return where }
 	var doc yaml.Node
 	err := yaml.Unmarshal([]byte(value), &doc)
 	node := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
@@ -202,10 +207,10 @@ func (s *source) text(name, value, where string) {
 		s.problems.add(where, "quote the value", "%s: %q is not YAML", name, value)
 		return
 	case slices.Contains(blocks, name):
-		s.mapping(func(*yaml.Node) string { return where }, name+".", node)
+		s.mapping(here, name+".", node)
 		return
 	}
-	s.give(name, node, where)
+	s.give(name, node, where, here)
 }
 
 // readBounded reads a whole file of at most maxFile bytes.

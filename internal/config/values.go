@@ -16,12 +16,12 @@ import (
 // value turns what a user wrote into the Go type of its key, or says what is wanted instead.
 func (s *source) value(x setting) (any, bool) {
 	before := len(s.problems)
-	v := s.typed(x.key, x.key.Name, x.node, x.where)
+	v := s.typed(x, x.key, x.key.Name, x.node, x.where)
 	return v, len(s.problems) == before
 }
 
-// typed converts node for key k, which errors call name.
-func (s *source) typed(k Key, name string, node *yaml.Node, where string) any {
+// typed converts node, a part of setting x, for key k, which errors call name.
+func (s *source) typed(x setting, k Key, name string, node *yaml.Node, where string) any {
 	if k.typ.Kind() != reflect.Slice {
 		return s.scalar(k, k.typ, name, node, where)
 	}
@@ -38,7 +38,7 @@ func (s *source) typed(k Key, name string, node *yaml.Node, where string) any {
 		n, item := resolve(n), fmt.Sprintf("%s[%d]", name, i)
 		var v any
 		if elem := k.typ.Elem(); elem.Kind() == reflect.Struct {
-			v = s.dataset(item, n, where)
+			v = s.dataset(x, item, n)
 		} else {
 			v = s.scalar(k, elem, item, n, where)
 		}
@@ -97,15 +97,15 @@ func (s *source) oneOf(k Key, name, word, where string) {
 }
 
 // dataset converts one entry of datasets.
-func (s *source) dataset(name string, node *yaml.Node, where string) any {
-	d := Dataset{Weight: 1}
+func (s *source) dataset(x setting, name string, node *yaml.Node) any {
+	d, where := Dataset{Weight: 1}, x.place(node)
 	if node.Kind != yaml.MappingNode {
 		s.problems.add(where, "write `- {path: train.jsonl, type: messages}`", "%s: want {path, type, split, weight}, have %s", name, shown(node))
 		return nil
 	}
 	seen, to := []string{}, reflect.ValueOf(&d).Elem()
 	for i := 0; i+1 < len(node.Content); i += 2 {
-		field, n := node.Content[i].Value, resolve(node.Content[i+1])
+		field, n, where := node.Content[i].Value, resolve(node.Content[i+1]), x.place(node.Content[i])
 		k, known := find(datasetKeys, field)
 		switch {
 		case !known:
@@ -117,11 +117,14 @@ func (s *source) dataset(name string, node *yaml.Node, where string) any {
 		case slices.Contains(seen, field):
 			s.problems.add(where, "", "%s: %s is given twice", name, field)
 		default:
-			if v := s.typed(k, name+"."+field, n, where); v != nil {
+			if v := s.typed(x, k, name+"."+field, n, where); v != nil {
 				to.FieldByIndex(k.index).Set(reflect.ValueOf(v))
 			}
 			if field == "type" {
 				s.datasetType(name, n.Value, where)
+			}
+			if field == "weight" && d.Weight <= 0 {
+				s.problems.add(where, "0.5 takes half of the samples, 2 each twice", "%s.weight: %v is not above 0", name, d.Weight)
 			}
 		}
 		seen = append(seen, field)
