@@ -109,6 +109,7 @@ type configFile struct {
 	RopeTheta             *float64        `json:"rope_theta"`
 	RopeScaling           *ropeFile       `json:"rope_scaling"`
 	RopeParameters        *ropeFile       `json:"rope_parameters"`
+	Quantization          json.RawMessage `json:"quantization_config"`
 }
 
 type ropeFile struct {
@@ -127,6 +128,9 @@ func (f configFile) refuse() error {
 	}
 	if or(f.AttentionBias, false) || or(f.MLPBias, false) {
 		return fmt.Errorf("attention_bias or mlp_bias is true: biases are not supported by this build")
+	}
+	if len(f.Quantization) > 0 && string(f.Quantization) != "null" {
+		return fmt.Errorf("quantization_config is set: training needs a model stored in float32, bfloat16 or float16")
 	}
 	return nil
 }
