@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"lomo/internal/job"
@@ -73,13 +71,6 @@ func checkGenerate(o *job.GenerateOptions) error {
 
 // runGenerate writes each continuation as it appears, and ends it with a line feed.
 func runGenerate(s *Streams, o *job.GenerateOptions) error {
-	all := o.Prompts
-	for _, p := range all {
-		o.Prompts = []string{p}
-		if _, err := job.Generate(*o, s.Out); err != nil {
-			return err
-		}
-		fmt.Fprintln(s.Out)
-	}
-	return nil
+	_, err := job.Generate(*o, s.Out)
+	return err
 }

@@ -113,7 +113,7 @@ func FuzzPieces(f *testing.F) {
 	f.Add("\xff", 1)
 	f.Fuzz(func(t *testing.T, unit string, times int) {
 		if len(unit) == 0 || times < 1 || times > 3*pieceSize/len(unit) {
-			t.Skip()
+			return // a seed that is no input: the text would be empty or too long
 		}
 		text := strings.Repeat(unit, times)
 		var got strings.Builder

@@ -56,7 +56,7 @@ func writeNew(o NewOptions, tok *tokenizer.Tokenizer, dt tensor.DType, shard int
 	if err := tok.WriteFiles(o.Dir); err != nil {
 		return nil, err
 	}
-	extra := map[string]any{"bos_token_id": nil, "eos_token_id": tok.EOS()}
+	extra := map[string]any{"bos_token_id": nil, "eos_token_id": tok.EOSIDs()}
 	if bos := tok.BOS(); bos >= 0 {
 		extra["bos_token_id"] = bos
 	}

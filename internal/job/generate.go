@@ -28,7 +28,8 @@ type Continuation struct {
 	Tokens int    `json:"tokens"`
 }
 
-// Generate continues each prompt and writes pieces of text to stream as they appear (nil: not wanted).
+// Generate continues each prompt and writes pieces of text to stream as they appear, a line feed after each continuation
+// (nil: not wanted).
 func Generate(o GenerateOptions, stream io.Writer) ([]Continuation, error) {
 	m, err := OpenModel(o.Model)
 	if err != nil {
@@ -64,6 +65,11 @@ func Generate(o GenerateOptions, stream io.Writer) ([]Continuation, error) {
 			return nil, l.overLimit(err)
 		}
 		out = append(out, Continuation{o.Prompts[i], text, n})
+		if stream != nil {
+			if _, err := io.WriteString(stream, "\n"); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return out, nil
 }
