@@ -6,6 +6,7 @@
 package cpukern
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -32,6 +33,10 @@ type Device struct {
 	arena memory
 	slots []float64 // partial sums of one operation, one a task; grows to the largest need and stays
 	err   error     // the first failure
+
+	queues []*queue
+	pinned *device.Arena // of pins
+	pins   [][]byte
 }
 
 // Open makes a host device. It fails when the level is unknown or lacks on this machine, or when address space
@@ -49,7 +54,7 @@ func Open(o Options) (*Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("workspace of the CPU threads: %w", err)
 	}
-	d := &Device{k: k, pool: p}
+	d := &Device{k: k, pool: p, pinned: device.NewArena("host memory", 0)}
 	if err := d.arena.open(d.Name(), o); err != nil {
 		p.close()
 		return nil, fmt.Errorf("arena of the CPU device: %w", err)
@@ -86,8 +91,9 @@ func (d *Device) Sync() error { return d.err }
 
 // Close ends the threads and unmaps all memory: every tensor of the device becomes invalid.
 func (d *Device) Close() error {
+	err := d.closeQueues()
 	d.pool.close()
-	return d.arena.close()
+	return errors.Join(err, d.arena.close())
 }
 
 // ready says whether an operation may run: not after a failure.

@@ -27,6 +27,17 @@ type Device interface {
 	Sync() error
 	Close() error
 
+	// Record is a point after all work queued so far; Wait holds back what is queued later until a point of this
+	// device or of one of its queues is reached (queue.go).
+	Record() Event
+	Wait(Event)
+	// NewQueue opens an order of work beside the device's own. Close of the device ends it.
+	NewQueue(name string) (Queue, error)
+	// Pinned takes host memory that queues copy from and to at full speed (page-locked on a GPU), zeroed. It is
+	// booked in PinnedMemory and lives until Close of the device.
+	Pinned(owner, name string, bytes int64) ([]byte, error)
+	PinnedMemory() *Arena
+
 	CopyIn(dst tensor.Tensor, src []byte)  // the host's bytes to the device
 	CopyOut(dst []byte, src tensor.Tensor) // and back; waits for the work queued so far
 	Zero(t tensor.Tensor)

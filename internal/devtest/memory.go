@@ -12,6 +12,7 @@ var memoryCases = []testCase{
 	{"AllocIsZero", allocIsZero},
 	{"AllocOutOfMemory", allocOutOfMemory},
 	{"ZeroAndCopy", zeroAndCopy},
+	{"Queues", queues},
 }
 
 // allocIsZero: memory that was written and released comes back zeroed, also beyond what was written.
@@ -75,5 +76,41 @@ func zeroAndCopy(c *C) {
 			c.equal(h, make([]float64, n))
 			c.sync()
 		})
+	}
+}
+
+// queues: a tensor goes out to pinned memory and back into another beside the device, ordered by events alone.
+func queues(c *C) {
+	const n = 5003
+	x, xs := c.noise("x", tensor.F32, 1, n)
+	y, z := c.like("y", tensor.F32, n), c.like("z", tensor.F32, n)
+	host, err := c.D.Pinned("devtest", "host", x.Bytes())
+	if err != nil || c.D.PinnedMemory().Owners()["devtest"] < x.Bytes() {
+		c.Fatalf("pinned memory: %v, booked %v", err, c.D.PinnedMemory().Owners())
+	}
+	out, err := c.D.NewQueue("out")
+	if err != nil {
+		c.Fatal(err)
+	}
+	in, err := c.D.NewQueue("in")
+	if err != nil {
+		c.Fatal(err)
+	}
+	doubled := mapped(n, func(i int) float64 { return float64(float32(xs[i]) + float32(xs[i])) })
+	c.D.Copy(y, x)
+	c.D.RowsAdd(y.View(1, n), device.Rows{IDs: c.ints("ids", []int{0}, 1), Offs: c.ints("offs", []int{0, 1}, 2), Index: c.ints("index", []int{0}, 1), D: x.View(1, n)}, 0)
+	out.Wait(c.D.Record()) // y is computed
+	out.CopyOut(host, y)
+	in.Wait(out.Record()) // and lies on the host
+	in.CopyIn(z, host)
+	in.Copy(y, z)
+	c.D.Wait(in.Record())
+	c.D.Copy(x, y)
+	c.equal(x, doubled)
+	c.equal(z, doubled)
+	for _, q := range []device.Queue{out, in} {
+		if err := q.Sync(); err != nil {
+			c.Error(err)
+		}
 	}
 }

@@ -8,13 +8,13 @@ import (
 )
 
 // Device implements device.Device. Its tensors have no bytes; what is copied out of it is zero.
-type Device struct{ arena *device.Arena }
+type Device struct{ arena, pinned *device.Arena }
 
 var _ device.Device = (*Device)(nil)
 
 // Open makes a counting device of capacity bytes, 0 for no limit.
 func Open(capacity int64) *Device {
-	return &Device{arena: device.NewArena("counting device", capacity)}
+	return &Device{arena: device.NewArena("counting device", capacity), pinned: device.NewArena("host memory", 0)}
 }
 
 func (d *Device) Name() string          { return "counting" }
@@ -38,3 +38,24 @@ func (d *Device) CopyIn(tensor.Tensor, []byte) {}
 
 // CopyOut zeroes dst: every number read from the counting device is 0.
 func (d *Device) CopyOut(dst []byte, _ tensor.Tensor) { clear(dst) }
+
+func (d *Device) Record() device.Event                  { return done{} }
+func (d *Device) Wait(device.Event)                     {}
+func (d *Device) NewQueue(string) (device.Queue, error) { return done{}, nil }
+func (d *Device) PinnedMemory() *device.Arena           { return d.pinned }
+
+// Pinned books the bytes and returns none.
+func (d *Device) Pinned(owner, name string, bytes int64) ([]byte, error) {
+	_, err := d.pinned.Take(owner, name, bytes)
+	return nil, err
+}
+
+// done is the counting device's queue and event: there is nothing to wait for.
+type done struct{}
+
+func (done) CopyIn(tensor.Tensor, []byte)      {}
+func (done) CopyOut([]byte, tensor.Tensor)     {}
+func (done) Copy(tensor.Tensor, tensor.Tensor) {}
+func (done) Record() device.Event              { return done{} }
+func (done) Wait(device.Event)                 {}
+func (done) Sync() error                       { return nil }

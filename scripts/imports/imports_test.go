@@ -13,9 +13,9 @@ import (
 
 // layers are the packages under internal/ from the bottom up. A package imports only from layers below its own.
 var layers = []string{
-	"tensor rng golden data/records",
-	"device checkpoint/gguf checkpoint/safetensors tasks",
-	"grad comm checkpoint cpukern cudakern memdev devtest tokenizer",
+	"tensor rng golden data/records cudakern/driver ptx",
+	"device comm checkpoint/gguf checkpoint/safetensors tasks cudakern/sim",
+	"grad checkpoint cpukern cudakern memdev devtest tokenizer",
 	"model optim store data",
 	"train preset infer report bench",
 	"eval memprof config",
