@@ -7,7 +7,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test test-noasm race fuzz-short lint generate docs golden bench bench-peer proof clean
+.PHONY: help build demo ptx ptx-check test test-noasm race fuzz-short lint generate docs golden bench bench-peer proof clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,14 @@ generate: ## the assembly, from its avo programs; the working tree must stay cle
 
 docs: ## the table of keys in docs/configuration.md
 	$(GO) run ./scripts/configdoc
+
+ptx: ## the CUDA kernels to PTX, and the table of what they take of a card (network the first time: pip)
+	$(PYTHON) scripts/cuda/ptx.py
+	$(PYTHON) scripts/cuda/resources.py
+
+ptx-check: ## the committed PTX is what the sources give, and no kernel spills or grew (network the first time: pip)
+	$(PYTHON) scripts/cuda/ptx.py --check
+	$(PYTHON) scripts/cuda/resources.py --check
 
 golden: ## the golden files, anew, from PyTorch and the reference libraries (network: pip)
 	$(PYTHON) -m venv .venv
