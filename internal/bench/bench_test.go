@@ -49,8 +49,8 @@ func TestEveryKernel(t *testing.T) {
 	for _, r := range run(t, tiny()) {
 		measured[r.Kernel] = true
 	}
-	// What is left computes nothing worth a measurement: ClipCoef makes one number.
-	for _, name := range strings.Fields("Name Memory Alloc Scratch Sync Close ClipCoef") {
+	// What is left computes nothing worth a measurement: ClipCoef makes one number, queues and events none.
+	for _, name := range strings.Fields("Name Memory Alloc Scratch Sync Close Record Wait NewQueue Pinned PinnedMemory ClipCoef") {
 		measured[name] = true
 	}
 	seam := reflect.TypeFor[device.Device]()
