@@ -1,0 +1,17 @@
+//go:build !cuda
+
+package cudakern
+
+import (
+	"errors"
+
+	"lomo/internal/cudakern/driver"
+)
+
+// Available reports whether this program was built with CUDA.
+const Available = false
+
+// ErrNotBuilt says that this program cannot drive a GPU, and what to do.
+var ErrNotBuilt = errors.New("this build of lomo has no CUDA: build one with `make cuda`, or set device: cpu, which trains the same models")
+
+func installed() (driver.Driver, error) { return nil, ErrNotBuilt }
