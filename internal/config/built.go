@@ -7,7 +7,6 @@ import (
 
 // built are the values this build can run, of keys whose list is longer.
 var built = map[string][]string{
-	"device": {"auto", "cpu"}, "sharding": {"none", "zero3"}, "offload": {"none", "disk"}, "activation_offload": {"none", "disk"},
 	"dtype": {"bf16", "f32"}, "method": {"full"}, "optimizer": {"adalomo", "lomo", "adamw", "sgd"},
 	"loss_spike": {"off"}, "report_to": {"json"}, "adalomo.importance": {"none"},
 }

@@ -99,9 +99,16 @@ func (l *Loaded) combinations(p *problems) {
 			"on_nonfinite: skip with max_grad_norm: %v and clip_policy: %s: weights move before the whole gradient is known", l.MaxGradNorm, l.ClipPolicy)
 	}
 	l.ranks(p)
-	if l.Offload == "disk" && l.Optimizer == "adamw" {
+	if l.Offload != "none" && l.Optimizer == "adamw" {
 		p.add(l.where("offload"), "choose optimizer: lomo or adalomo, or offload: none",
-			"offload: disk with optimizer: adamw, which keeps 12 bytes a weight in memory")
+			"offload: %s with optimizer: adamw, which keeps 12 bytes a weight on the device", l.Offload)
+	}
+	if l.Device == "cuda" {
+		for _, o := range [][2]string{{"offload", l.Offload}, {"activation_offload", l.ActivationOffload}} {
+			if o[1] == "disk" {
+				p.add(l.where(o[0]), "set "+o[0]+": host", "%s: disk with device: cuda: copies to a card come from pinned host memory", o[0])
+			}
+		}
 	}
 	if l.SGD.Nesterov && (l.SGD.Momentum == 0 || l.SGD.Dampening != 0) {
 		p.add(l.where("sgd.nesterov"), "set sgd.momentum and leave sgd.dampening at 0", "sgd.nesterov with momentum %v and dampening %v", l.SGD.Momentum, l.SGD.Dampening)
@@ -125,10 +132,12 @@ func (l *Loaded) ranks(p *problems) {
 	if l.Sharding == "none" {
 		p.add(l.where("devices"), "set sharding: zero3, or devices: 1", "devices: %d with sharding: none", l.Devices)
 	}
-	for _, o := range [][2]string{{"offload", l.Offload}, {"activation_offload", l.ActivationOffload}} {
-		if o[1] != "none" {
-			p.add(l.where(o[0]), "set "+o[0]+": none, or devices: 1", "%s: %s with devices: %d is not supported by this build yet", o[0], o[1], l.Devices)
-		}
+	if l.Offload != "none" {
+		p.add(l.where("offload"), "set offload: none, or devices: 1", "offload: %s with devices: %d is not supported by this build yet", l.Offload, l.Devices)
+	}
+	if l.ActivationOffload == "disk" {
+		p.add(l.where("activation_offload"), "set activation_offload: host or none, or devices: 1",
+			"activation_offload: disk with devices: %d is not supported by this build yet", l.Devices)
 	}
 	if l.Given("reduce_dtype") && l.ReduceDType != "f32" {
 		p.add(l.where("reduce_dtype"), "set reduce_dtype: f32", "reduce_dtype: %s is not supported by this build yet", l.ReduceDType)
@@ -149,6 +158,9 @@ func (l *Loaded) warn() {
 	}
 	if l.ClipPolicy != Default().ClipPolicy && l.MaxGradNorm == 0 {
 		l.warnf("clip_policy has no effect while max_grad_norm is 0")
+	}
+	if l.Device == "cpu" && (l.Offload == "host" || l.ActivationOffload == "host") {
+		l.warnf("offload to host saves no memory with device: cpu, whose memory that is; offload to disk does")
 	}
 	if l.Rounding != Default().Rounding && l.DType == "f32" {
 		l.warnf("rounding has no effect on f32 weights")

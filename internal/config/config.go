@@ -15,11 +15,11 @@ type Config struct {
 	Device            string `yaml:"device" oneof:"auto,cpu,cuda" resume:"free" help:"where to compute; auto takes a usable GPU, else the CPU"`
 	Devices           int    `yaml:"devices" resume:"free" help:"number of ranks (GPUs)"`
 	Sharding          string `yaml:"sharding" oneof:"none,zero3" resume:"free" help:"zero3 spreads the weights over the devices"`
-	Offload           string `yaml:"offload" oneof:"none,host,disk" resume:"free" help:"where weights wait when they do not fit"`
+	Offload           string `yaml:"offload" oneof:"none,host,disk" resume:"free" help:"where weights wait when they do not fit: disk, or for a card host, pinned memory of the machine"`
 	ActivationOffload string `yaml:"activation_offload" oneof:"none,host,disk" resume:"free" help:"where block inputs wait for the backward sweep"`
 	ReduceDType       string `yaml:"reduce_dtype" oneof:"bf16,f32" resume:"free" help:"type of gradients summed over devices"`
 	Threads           int    `yaml:"threads" resume:"free" help:"CPU threads; 0 takes all. The results do not depend on it"`
-	MemoryLimit       string `yaml:"memory_limit" resume:"free" help:"e.g. 4GiB: refuse a run whose planned peak is above it; empty is no limit"`
+	MemoryLimit       string `yaml:"memory_limit" resume:"free" help:"e.g. 4GiB: refuse a run whose planned peak is above it; on cards, of one card; empty is no limit"`
 
 	DType    string `yaml:"dtype" oneof:"bf16,f32,fp16" help:"type of weights and activations; f32 doubles the memory of bf16"`
 	Rounding string `yaml:"rounding" oneof:"stochastic,nearest" help:"how updated bf16 weights are rounded; nearest loses small updates"`

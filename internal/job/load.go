@@ -18,7 +18,7 @@ import (
 // Runtime says how a model that is not trained is computed with; the names are those of a run's keys.
 type Runtime struct {
 	DType       string // bf16 or f32; "": as the model is stored
-	Offload     string // disk: the weights in a working copy in the folder for temporary files
+	Offload     string // host: the weights in pinned memory; disk: in a working copy in the folder for temporary files
 	Threads     int
 	MemoryLimit string
 }
@@ -98,8 +98,12 @@ func (l *Loaded) load(r Runtime, positions int) (err error) {
 }
 
 func (l *Loaded) openStore(offload string) (err error) {
-	if offload != "disk" {
+	switch offload {
+	case "none", "":
 		l.store, err = store.NewResident(l.Device, l.Net.Params(), l.DType)
+		return err
+	case "host":
+		l.store, err = store.NewHost(l.Device, l.Net.Params(), l.DType)
 		return err
 	}
 	if l.temp, err = os.MkdirTemp("", "lomo-weights-"); err != nil {

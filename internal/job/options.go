@@ -30,8 +30,8 @@ func trainOptions(c *config.Config, m *model.Config) (train.Options, error) {
 		Optimizer:    optimizerConfig(c),
 		LearningRate: c.LearningRate, Scheduler: c.LRScheduler, WarmupRatio: c.WarmupRatio, WarmupSteps: c.WarmupSteps,
 		MaxGradNorm: c.MaxGradNorm, ClipLagged: c.ClipPolicy == "lagged", SkipBad: c.OnNonfinite == "skip",
-		Recompute:   c.GradientCheckpointing,
-		OffloadDisk: c.Offload == "disk", SpillInputs: c.ActivationOffload == "disk",
+		Recompute: c.GradientCheckpointing,
+		Offload:   places[c.Offload], SpillInputs: places[c.ActivationOffload],
 		MicroBatch: c.MicroBatchSize, Accumulation: c.GradientAccumulationSteps, SequenceLen: c.SequenceLen,
 		MaxSteps: c.MaxSteps, NumEpochs: c.NumEpochs, Seed: c.Seed,
 		EvalSteps: c.EvalSteps, EvalOnStart: c.EvalOnStart,
@@ -40,6 +40,9 @@ func trainOptions(c *config.Config, m *model.Config) (train.Options, error) {
 	}
 	return o, nil
 }
+
+// places are the values of offload and activation_offload.
+var places = map[string]train.Place{"none": train.OnDevice, "host": train.OnHost, "disk": train.OnDisk}
 
 func optimizerConfig(c *config.Config) optim.Config {
 	round := device.Stochastic
@@ -83,6 +86,14 @@ func sources(list []config.Dataset) []data.Source {
 		out[i] = data.Source{Path: d.Path, Type: d.Type, Split: d.Split, Weight: d.Weight}
 	}
 	return out
+}
+
+// openDevice opens one of the run's devices with an arena of capacity bytes.
+func openDevice(c *config.Config, rank int, capacity int64) (device.Device, error) {
+	if c.Device == "cuda" {
+		return nil, &UsageError{hint("set device: cpu; `lomo train --dry-run` and `lomo memprofile` plan for cards without one", "device: cuda: this build has no CUDA")}
+	}
+	return openCPU(rankThreads(c.Threads, c.Devices), capacity)
 }
 
 // openCPU opens the host with an arena of capacity bytes; 0 is as much as the machine has.

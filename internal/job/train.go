@@ -191,10 +191,10 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 		return err
 	}
 	o.OnStep, o.OnEval, o.OnSave, o.Note = rep.Step, rep.Eval, rep.Saved, rep.Note
-	if o.OffloadDisk || o.SpillInputs {
-		o.WorkingCopy, o.SpillFile = filepath.Join(o.OutputDir, workingCopy), filepath.Join(o.OutputDir, spillFile)
+	o.WorkingCopy, o.SpillFile = filepath.Join(o.OutputDir, workingCopy), filepath.Join(o.OutputDir, spillFile)
+	if o.Offload != train.OnDevice || o.SpillInputs != train.OnDevice {
 		o.OnDone = func(in, out int64) {
-			rep.Note("moved during the run: %s read from disk, %s written to it", checkpoint.FormatSize(in), checkpoint.FormatSize(out))
+			rep.Note("moved during the run, of weights and block inputs: %s to the device, %s from it", checkpoint.FormatSize(in), checkpoint.FormatSize(out))
 		}
 	}
 	debug.FreeOSMemory() // what loading the data left behind
@@ -250,8 +250,8 @@ func keepBatch(o *train.Options, c *config.Config, out *output, sum *Summary) er
 func onDevices(ctx context.Context, c *config.Config, o train.Options, weights checkpoint.Source, ds *dataset, arena int64, resume string) error {
 	var devices []device.Device
 	var in []train.Inputs
-	for range c.Devices {
-		d, err := openCPU(rankThreads(c.Threads, c.Devices), arena)
+	for rank := range c.Devices {
+		d, err := openDevice(c, rank, arena)
 		if err != nil {
 			return err
 		}

@@ -114,7 +114,7 @@ func TestPlanKnowsDistinctTokens(t *testing.T) {
 func TestPlanOfDisk(t *testing.T) {
 	resident := options(t, "lomo", tensor.BF16, false, true, 1, 1)
 	disk := resident
-	disk.OffloadDisk, disk.SpillInputs = true, true
+	disk.Offload, disk.SpillInputs = train.OnDisk, train.OnDisk
 	p, err := Run(disk, Host{}, disk.MicroBatch, disk.SequenceLen)
 	if err != nil {
 		t.Fatal(err)

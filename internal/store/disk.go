@@ -36,9 +36,7 @@ type slot struct {
 // NewDisk takes the buffers and, unless path is "" (the counting device), makes the working copy.
 func NewDisk(d device.Device, params []*grad.Param, dt tensor.DType, path string) (*Disk, error) {
 	s := &Disk{d: d, params: params, dt: dt, offsets: map[*grad.Param]int64{}, held: map[*grad.Param]*slot{}}
-	last := params[len(params)-1].Block
-	size, table := int64(0), 0
-	perBlock := map[int]int{}
+	size := int64(0)
 	for _, p := range params {
 		if !p.Matrix() {
 			t, err := d.Scratch("weights", p.Name, dt, p.Shape...)
@@ -51,16 +49,8 @@ func NewDisk(d device.Device, params []*grad.Param, dt tensor.DType, path string
 		s.offsets[p] = size
 		size += int64(p.Len()) * int64(dt.Size())
 		p.W = tensor.Tensor{Name: p.Name, DType: dt, Shape: p.Shape}
-		if p.Block < 0 || p.Block == last {
-			table = max(table, p.Len())
-		} else {
-			perBlock[p.Block] += p.Len()
-		}
 	}
-	block := 0
-	for _, n := range perBlock {
-		block = max(block, n)
-	}
+	block, table := unitSizes(params)
 	var err error
 	if s.table, err = s.newSlot("table buffer", table); err != nil {
 		return nil, err
@@ -95,6 +85,23 @@ func (s *Disk) create(path string, size int64) error {
 	}
 	s.file, s.io = f, newWorker()
 	return nil
+}
+
+// unitSizes is the elements of the largest block's matrices, and of the larger of embedding and head.
+func unitSizes(params []*grad.Param) (block, table int) {
+	last := params[len(params)-1].Block
+	perBlock := map[int]int{}
+	for _, p := range params {
+		switch {
+		case !p.Matrix():
+		case p.Block < 0 || p.Block == last:
+			table = max(table, p.Len())
+		default:
+			perBlock[p.Block] += p.Len()
+			block = max(block, perBlock[p.Block])
+		}
+	}
+	return block, table
 }
 
 // matrices is the part of a unit that travels.

@@ -127,6 +127,7 @@ func TestStoresKeepWhatTheyAreGiven(t *testing.T) {
 		"disk": func(d *cpukern.Device, ps []*grad.Param) (Store, error) {
 			return NewDisk(d, ps, tensor.F32, filepath.Join(t.TempDir(), "copy"))
 		},
+		"host": func(d *cpukern.Device, ps []*grad.Param) (Store, error) { return NewHost(d, ps, tensor.F32) },
 		"shard of one": func(d *cpukern.Device, ps []*grad.Param) (Store, error) {
 			return NewShard(d, comm.NewLocal(1)[0], ps, tensor.F32)
 		},
@@ -249,7 +250,7 @@ func TestDiskFailures(t *testing.T) {
 
 // TestSpill: pieces come back as they were put, in any order.
 func TestSpill(t *testing.T) {
-	s, err := NewSpill(filepath.Join(t.TempDir(), "spill"))
+	s, err := NewFileSpill(filepath.Join(t.TempDir(), "spill"))
 	if err != nil {
 		t.Fatal(err)
 	}

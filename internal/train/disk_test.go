@@ -18,8 +18,8 @@ func TestDiskEqualsResident(t *testing.T) {
 			if err := f.run(context.Background(), memory, ""); err != nil {
 				t.Fatal(err)
 			}
-			disk.OffloadDisk, disk.WorkingCopy = true, filepath.Join(disk.OutputDir, "weights.tmp")
-			disk.SpillInputs, disk.SpillFile = true, filepath.Join(disk.OutputDir, "inputs.tmp")
+			disk.Offload, disk.WorkingCopy = OnDisk, filepath.Join(disk.OutputDir, "weights.tmp")
+			disk.SpillInputs, disk.SpillFile = OnDisk, filepath.Join(disk.OutputDir, "inputs.tmp")
 			var in, out int64
 			disk.OnDone = func(a, b int64) { in, out = a, b }
 			if err := f.run(context.Background(), disk, ""); err != nil {

@@ -8,10 +8,10 @@ import (
 )
 
 // inputs is what every block was given in the forward sweep: block l's input is number l, the last block's output number
-// L. They stay on the device, or with a spill file three buffers are used in turn and the last output keeps its own.
+// L. They stay on the device, or with a spill three buffers are used in turn and the last output keeps its own.
 type inputs struct {
 	x     []tensor.Tensor // by number, where it lies on the device
-	spill *store.Spill    // nil: all stay, or the counting device
+	spill store.Spill     // nil: all stay, or the counting device
 	turns bool            // buffers are used in turn
 	wait  [3]func() error // of each buffer's transfer
 	held  [3]int          // which input each buffer holds or is being given
@@ -20,7 +20,7 @@ type inputs struct {
 // newInputs takes the memory. With keep false only two buffers are used and nothing can be gone back to.
 func (p *Pass) newInputs(keep bool) (*inputs, error) {
 	s, n := p.s, len(p.s.Net.Blocks)
-	in := &inputs{x: make([]tensor.Tensor, n+1), turns: keep && s.SpillInputs}
+	in := &inputs{x: make([]tensor.Tensor, n+1), turns: keep && s.SpillInputs != OnDevice}
 	if in.turns {
 		in.spill = s.Spill
 	}

@@ -28,10 +28,10 @@ type Options struct {
 	SkipBad     bool    // on_nonfinite: skip, for what is found before any write
 	Recompute   bool    // gradient_checkpointing
 
-	OffloadDisk bool   // offload: disk, the weights in a working copy on disk
-	WorkingCopy string // its path; "" on the counting device
-	SpillInputs bool   // activation_offload: disk, block inputs in a file between the sweeps
-	SpillFile   string // its path; "" on the counting device
+	Offload     Place  // offload: where the weights wait for their use
+	WorkingCopy string // on disk: its path; "" on the counting device
+	SpillInputs Place  // activation_offload: where block inputs wait between the sweeps
+	SpillFile   string // on disk: its path; "" on the counting device
 
 	MicroBatch   int // sequences
 	Accumulation int // micro-batches a step
@@ -59,6 +59,15 @@ type Options struct {
 	OnDone func(bytesIn, bytesOut int64) // at the end: what was moved to and from disk
 	Note   func(format string, args ...any)
 }
+
+// Place is where tensors wait for their use.
+type Place uint8
+
+const (
+	OnDevice Place = iota // where they are used
+	OnHost                // in pinned host memory beside the device
+	OnDisk                // in a file
+)
 
 // Inputs is what a run reads.
 type Inputs struct {

@@ -73,6 +73,12 @@ func (f *fixture) options(dir, optimizer string) Options {
 
 func (f *fixture) run(ctx context.Context, o Options, resume string) error {
 	f.t.Helper()
+	return f.runOn(ctx, func(d device.Device) device.Device { return d }, o, resume)
+}
+
+// runOn is run on a device that wrap makes of the host.
+func (f *fixture) runOn(ctx context.Context, wrap func(device.Device) device.Device, o Options, resume string) error {
+	f.t.Helper()
 	d, err := cpukern.Open(cpukern.Options{Capacity: 64 << 20, PoisonReleased: true})
 	if err != nil {
 		f.t.Fatal(err)
@@ -85,7 +91,7 @@ func (f *fixture) run(ctx context.Context, o Options, resume string) error {
 		}
 		defer src.Close()
 	}
-	return Run(ctx, d, o, Inputs{Weights: src, Train: data.NewLoader(f.data, f.opts), Eval: data.Batches(f.data, f.opts)}, resume)
+	return Run(ctx, wrap(d), o, Inputs{Weights: src, Train: data.NewLoader(f.data, f.opts), Eval: data.Batches(f.data, f.opts)}, resume)
 }
 
 func sameFiles(t *testing.T, a, b string) {

@@ -26,8 +26,8 @@ type Sweep struct {
 
 	MicroRows, StepRows int // of the largest micro-batch and step to come, as the memory was planned; 0: unknown
 
-	SpillInputs bool         // activation_offload: disk, block inputs wait in a file
-	Spill       *store.Spill // that file; nil on the counting device
+	SpillInputs Place       // activation_offload: where block inputs wait
+	Spill       store.Spill // that place; nil on the device, and for a file on the counting device
 
 	Comm comm.Comm // to the other ranks
 }

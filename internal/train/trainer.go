@@ -61,12 +61,31 @@ func NewRank(d device.Device, c comm.Comm, o Options) (*Trainer, error) {
 	t.sweep = &Sweep{D: d, Net: t.net, Store: t.store, Rope: rope, Act: o.DType, Recompute: o.Recompute, SpillInputs: o.SpillInputs, Comm: c}
 	t.sweep.MicroRows = o.MicroBatch * o.SequenceLen
 	t.sweep.StepRows = o.Accumulation * t.sweep.MicroRows
-	if o.SpillInputs && o.SpillFile != "" {
-		if t.sweep.Spill, err = store.NewSpill(o.SpillFile); err != nil {
-			return nil, errors.Join(err, t.store.Close())
-		}
+	if err := t.openSpill(); err != nil {
+		return nil, errors.Join(err, t.store.Close())
 	}
 	return t, nil
+}
+
+// openSpill is where the run's block inputs wait.
+func (t *Trainer) openSpill() error {
+	s, o := t.sweep, t.o
+	switch {
+	case o.SpillInputs == OnHost:
+		bytes := int64(s.StepRows) * int64(o.Model.HiddenSize) * int64(s.Act.Size())
+		spill, err := store.NewHostSpill(t.d, len(t.net.Blocks), bytes)
+		if err != nil {
+			return err
+		}
+		s.Spill = spill
+	case o.SpillInputs == OnDisk && o.SpillFile != "":
+		spill, err := store.NewFileSpill(o.SpillFile)
+		if err != nil {
+			return err
+		}
+		s.Spill = spill
+	}
+	return nil
 }
 
 // openStore is where the run's weights live.
@@ -74,7 +93,10 @@ func openStore(d device.Device, c comm.Comm, net *model.Network, o Options) (sto
 	if c.Size() > 1 {
 		return store.NewShard(d, c, net.Params(), o.DType)
 	}
-	if o.OffloadDisk {
+	switch o.Offload {
+	case OnHost:
+		return store.NewHost(d, net.Params(), o.DType)
+	case OnDisk:
 		return store.NewDisk(d, net.Params(), o.DType, o.WorkingCopy)
 	}
 	return store.NewResident(d, net.Params(), o.DType)

@@ -1,0 +1,97 @@
+package train
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"lomo/internal/device"
+	"lomo/internal/devtest"
+)
+
+// onHost is o with weights and block inputs in host memory.
+func onHost(o Options) Options {
+	o.Offload, o.SpillInputs = OnHost, OnHost
+	return o
+}
+
+// TestHostEqualsResident: with the weights and the block inputs in host memory a run writes the bytes it writes with them on
+// the device, clipped exactly, accumulated, tied and with every optimizer that takes no copy of the weights; whether copies
+// go at once, beside the computation or as late as they may.
+func TestHostEqualsResident(t *testing.T) {
+	f := newFixture(t)
+	wraps := map[string]func(device.Device) device.Device{
+		"beside": func(d device.Device) device.Device { return d },
+		"late":   func(d device.Device) device.Device { return &devtest.Late{Device: d} },
+		"eager":  func(d device.Device) device.Device { return &devtest.Late{Device: d, Eager: true} },
+	}
+	for _, name := range []string{"lomo", "adalomo", "sgd"} {
+		for _, lagged := range []bool{true, false} {
+			memory := f.options(t.TempDir(), name)
+			memory.ClipLagged = lagged
+			if err := f.run(context.Background(), memory, ""); err != nil {
+				t.Fatal(err)
+			}
+			for how, wrap := range wraps {
+				host := onHost(memory)
+				host.OutputDir = t.TempDir()
+				var in, out int64
+				host.OnDone = func(a, b int64) { in, out = a, b }
+				if err := f.runOn(context.Background(), wrap, host, ""); err != nil {
+					t.Fatal(err)
+				}
+				if in == 0 || out == 0 {
+					t.Errorf("%s, %s: %d bytes in and %d out", name, how, in, out)
+				}
+				for _, file := range []string{"model.safetensors", "checkpoint-3/model.safetensors", "checkpoint-3/lomo_state.safetensors"} {
+					sameFiles(t, filepath.Join(memory.OutputDir, file), filepath.Join(host.OutputDir, file))
+				}
+			}
+		}
+	}
+}
+
+// TestHostFaults: a computation that does not wait for its weights or block inputs is found out.
+func TestHostFaults(t *testing.T) {
+	f := newFixture(t)
+	good := f.options(t.TempDir(), "lomo")
+	good.SaveSteps = 0
+	if err := f.run(context.Background(), good, ""); err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(filepath.Join(good.OutputDir, "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, place := range []func(*Options){func(o *Options) { o.Offload = OnHost }, func(o *Options) { o.SpillInputs = OnHost }} {
+		bad := good
+		bad.OutputDir = t.TempDir()
+		place(&bad)
+		deaf := func(d device.Device) device.Device {
+			return &devtest.Late{Device: d, Deaf: map[string]bool{"device": true}}
+		}
+		if err := f.runOn(context.Background(), deaf, bad, ""); err != nil {
+			continue // what it read instead was not even finite
+		}
+		if got, err := os.ReadFile(filepath.Join(bad.OutputDir, "model.safetensors")); err != nil || bytes.Equal(got, want) {
+			t.Errorf("offload %v, block inputs %v: nothing is waited for, and nobody notices (%v)", bad.Offload, bad.SpillInputs, err)
+		}
+	}
+}
+
+// TestSpillOnRanks: block inputs of each rank wait in host memory; the bytes are those of ranks that keep them.
+func TestSpillOnRanks(t *testing.T) {
+	f := newFixture(t)
+	keep := f.options(t.TempDir(), "adalomo")
+	if err := f.runRanks(context.Background(), 3, keep, ""); err != nil {
+		t.Fatal(err)
+	}
+	spill := keep
+	spill.OutputDir, spill.SpillInputs = t.TempDir(), OnHost
+	if err := f.runRanks(context.Background(), 3, spill, ""); err != nil {
+		t.Fatal(err)
+	}
+	sameFiles(t, filepath.Join(keep.OutputDir, "model.safetensors"), filepath.Join(spill.OutputDir, "model.safetensors"))
+}
