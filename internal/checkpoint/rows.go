@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"lomo/internal/tensor"
 )
@@ -138,6 +139,37 @@ func (t *table) ReadRows(name string, r0, r1 int, dst []byte, dt tensor.DType) e
 	}
 	return nil
 }
+
+// FileBytes is how many bytes of the file the rows [r0, r1) of a tensor are.
+func (t *table) FileBytes(name string, r0, r1 int) int64 {
+	s, ok := t.tensors[name]
+	if !ok {
+		return 0
+	}
+	return int64(r1-r0) * int64(s.cols) / int64(s.block) * int64(s.size)
+}
+
+// Counted is a Source that adds up what is read through it.
+type Counted struct {
+	Source
+	bytes atomic.Int64
+}
+
+// Count wraps src.
+func Count(src Source) *Counted { return &Counted{Source: src} }
+
+// ReadRows reads and counts.
+func (c *Counted) ReadRows(name string, r0, r1 int, dst []byte, dt tensor.DType) error {
+	if f, ok := c.Source.(interface {
+		FileBytes(name string, r0, r1 int) int64
+	}); ok {
+		c.bytes.Add(f.FileBytes(name, r0, r1))
+	}
+	return c.Source.ReadRows(name, r0, r1, dst, dt)
+}
+
+// Bytes is the bytes of weights read from files so far.
+func (c *Counted) Bytes() int64 { return c.bytes.Load() }
 
 // dims splits a shape into the rows that ReadRows counts and the elements of each.
 func dims(shape []int) (rows, cols int) {

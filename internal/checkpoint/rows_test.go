@@ -20,7 +20,7 @@ func writeOne(t *testing.T, dt tensor.DType, shape ...int) (Source, []float32) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "one.safetensors")
 	spec := Spec{"t", dt, shape}
-	w, err := NewFileWriter(path, []Spec{spec})
+	w, err := NewFileWriter(path, []Spec{spec}, WriterOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestReadRowsErrors(t *testing.T) {
 // Integers are copied in their own dtype and are not taken for weights.
 func TestReadRowsIntegers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.safetensors")
-	w, err := NewFileWriter(path, []Spec{{"n", tensor.I64, []int{1}}, {"b", tensor.I32, []int{1}}})
+	w, err := NewFileWriter(path, []Spec{{"n", tensor.I64, []int{1}}, {"b", tensor.I32, []int{1}}}, WriterOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestReadRowsNonFinite(t *testing.T) {
 	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
 		for _, from := range []tensor.DType{tensor.F32, tensor.BF16, tensor.F16} {
 			path := filepath.Join(t.TempDir(), "s.safetensors")
-			w, err := NewFileWriter(path, []Spec{{"t", from, []int{4, 3}}})
+			w, err := NewFileWriter(path, []Spec{{"t", from, []int{4, 3}}}, WriterOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -151,7 +151,7 @@ func TestReadRowsNonFinite(t *testing.T) {
 // A float32 that bf16 cannot hold is found in the result, though the file has a finite number.
 func TestReadRowsOverflow(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.safetensors")
-	w, err := NewFileWriter(path, []Spec{{"t", tensor.F32, []int{1}}})
+	w, err := NewFileWriter(path, []Spec{{"t", tensor.F32, []int{1}}}, WriterOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

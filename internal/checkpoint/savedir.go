@@ -23,7 +23,7 @@ func SaveDir(parent, name string, fill func(tmpDir string) error) error {
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return err
 	}
-	temp := filepath.Join(parent, tempPrefix+name)
+	temp := TempDir(parent, name)
 	if err := os.RemoveAll(temp); err != nil { // of a save that was killed
 		return err
 	}
@@ -40,6 +40,9 @@ func SaveDir(parent, name string, fill func(tmpDir string) error) error {
 	}
 	return os.RemoveAll(temp) // what exchange has put there
 }
+
+// TempDir is the folder that SaveDir fills, for those who help to.
+func TempDir(parent, name string) string { return filepath.Join(parent, tempPrefix+name) }
 
 // fillDir makes a complete folder at temp.
 func fillDir(temp string, fill func(string) error) error {

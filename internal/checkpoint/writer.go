@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"lomo/internal/checkpoint/safetensors"
 )
@@ -15,6 +16,11 @@ type Spec = Info
 type WriterOptions struct {
 	MaxShardSize int64             // bytes of tensors in one file; 0 is 50 GB
 	Metadata     map[string]string // of every file; nil is {"format": "pt"}, which transformers requires
+
+	// Several writers may fill the same files, each some of the rows: one has Shared set, begins the files and ends them with
+	// Close when all have written (see Written); the others have Join set, come after it, and their Close only makes durable
+	// what they wrote.
+	Shared, Join bool
 }
 
 const (
@@ -31,6 +37,9 @@ type Writer struct {
 	index   []byte // model.safetensors.index.json, nil for a single file
 	indexed bool   // it has been written
 	clean   bool   // Close removes the model files of an earlier save
+	shared  bool   // others write too: what is missing here is theirs
+	join    bool   // another writer begins and ends the files
+	written atomic.Int64
 	done    bool
 }
 
@@ -64,7 +73,7 @@ func NewWriter(dir string, specs []Spec, o WriterOptions) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{dir: dir, tensors: map[string]*target{}, clean: true}
+	w := &Writer{dir: dir, tensors: map[string]*target{}, clean: true, shared: o.Shared, join: o.Join}
 	if len(parts) > 1 {
 		w.index = indexJSON(parts)
 	}
@@ -78,9 +87,9 @@ func NewWriter(dir string, specs []Spec, o WriterOptions) (*Writer, error) {
 }
 
 // NewFileWriter starts a single safetensors file at path, of any tensors.
-func NewFileWriter(path string, specs []Spec) (*Writer, error) {
-	w := &Writer{dir: filepath.Dir(path), tensors: map[string]*target{}}
-	if err := w.create(filepath.Base(path), specs, nil); err != nil {
+func NewFileWriter(path string, specs []Spec, o WriterOptions) (*Writer, error) {
+	w := &Writer{dir: filepath.Dir(path), tensors: map[string]*target{}, shared: o.Shared, join: o.Join}
+	if err := w.create(filepath.Base(path), specs, o.Metadata); err != nil {
 		w.Abort()
 		return nil, err
 	}
@@ -116,6 +125,11 @@ func (w *Writer) create(name string, specs []Spec, meta map[string]string) error
 }
 
 func (w *Writer) allocate(sh *shard, header []byte, size int64) (err error) {
+	if w.join {
+		sh.file, err = os.OpenFile(w.temp(sh.name), os.O_RDWR, 0)
+		w.shards = append(w.shards, sh)
+		return err
+	}
 	if sh.file, err = os.Create(w.temp(sh.name)); err != nil {
 		return err
 	}
@@ -154,7 +168,20 @@ func (w *Writer) WriteRows(name string, r0 int, data []byte) error {
 		return writeError(t.shard.name, int64(len(data)), err)
 	}
 	t.written.add(r0, r0+n)
+	w.written.Add(int64(len(data)))
 	return nil
+}
+
+// Written is the bytes of tensors given to this writer.
+func (w *Writer) Written() int64 { return w.written.Load() }
+
+// Size is the bytes of all tensors.
+func (w *Writer) Size() int64 {
+	n := int64(0)
+	for _, t := range w.tensors {
+		n += int64(t.rows) * t.rowBytes
+	}
+	return n
 }
 
 // Close makes the files durable and gives them their names, the index last; files of an earlier model in the same
@@ -168,7 +195,7 @@ func (w *Writer) Close() error {
 		return err
 	}
 	w.done = true
-	if w.clean {
+	if w.clean && !w.join {
 		return w.removeStale()
 	}
 	return nil
@@ -176,7 +203,7 @@ func (w *Writer) Close() error {
 
 func (w *Writer) finish() error {
 	for name, t := range w.tensors {
-		if !t.written.covers(t.rows) && t.rowBytes > 0 {
+		if !w.shared && !w.join && !t.written.covers(t.rows) && t.rowBytes > 0 {
 			return fmt.Errorf("tensor %q: only rows %v of %d were written", name, &t.written, t.rows)
 		}
 	}
@@ -184,6 +211,9 @@ func (w *Writer) finish() error {
 		if err := syncClose(sh); err != nil {
 			return writeError(sh.name, 0, err)
 		}
+	}
+	if w.join {
+		return nil
 	}
 	if err := w.removeOldIndex(); err != nil {
 		return err
@@ -224,6 +254,9 @@ func (w *Writer) Abort() {
 	for _, sh := range w.shards {
 		if sh.file != nil {
 			sh.file.Close()
+		}
+		if w.join {
+			continue
 		}
 		if !sh.named {
 			os.Remove(w.temp(sh.name))

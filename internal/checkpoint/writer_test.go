@@ -297,7 +297,7 @@ func TestAbort(t *testing.T) {
 func TestNewFileWriter(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "lomo_state.safetensors")
-	w, err := NewFileWriter(path, nil) // an optimizer without state
+	w, err := NewFileWriter(path, nil, WriterOptions{}) // an optimizer without state
 	if err != nil {
 		t.Fatal(err)
 	}

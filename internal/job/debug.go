@@ -112,7 +112,7 @@ func Logits(modelPath, ids, out string, dtype string) error {
 	if err != nil {
 		return err
 	}
-	w, err := checkpoint.NewFileWriter(out, []checkpoint.Spec{{Name: "logits", DType: tensor.F32, Shape: []int{len(list), l.Config.VocabSize}}})
+	w, err := checkpoint.NewFileWriter(out, []checkpoint.Spec{{Name: "logits", DType: tensor.F32, Shape: []int{len(list), l.Config.VocabSize}}}, checkpoint.WriterOptions{})
 	if err != nil {
 		return err
 	}

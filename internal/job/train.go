@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"lomo/internal/checkpoint"
+	"lomo/internal/comm"
 	"lomo/internal/config"
 	"lomo/internal/data"
 	"lomo/internal/device"
@@ -271,7 +272,7 @@ func onDevices(ctx context.Context, c *config.Config, o train.Options, weights c
 	if len(devices) == 1 {
 		return train.Run(ctx, devices[0], o, in[0], resume)
 	}
-	return train.RunRanks(ctx, devices, o, in, resume)
+	return train.RunRanks(ctx, devices, comm.NewLocal(len(devices)), o, in, resume)
 }
 
 // startingWeights is the checkpoint to continue from, or the model itself.

@@ -36,9 +36,9 @@ func (b *Block) Forward(d device.Device, out, x tensor.Tensor, a *Acts, l Layout
 // Project is the first part of Forward: a.Q, a.K and a.V of x, rotated to their positions.
 func (b *Block) Project(d device.Device, x tensor.Tensor, a *Acts, l Layout, r *Rope) {
 	d.RMSNorm(a.N1, a.Rstd1, x, b.InputNorm.W, b.cfg.RMSNormEps) // (N, C)
-	d.MatMul(a.Q, a.N1, b.Q.W, false)                            // (N, Hq·Hd)
-	d.MatMul(a.K, a.N1, b.K.W, false)                            // (N, Hkv·Hd)
-	d.MatMul(a.V, a.N1, b.V.W, false)                            // (N, Hkv·Hd)
+	d.MatMul(a.Q, a.N1, b.w(b.Q), false)                         // (N, Hq·Hd)
+	d.MatMul(a.K, a.N1, b.w(b.K), false)                         // (N, Hkv·Hd)
+	d.MatMul(a.V, a.N1, b.w(b.V), false)                         // (N, Hkv·Hd)
 	d.RoPE(a.Q, l.Pos, r.Cos, r.Sin, b.cfg.HeadDim, false)
 	d.RoPE(a.K, l.Pos, r.Cos, r.Sin, b.cfg.HeadDim, false)
 }
@@ -46,14 +46,14 @@ func (b *Block) Project(d device.Device, x tensor.Tensor, a *Acts, l Layout, r *
 // Finish is the last part of Forward: from a.Att to out.
 func (b *Block) Finish(d device.Device, out, x tensor.Tensor, a *Acts) {
 	d.Copy(a.H, x)
-	d.MatMul(a.H, a.Att, b.O.W, true)                             // (N, C)
+	d.MatMul(a.H, a.Att, b.w(b.O), true)                          // (N, C)
 	d.RMSNorm(a.N2, a.Rstd2, a.H, b.PostNorm.W, b.cfg.RMSNormEps) // (N, C)
-	d.MatMul(a.Gate, a.N2, b.GateProj.W, false)                   // (N, F)
-	d.MatMul(a.Up, a.N2, b.UpProj.W, false)                       // (N, F)
+	d.MatMul(a.Gate, a.N2, b.w(b.GateProj), false)                // (N, F)
+	d.MatMul(a.Up, a.N2, b.w(b.UpProj), false)                    // (N, F)
 	d.SwiGLU(a.Hidden, a.Gate, a.Up)                              // (N, F)
 	if !out.IsZero() {
 		d.Copy(out, a.H)
-		d.MatMul(out, a.Hidden, b.Down.W, true) // (N, C)
+		d.MatMul(out, a.Hidden, b.w(b.Down), true) // (N, C)
 	}
 }
 
@@ -89,7 +89,7 @@ func (b *Block) Backward(d device.Device, dres, x tensor.Tensor, a *Acts, g *Gra
 	}
 	hd := b.cfg.HeadDim
 	dout := g.out(d, dres)
-	d.MatMulBackwardInput(g.DAtt, dout, b.O.W, false) // (N, Hq·Hd)
+	d.MatMulBackwardInput(g.DAtt, dout, b.w(b.O), false) // (N, Hq·Hd)
 	if err := emit(b.O, dout, a.Att); err != nil {
 		return err
 	}
@@ -97,9 +97,9 @@ func (b *Block) Backward(d device.Device, dres, x tensor.Tensor, a *Acts, g *Gra
 		seq(a.Q, l), seq(a.K, l), seq(a.V, l), l.Start, hd)
 	d.RoPE(g.DQ, l.Pos, r.Cos, r.Sin, hd, true)
 	d.RoPE(g.DK, l.Pos, r.Cos, r.Sin, hd, true)
-	d.MatMulBackwardInput(g.DNorm, g.DQ, b.Q.W, false) // (N, C)
-	d.MatMulBackwardInput(g.DNorm, g.DK, b.K.W, true)
-	d.MatMulBackwardInput(g.DNorm, g.DV, b.V.W, true)
+	d.MatMulBackwardInput(g.DNorm, g.DQ, b.w(b.Q), false) // (N, C)
+	d.MatMulBackwardInput(g.DNorm, g.DK, b.w(b.K), true)
+	d.MatMulBackwardInput(g.DNorm, g.DV, b.w(b.V), true)
 	for _, e := range []struct {
 		p  *grad.Param
 		dy tensor.Tensor
@@ -114,13 +114,13 @@ func (b *Block) Backward(d device.Device, dres, x tensor.Tensor, a *Acts, g *Gra
 
 func (b *Block) backwardMLP(d device.Device, dres tensor.Tensor, a *Acts, g *Grads, acc bool, emit Emit) error {
 	dout := g.out(d, dres)
-	d.MatMulBackwardInput(g.DHidden, dout, b.Down.W, false) // (N, F)
+	d.MatMulBackwardInput(g.DHidden, dout, b.w(b.Down), false) // (N, F)
 	if err := emit(b.Down, dout, a.Hidden); err != nil {
 		return err
 	}
 	d.SwiGLUBackward(g.DGate, g.DUp, g.DHidden, a.Gate, a.Up)
-	d.MatMulBackwardInput(g.DNorm, g.DGate, b.GateProj.W, false) // (N, C)
-	d.MatMulBackwardInput(g.DNorm, g.DUp, b.UpProj.W, true)
+	d.MatMulBackwardInput(g.DNorm, g.DGate, b.w(b.GateProj), false) // (N, C)
+	d.MatMulBackwardInput(g.DNorm, g.DUp, b.w(b.UpProj), true)
 	if err := emit(b.GateProj, g.DGate, a.N2); err != nil {
 		return err
 	}
@@ -129,6 +129,28 @@ func (b *Block) backwardMLP(d device.Device, dres tensor.Tensor, a *Acts, g *Gra
 	}
 	d.RMSNormBackward(dres, g.DPost, g.DNorm, a.H, b.PostNorm.W, a.Rstd2, acc)
 	return nil
+}
+
+// w is a matrix about to be read.
+func (b *Block) w(p *grad.Param) tensor.Tensor {
+	if b.Use != nil {
+		b.Use(p)
+	}
+	return p.W
+}
+
+// ForwardUses is the matrices in the order that Forward reads them; withOut as Forward has an out.
+func (b *Block) ForwardUses(withOut bool) []*grad.Param {
+	uses := []*grad.Param{b.Q, b.K, b.V, b.O, b.GateProj, b.UpProj}
+	if withOut {
+		uses = append(uses, b.Down)
+	}
+	return uses
+}
+
+// BackwardUses is the matrices in the order that Backward reads them.
+func (b *Block) BackwardUses() []*grad.Param {
+	return []*grad.Param{b.Down, b.GateProj, b.UpProj, b.O, b.Q, b.K, b.V}
 }
 
 // seq is t (N, n) as (B, T, n).

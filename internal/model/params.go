@@ -24,6 +24,9 @@ type Block struct {
 	InputNorm, PostNorm    *grad.Param // (C)
 	Q, K, V, O             *grad.Param // (Hq·Hd, C), (Hkv·Hd, C), (Hkv·Hd, C), (C, Hq·Hd)
 	GateProj, UpProj, Down *grad.Param // (F, C), (F, C), (C, F)
+
+	// Use, where it is set, is called with each matrix just before it is read: a store that brings them one at a time needs it.
+	Use func(p *grad.Param)
 }
 
 // NewNetwork makes the table for c. No memory is taken.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -11,58 +12,103 @@ import (
 )
 
 // Shard is one rank's store of a model whose matrices are spread over the ranks by rows (ZeRO-3, design.md 2.3). A unit is
-// gathered from all ranks when it is acquired; what a rank keeps and updates is its own rows. Vectors are on every rank.
+// gathered from all ranks ahead of its use, beside the computation: blocks into two buffers in turn, the embedding and the
+// head into a third. What a rank keeps and updates is its own rows. Vectors are on every rank.
 type Shard struct {
 	d      device.Device
 	c      comm.Comm
+	gather comm.Channel
 	params []*grad.Param
-	own    map[*grad.Param]*grad.Param // matrices: the rows this rank owns
-	buf    map[bool]tensor.Tensor      // gathered units: blocks (false) and tables (true), elements
-	in     map[bool]*grad.Param        // first matrix of the unit that a buffer holds, nil for none
+	own    map[*grad.Param]*grad.Param   // matrices: the rows this rank owns
+	part   map[*grad.Param]tensor.Tensor // the same with the padding that travels, (Each, …)
+	table  *gathered
+	blocks [2]*gathered
+	held   map[*grad.Param]*gathered // by a unit's first matrix: acquired now
+
+	byMatrix bool
+	order    []*grad.Param // byMatrix: the matrices that will be used, in turn
+	using    []*grad.Param // byMatrix: the one in use
 }
 
-// NewShard takes this rank's rows of every matrix, all vectors, and the buffers units are gathered in.
-func NewShard(d device.Device, c comm.Comm, params []*grad.Param, dt tensor.DType) (*Shard, error) {
-	s := &Shard{d: d, c: c, params: params, own: map[*grad.Param]*grad.Param{}, buf: map[bool]tensor.Tensor{}, in: map[bool]*grad.Param{}}
-	most := map[bool]int{}
-	block := map[int]int{}
+// gathered is one buffer: the matrices of one unit, padded.
+type gathered struct {
+	buf   tensor.Tensor
+	unit  *grad.Param  // first matrix of the unit in it, nil for none
+	ready device.Event // of the last gather into it; nil when that was waited for
+}
+
+// NewShard takes this rank's rows of every matrix, all vectors, and the buffers units are gathered in. With byMatrix a block's
+// matrices are gathered one at a time, in buffers of the largest one: see Order.
+func NewShard(d device.Device, c comm.Comm, params []*grad.Param, dt tensor.DType, byMatrix bool) (*Shard, error) {
+	s := &Shard{d: d, c: c, params: params, byMatrix: byMatrix, own: map[*grad.Param]*grad.Param{},
+		part: map[*grad.Param]tensor.Tensor{}, held: map[*grad.Param]*gathered{}}
+	var err error
+	if s.gather, err = c.Open("gather"); err != nil {
+		return nil, err
+	}
 	for _, p := range params {
-		shape := slices.Clone(p.Shape)
-		r0 := 0
-		if p.Matrix() {
-			var r1 int
-			r0, r1 = comm.Rows(p.Shape[0], c.Size(), c.Rank())
-			shape[0] = r1 - r0
-		}
-		t, err := d.Scratch("weights", p.Name, dt, shape...)
-		if err != nil {
+		if err := s.take(p, dt); err != nil {
 			return nil, fmt.Errorf("weights: %w", err)
-		}
-		if !p.Matrix() {
-			p.W = t
-			continue
-		}
-		own := *p
-		own.W, own.Row0 = t, r0
-		s.own[p] = &own
-		p.W = tensor.Tensor{Name: p.Name, DType: dt, Shape: p.Shape}
-		if s.isTable(p) {
-			most[true] = max(most[true], p.Len())
-		} else {
-			block[p.Block] += p.Len()
-			most[false] = max(most[false], block[p.Block])
 		}
 	}
-	for _, table := range []bool{false, true} {
-		name := map[bool]string{false: "gathered block", true: "gathered table"}[table]
-		t, err := d.Scratch("weight buffers", name, dt, most[table])
+	table, block := s.sizes()
+	for i, at := range []**gathered{&s.table, &s.blocks[0], &s.blocks[1]} {
+		name, n := "gathered table", table
+		if i > 0 {
+			name, n = fmt.Sprintf("gathered block %d", i-1), block
+		}
+		t, err := d.Scratch("weight buffers", name, dt, n)
 		if err != nil {
 			return nil, fmt.Errorf("weights: %w", err)
 		}
-		s.buf[table] = t
+		*at = &gathered{buf: t}
 	}
 	return s, nil
 }
+
+// take is a parameter's memory on this rank.
+func (s *Shard) take(p *grad.Param, dt tensor.DType) error {
+	shape := slices.Clone(p.Shape)
+	if p.Matrix() {
+		shape[0] = comm.Each(p.Shape[0], s.c.Size())
+	}
+	t, err := s.d.Scratch("weights", p.Name, dt, shape...)
+	if err != nil || !p.Matrix() {
+		p.W = t
+		return err
+	}
+	r0, r1 := comm.Rows(p.Shape[0], s.c.Size(), s.c.Rank())
+	own := *p
+	own.W, own.Row0 = t.Slice(0, r1-r0), r0
+	s.d.Zero(t)
+	s.own[p], s.part[p] = &own, t
+	p.W = tensor.Tensor{Name: p.Name, DType: dt, Shape: p.Shape}
+	return nil
+}
+
+// sizes is the elements of the largest table and of the largest block, or with byMatrix of its largest matrix.
+func (s *Shard) sizes() (table, block int) {
+	blocks := map[int]int{}
+	for _, p := range s.params {
+		n := 0
+		if p.Matrix() {
+			n = s.padded(p)
+		}
+		switch {
+		case s.isTable(p):
+			table = max(table, n)
+		case s.byMatrix:
+			block = max(block, n)
+		default:
+			blocks[p.Block] += n
+			block = max(block, blocks[p.Block])
+		}
+	}
+	return table, block
+}
+
+// padded is the elements of p as it is gathered.
+func (s *Shard) padded(p *grad.Param) int { return s.part[p].Len() * s.c.Size() }
 
 // isTable reports whether p is the embedding or the head.
 func (s *Shard) isTable(p *grad.Param) bool {
@@ -86,37 +132,117 @@ func (s *Shard) Owned() []*grad.Param {
 	return out
 }
 
-// Acquire gathers the unit, unless it is still there and no rank has changed it.
+// Acquire holds the computation back until the unit is gathered. With byMatrix it does nothing for a block: see Use.
 func (s *Shard) Acquire(unit []*grad.Param) error {
 	ms := matrices(unit)
-	if len(ms) == 0 {
-		return nil
+	if len(ms) > 0 && !(s.byMatrix && !s.isTable(ms[0])) {
+		s.acquire(ms)
 	}
-	table := s.isTable(ms[0])
-	n := 0
-	for _, p := range ms {
-		p.W = s.buf[table].Slice(n, n+p.Len()).View(p.Shape...).Named(p.Name)
-		n += p.Len()
-		if s.in[table] == ms[0] {
-			continue
-		}
-		if err := s.c.Gather(p.W, s.own[p].W); err != nil {
-			return fmt.Errorf("gather %q: %w", p.Name, err)
-		}
-	}
-	s.in[table] = ms[0]
 	return nil
 }
 
-// Prefetch does nothing: on the host a gather is a copy.
-func (s *Shard) Prefetch([]*grad.Param) {}
+func (s *Shard) acquire(ms []*grad.Param) {
+	at := s.fetch(ms)
+	if at.ready != nil {
+		s.d.Wait(at.ready)
+		at.ready = nil
+	}
+	s.held[ms[0]] = at
+	n := 0
+	for _, p := range ms {
+		p.W = at.buf.Slice(n, n+p.Len()).View(p.Shape...).Named(p.Name)
+		n += s.padded(p)
+	}
+}
+
+// Prefetch starts to gather a unit into the buffer that is not in use.
+func (s *Shard) Prefetch(unit []*grad.Param) {
+	if ms := matrices(unit); len(ms) > 0 && !(s.byMatrix && !s.isTable(ms[0])) {
+		s.fetch(ms)
+	}
+}
+
+// fetch finds the buffer of a unit, or starts to gather it into one: behind all computation queued so far, which are the last
+// use of that buffer and the last update of these rows.
+func (s *Shard) fetch(ms []*grad.Param) *gathered {
+	at := s.choose(ms[0])
+	if at.unit == ms[0] {
+		return at
+	}
+	at.unit = ms[0]
+	after, n := s.d.Record(), 0
+	for _, p := range ms {
+		full := at.buf.Slice(n, n+s.padded(p)).Named(p.Name)
+		at.ready = s.gather.Gather(full, s.part[p].View(s.part[p].Len()), after)
+		n += s.padded(p)
+	}
+	return at
+}
+
+// choose is the buffer that holds a unit already, or else one that is not acquired.
+func (s *Shard) choose(first *grad.Param) *gathered {
+	if s.isTable(first) {
+		return s.table
+	}
+	for _, b := range s.blocks {
+		if b.unit == first {
+			return b
+		}
+	}
+	for _, b := range s.blocks {
+		if b.unit == nil || s.held[b.unit] != b {
+			return b
+		}
+	}
+	panic("store: both block buffers are acquired")
+}
+
+// Order says which matrices will be used in which order, when they are gathered one at a time: a block's for each of its
+// micro-batches, and after them the next block's first.
+func (s *Shard) Order(ms []*grad.Param) {
+	s.order = ms
+	if s.using == nil && len(ms) > 0 {
+		s.fetch(ms[:1])
+	}
+}
+
+// Use brings the next matrix of Order for the operations queued from here on, and starts to gather the one after it.
+func (s *Shard) Use(p *grad.Param) {
+	if len(s.order) == 0 || s.order[0] != p {
+		panic(fmt.Sprintf("store: %q is used out of order", p.Name))
+	}
+	s.letGo()
+	s.using = s.order[:1]
+	s.acquire(s.using)
+	if s.order = s.order[1:]; len(s.order) > 0 {
+		s.fetch(s.order[:1])
+	}
+}
+
+// letGo ends the use of the last matrix of Use.
+func (s *Shard) letGo() {
+	for _, p := range s.using {
+		s.forget(p, false)
+		p.W = tensor.Tensor{Name: p.Name, DType: p.W.DType, Shape: p.Shape}
+	}
+	s.using = nil
+}
+
+// forget gives a unit's buffer free; stale says that what is in it is not what the ranks own any more.
+func (s *Shard) forget(first *grad.Param, stale bool) {
+	for _, b := range []*gathered{s.table, s.blocks[0], s.blocks[1]} {
+		if stale && b.unit == first {
+			b.unit = nil
+		}
+	}
+	delete(s.held, first)
+}
 
 // Release ends the use of the gathered copy; after an update it is stale.
 func (s *Shard) Release(unit []*grad.Param, dirty bool) error {
-	for _, p := range matrices(unit) {
-		if dirty {
-			s.in[s.isTable(p)] = nil
-		}
+	s.letGo()
+	for _, p := range matrices(unit) { // by matrix each of them may be in a buffer
+		s.forget(p, dirty)
 		p.W = tensor.Tensor{Name: p.Name, DType: p.W.DType, Shape: p.Shape}
 	}
 	return nil
@@ -133,72 +259,34 @@ func (s *Shard) Load(src Reader) error {
 	return s.d.Sync()
 }
 
-// Save gathers every parameter a few megabytes at a time. Rank 0 writes; dst is nil on the others.
+// Save writes this rank's rows of every matrix to dst, and rank 0 the vectors. All ranks together write the whole.
 func (s *Shard) Save(dst Writer) error {
 	if err := s.d.Sync(); err != nil {
 		return err
 	}
 	for _, p := range s.params {
-		var err error
-		if p.Matrix() {
-			err = s.SaveRows(p.Name, p.Shape, s.own[p].W, dst)
-		} else if dst != nil {
-			err = SaveTensor(s.d, p.Name, p.W, dst)
+		own := s.Own(p)
+		if !p.Matrix() && s.c.Rank() > 0 {
+			continue
 		}
-		if err != nil {
+		if err := SaveTensorAt(s.d, p.Name, own.Row0, own.W, dst); err != nil {
 			return fmt.Errorf("save %q: %w", p.Name, err)
 		}
 	}
 	return nil
 }
 
-// SaveRows writes a tensor of the given shape of which every rank holds its rows: rank 0 collects them, one rank after the
-// other and a few megabytes at a time.
-func (s *Shard) SaveRows(name string, shape []int, own tensor.Tensor, dst Writer) error {
-	mark := s.d.Memory().Mark()
-	defer s.d.Memory().Release(mark)
-	rowLen := 1
-	for _, n := range shape[1:] {
-		rowLen *= n
-	}
-	most := (shape[0] + s.c.Size() - 1) / s.c.Size() // rows of rank 0, which no rank has more of
-	step := min(most, max(1, loadBytes/(rowLen*own.DType.Size()*s.c.Size())))
-	buf, err := s.d.Scratch("weight buffers", name, own.DType, step*s.c.Size(), rowLen)
-	if err != nil {
-		return err
-	}
-	own = own.View(own.Shape[0], rowLen)
-	for r := 0; r < most; r += step {
-		if err := s.saveStep(name, shape[0], min(step, most-r), r, own, buf, dst); err != nil {
-			return err
+// Traffic is the bytes moved to and from places that are not ranks: none.
+func (s *Shard) Traffic() (in, out int64) { return 0, 0 }
+
+// Close waits for gathers that nobody asked for any more.
+func (s *Shard) Close() error {
+	var errs []error
+	for _, b := range []*gathered{s.table, s.blocks[0], s.blocks[1]} {
+		if b.ready != nil {
+			errs = append(errs, b.ready.Sync())
+			b.ready = nil
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
-
-// saveStep moves rows r … r+n−1 of every rank's part to rank 0. Ranks with fewer rows send what they have.
-func (s *Shard) saveStep(name string, rows, n, r int, own, buf tensor.Tensor, dst Writer) error {
-	each := buf.Slice(0, n*s.c.Size())
-	part := each.Slice(s.c.Rank()*n, (s.c.Rank()+1)*n)
-	if have := min(n, own.Shape[0]-r); have > 0 {
-		s.d.Copy(part.Slice(0, have), own.Slice(r, r+have))
-	}
-	if err := s.c.Gather(each, part); err != nil || dst == nil {
-		return err
-	}
-	for rank := range s.c.Size() {
-		r0, r1 := comm.Rows(rows, s.c.Size(), rank)
-		if have := min(n, r1-r0-r); have > 0 {
-			if err := SaveTensorAt(s.d, name, r0+r, each.Slice(rank*n, rank*n+have), dst); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// Traffic is the bytes sent to other ranks; what comes in is theirs to count.
-func (s *Shard) Traffic() (in, out int64) { return 0, s.c.Sent() }
-
-// Close does nothing.
-func (*Shard) Close() error { return nil }

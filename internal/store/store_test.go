@@ -129,7 +129,7 @@ func TestStoresKeepWhatTheyAreGiven(t *testing.T) {
 		},
 		"host": func(d *cpukern.Device, ps []*grad.Param) (Store, error) { return NewHost(d, ps, tensor.F32) },
 		"shard of one": func(d *cpukern.Device, ps []*grad.Param) (Store, error) {
-			return NewShard(d, comm.NewLocal(1)[0], ps, tensor.F32)
+			return NewShard(d, comm.NewLocal(1)[0], ps, tensor.F32, false)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -166,7 +166,7 @@ func TestStoresKeepWhatTheyAreGiven(t *testing.T) {
 	}
 }
 
-// TestShardOfSeveral: ranks gather the whole, update their own rows, gather the new whole, and save it through rank 0.
+// TestShardOfSeveral: ranks gather the whole, update their own rows, gather the new whole, and save it together.
 func TestShardOfSeveral(t *testing.T) {
 	const size = 3
 	group := comm.NewLocal(size)
@@ -179,7 +179,7 @@ func TestShardOfSeveral(t *testing.T) {
 		wg.Go(func() {
 			errs[r] = func() error {
 				ps := params()
-				s, err := NewShard(devices[r], c, ps, tensor.F32)
+				s, err := NewShard(devices[r], c, ps, tensor.F32, false)
 				if err != nil {
 					return err
 				}
@@ -201,9 +201,6 @@ func TestShardOfSeveral(t *testing.T) {
 					if err := s.Release(u, true); err != nil {
 						return err
 					}
-				}
-				if r > 0 {
-					return s.Save(nil)
 				}
 				return s.Save(dst)
 			}()

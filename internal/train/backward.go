@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"lomo/internal/device"
 	"lomo/internal/grad"
 	"lomo/internal/model"
 	"lomo/internal/tensor"
@@ -35,11 +36,8 @@ func (p *Pass) Backward(sink grad.Sink, again bool) (float64, error) {
 	if err != nil {
 		return top.loss, err
 	}
-	for l := len(s.Net.Blocks) - 1; l >= 0; l-- {
-		s.D.Memory().SetPhase(fmt.Sprintf("backward, block %d", l))
-		if err := p.backwardBlock(l, sink, dres, again); err != nil {
-			return top.loss, fmt.Errorf("block %d: %w", l, err)
-		}
+	if err := p.backwardBlocks(sink, dres, again); err != nil {
+		return top.loss, err
 	}
 	s.D.Memory().SetPhase("backward, embedding")
 	if err := p.backwardEmbedding(sink, dres, top, !again); err != nil {
@@ -48,11 +46,30 @@ func (p *Pass) Backward(sink grad.Sink, again bool) (float64, error) {
 	return top.loss, errors.Join(p.in.close(), s.D.Sync())
 }
 
+// backwardBlocks returns through all blocks.
+func (p *Pass) backwardBlocks(sink grad.Sink, dres tensor.Tensor, again bool) error {
+	s := p.s
+	mark := s.D.Memory().Mark()
+	defer s.D.Memory().Release(mark)
+	if err := openBlocks(sink); err != nil {
+		return err
+	}
+	defer closeBlocks(sink)
+	for l := len(s.Net.Blocks) - 1; l >= 0; l-- {
+		s.D.Memory().SetPhase(fmt.Sprintf("backward, block %d", l))
+		if err := p.backwardBlock(l, sink, dres, again); err != nil {
+			return fmt.Errorf("block %d: %w", l, err)
+		}
+	}
+	return nil
+}
+
 // top is what the head leaves for the end of the sweep.
 type top struct {
 	loss float64
 	head *model.Head   // tied, in blocks: the kept final rows
-	grad tensor.Tensor // tied, whole: the head's gradient (V, C)
+	grad tensor.Tensor // tied, whole: the head's gradient (V, C); on ranks only while the head is computed
+	part tensor.Tensor // tied, on ranks: this rank's rows of the head's gradient, summed
 }
 
 // backwardHead computes the loss, the head's gradient and dres, the gradient of the last block's output.
@@ -66,24 +83,29 @@ func (p *Pass) backwardHead(sink grad.Sink, dres tensor.Tensor, dirty bool) (top
 	// A tied tensor is written at the end of the sweep: what that needs outlives this call.
 	var t top
 	var err error
-	tied, whole := s.Net.Tied(), sink.Whole()
+	tied, whole, split := s.Net.Tied(), sink.Whole(), s.Comm.Size() > 1
 	pass := model.HeadPass{Scale: p.scale()}
-	gradW := func() (tensor.Tensor, error) {
-		return s.D.Scratch("gradient", s.Net.Head.Name, tensor.F32, s.Net.Head.Shape...)
+	gradW := func() (err error) {
+		t.grad, err = s.D.Scratch("gradient", s.Net.Head.Name, tensor.F32, s.gradShape(s.Net.Head)...)
+		pass.GradW = t.grad.Slice(0, s.Net.Head.Shape[0])
+		return err
 	}
-	if tied && whole {
-		if pass.GradW, err = gradW(); err != nil {
-			return t, err
-		}
-		t.grad = pass.GradW
+	switch {
+	case tied && split:
+		t.part, err = s.D.Scratch("gradient rows", s.Net.Head.Name, tensor.F32, s.partShape(s.Net.Head)...)
+	case tied && whole:
+		err = gradW()
+	}
+	if err != nil {
+		return t, err
 	}
 	mark := s.D.Memory().Mark()
 	head, err := p.openHead()
 	if err != nil {
 		return t, err
 	}
-	if !tied && whole {
-		if pass.GradW, err = gradW(); err != nil {
+	if whole && (!tied || split) {
+		if err = gradW(); err != nil {
 			return t, err
 		}
 	}
@@ -92,14 +114,14 @@ func (p *Pass) backwardHead(sink grad.Sink, dres tensor.Tensor, dirty bool) (top
 		mark = s.D.Memory().Mark()
 	}
 	defer s.D.Memory().Release(mark)
-	if t.loss, err = p.headPasses(sink, head, pass, dres); err != nil {
+	if t.loss, err = p.headPasses(sink, head, pass, dres, &t); err != nil {
 		return t, err
 	}
 	return t, errors.Join(s.Store.Release(norm, dirty), s.Store.Release(table, dirty && !tied))
 }
 
 // headPasses is the head's arithmetic, between its allocations.
-func (p *Pass) headPasses(sink grad.Sink, head *model.Head, pass model.HeadPass, dres tensor.Tensor) (float64, error) {
+func (p *Pass) headPasses(sink grad.Sink, head *model.Head, pass model.HeadPass, dres tensor.Tensor, t *top) (float64, error) {
 	s, c := p.s, p.s.Net.Cfg.HiddenSize
 	if err := head.Open(); err != nil {
 		return 0, err
@@ -127,7 +149,9 @@ func (p *Pass) headPasses(sink grad.Sink, head *model.Head, pass model.HeadPass,
 	case inBlocks:
 		err = head.Blocks(sink, pass.Scale, dnormed, nil)
 	case !s.Net.Tied():
-		err = sink.Consume(s.Net.Head, grad.FromDense(pass.GradW))
+		err = errors.Join(sink.Consume(s.Net.Head, grad.FromDense(t.grad)), flush(sink))
+	case !t.part.IsZero():
+		s.D.Wait(s.Reduce.ReduceScatter(t.part, t.grad, s.Wire, s.D.Record()))
 	}
 	if err != nil {
 		return loss, err
@@ -153,8 +177,10 @@ func (p *Pass) headPasses(sink grad.Sink, head *model.Head, pass model.HeadPass,
 func (p *Pass) backwardEmbedding(sink grad.Sink, dres tensor.Tensor, t top, dirty bool) error {
 	s := p.s
 	unit := []*grad.Param{s.Net.Embed}
-	if err := s.Store.Acquire(unit); err != nil {
-		return err
+	if s.Comm.Size() == 1 { // ranks update their own rows and read nothing else
+		if err := s.Store.Acquire(unit); err != nil {
+			return err
+		}
 	}
 	rows := p.embed
 	rows.D = dres
@@ -162,14 +188,30 @@ func (p *Pass) backwardEmbedding(sink grad.Sink, dres tensor.Tensor, t top, dirt
 	switch {
 	case !s.Net.Tied():
 		err = sink.Consume(s.Net.Embed, grad.FromRows(rows))
+	case !t.part.IsZero():
+		err = p.tiedRows(sink, rows, t.part)
 	case !t.grad.IsZero():
 		s.D.RowsAdd(t.grad, rows, 0)
 		err = sink.Consume(s.Net.Embed, grad.FromDense(t.grad))
 	default:
 		err = t.head.Blocks(sink, p.scale(), tensor.Tensor{}, &rows)
 	}
-	if err != nil {
+	if err := errors.Join(err, flush(sink)); err != nil {
 		return err
 	}
 	return s.Store.Release(unit, dirty)
+}
+
+// tiedRows hands over a tied table's gradient on ranks: head is this rank's rows of the head's, summed already, so it goes
+// into the sum of the rows' gradients once, from the rank that owns it. No rank holds the whole table's gradient in between.
+func (p *Pass) tiedRows(sink grad.Sink, rows device.Rows, head tensor.Tensor) error {
+	s, table := p.s, p.s.Net.Embed
+	full, err := s.D.Alloc("gradient", table.Name, tensor.F32, s.gradShape(table)...)
+	if err != nil {
+		return err
+	}
+	each := head.Shape[0]
+	s.D.Copy(full.Slice(s.Comm.Rank()*each, (s.Comm.Rank()+1)*each), head)
+	s.D.RowsAdd(full.Slice(0, table.Shape[0]), rows, 0)
+	return errors.Join(sink.Consume(table, grad.FromDense(full)), flush(sink))
 }

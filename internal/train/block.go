@@ -1,6 +1,8 @@
 package train
 
 import (
+	"errors"
+
 	"lomo/internal/grad"
 	"lomo/internal/model"
 	"lomo/internal/tensor"
@@ -27,9 +29,12 @@ func (p *Pass) backwardBlock(l int, sink grad.Sink, dres tensor.Tensor, again bo
 	if err := s.Store.Acquire(unit); err != nil {
 		return err
 	}
-	if l > 0 {
-		s.Store.Prefetch(s.Net.Blocks[l-1].Params())
+	s.prefetch(l - 1)
+	uses := w.b.BackwardUses()
+	if s.Recompute {
+		uses = append(w.b.ForwardUses(false), uses...)
 	}
+	s.order(w.b, len(p.micro), l-1, uses)
 	mark := s.D.Memory().Mark()
 	defer s.D.Memory().Release(mark)
 	if err := w.open(l, again); err != nil {
@@ -44,7 +49,7 @@ func (p *Pass) backwardBlock(l int, sink grad.Sink, dres tensor.Tensor, again bo
 			return err
 		}
 	}
-	if err := w.finish(); err != nil {
+	if err := errors.Join(w.finish(), flush(sink)); err != nil {
 		return err
 	}
 	return s.Store.Release(unit, !again)
@@ -69,7 +74,7 @@ func (w *blockSweep) open(l int, again bool) (err error) {
 	}
 	switch w.hold {
 	case HoldSums:
-		w.sums, err = w.perMatrix("gradient", tensor.F32, func(p *grad.Param) []int { return p.Shape }, w.matrices())
+		w.sums, err = w.perMatrix("gradient", tensor.F32, s.gradShape, w.matrices())
 	case HoldFactors:
 		shape := func(*grad.Param) []int { return []int{w.rows, s.Net.Cfg.HiddenSize} }
 		w.dy, err = w.perMatrix("gradient factors", s.Act, shape, []*grad.Param{w.b.O, w.b.Down})
@@ -111,7 +116,7 @@ func (w *blockSweep) microBatch(i int, m micro, x, dres tensor.Tensor) error {
 	switch w.hold {
 	case HoldSums:
 		emit = func(p *grad.Param, dy, x tensor.Tensor) error {
-			s.D.OuterAdd(w.sums[p], dy, x, i > 0)
+			s.D.OuterAdd(w.sums[p].Slice(0, p.Shape[0]), dy, x, i > 0)
 			return nil
 		}
 	case HoldFactors:

@@ -33,6 +33,9 @@ type Options struct {
 	SpillInputs Place  // activation_offload: where block inputs wait between the sweeps
 	SpillFile   string // on disk: its path; "" on the counting device
 
+	GatherByMatrix bool         // gather: matrix, ranks gather a block's matrices one at a time
+	ReduceDType    tensor.DType // of gradients on their way between ranks: F32 or BF16; Invalid is F32
+
 	MicroBatch   int // sequences
 	Accumulation int // micro-batches a step
 	SequenceLen  int // longest sequence

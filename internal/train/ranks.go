@@ -6,58 +6,77 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"sync"
 
 	"lomo/internal/comm"
 	"lomo/internal/device"
 	"lomo/internal/grad"
+	"lomo/internal/model"
 	"lomo/internal/store"
 	"lomo/internal/tensor"
 )
 
-// across is the sink that gradients go to in a group of ranks: each is summed over the ranks first, and sink gets the
-// rows its rank owns. Alone, it is sink itself.
-func (s *Sweep) across(sink grad.Sink) grad.Sink {
+// ranks is the other ranks as an optimizer needs them.
+type ranks struct{ s *Sweep }
+
+func (r ranks) Rank() int { return r.s.Comm.Rank() }
+
+func (r ranks) AllReduce(t tensor.Tensor) error {
+	r.s.sum(t)
+	return nil
+}
+
+// join opens the sweep's channel to the other ranks.
+func (s *Sweep) join(o Options) (err error) {
 	if s.Comm.Size() == 1 {
-		return sink
+		return nil
 	}
-	return &summed{sink, s}
+	if s.Wire = o.ReduceDType; s.Wire == tensor.Invalid {
+		s.Wire = tensor.F32
+	}
+	if o.GatherByMatrix {
+		for _, b := range s.Net.Blocks {
+			b.Use = s.Store.(*store.Shard).Use
+		}
+	}
+	s.Reduce, err = s.Comm.Open("reduce")
+	return err
 }
 
-// summed hands on the sum over ranks. One matrix's gradient is held at a time, whole before the sum and this rank's rows after it.
-type summed struct {
-	sink grad.Sink
-	s    *Sweep
+// sum makes t the sum over the ranks, in the order of the device's work.
+func (s *Sweep) sum(t tensor.Tensor) {
+	if s.Comm.Size() > 1 {
+		comm.Sum(s.D, s.Reduce, t)
+	}
 }
 
-// Whole is true: rows are owned of whole tensors.
-func (r *summed) Whole() bool { return true }
+// prefetch says that block l comes next; below and above the blocks are the embedding and the head.
+func (s *Sweep) prefetch(l int) {
+	switch {
+	case l < 0: // the embedding is only updated
+	case l < len(s.Net.Blocks):
+		s.Store.Prefetch(s.Net.Blocks[l].Params())
+	default:
+		s.Store.Prefetch([]*grad.Param{s.Net.Head})
+	}
+}
 
-// Consume sums g over the ranks and lets the sink consume what this rank owns of it.
-func (r *summed) Consume(p *grad.Param, g grad.Grad) error {
-	d := r.s.D
-	return grad.Materialize(d, p, g, func(dense tensor.Tensor) error {
-		if err := d.Sync(); err != nil {
-			return err
-		}
-		if !p.Matrix() {
-			if err := r.s.Comm.AllReduce(dense); err != nil {
-				return err
-			}
-			return r.sink.Consume(p, grad.FromDense(dense))
-		}
-		mark := d.Memory().Mark()
-		defer d.Memory().Release(mark)
-		own := r.s.Store.(*store.Shard).Own(p)
-		part, err := d.Scratch("gradient rows", p.Name, tensor.F32, own.W.Shape...)
-		if err != nil {
-			return err
-		}
-		if err := r.s.Comm.ReduceScatter(part, dense); err != nil {
-			return fmt.Errorf("sum the gradient of %q: %w", p.Name, err)
-		}
-		return r.sink.Consume(own, grad.FromDense(part))
-	})
+// order tells a store that gathers matrix by matrix what a block will use: uses for each of its micro-batches, and after
+// them the first matrix of block next.
+func (s *Sweep) order(b *model.Block, micros, next int, uses []*grad.Param) {
+	if b.Use == nil {
+		return
+	}
+	var all []*grad.Param
+	for range micros {
+		all = append(all, uses...)
+	}
+	if next >= 0 && next < len(s.Net.Blocks) {
+		n := s.Net.Blocks[next]
+		all = append(all, map[*grad.Param]*grad.Param{b.Q: n.Q, b.Down: n.Down}[uses[0]])
+	}
+	s.Store.(*store.Shard).Order(all)
 }
 
 // addUp is the sum of a number over the ranks.
@@ -74,18 +93,15 @@ func (s *Sweep) addUp(v float64) (float64, error) {
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], math.Float64bits(v))
 	s.D.CopyIn(t, b[:])
-	if err := s.Comm.AllReduce(t); err != nil {
-		return 0, err
-	}
+	s.sum(t)
 	s.D.CopyOut(b[:], t)
 	return math.Float64frombits(binary.LittleEndian.Uint64(b[:])), s.D.Sync()
 }
 
-// RunRanks trains on several devices at once, weights and optimizer state spread over them by rows (ZeRO-3). Each rank has an
-// Inputs of its own over the same data; rank 0 alone speaks through o's callbacks and writes files. When a rank fails all
-// stop, and the error names it.
-func RunRanks(ctx context.Context, devices []device.Device, o Options, in []Inputs, resume string) error {
-	group := comm.NewLocal(len(devices))
+// RunRanks trains on several devices at once, weights and optimizer state spread over them by rows (ZeRO-3). group is their
+// communicators and is closed at the end. Each rank has an Inputs of its own over the same data; rank 0 alone speaks through
+// o's callbacks. When a rank fails all stop, and the error names it.
+func RunRanks(ctx context.Context, devices []device.Device, group []comm.Comm, o Options, in []Inputs, resume string) error {
 	errs := make([]error, len(devices))
 	var wg sync.WaitGroup
 	for r, d := range devices {
@@ -94,13 +110,29 @@ func RunRanks(ctx context.Context, devices []device.Device, o Options, in []Inpu
 			mine.OnStep, mine.OnEval, mine.OnSave, mine.OnDone, mine.Note = nil, nil, nil, nil, nil
 		}
 		wg.Go(func() {
-			errs[r] = runRank(ctx, d, group[r], mine, in[r], resume)
+			errs[r] = guarded(func() error { return runRank(ctx, d, group[r], mine, in[r], resume) })
 			if errs[r] != nil && !errors.Is(errs[r], ErrInterrupted) {
 				group[r].Abort(fmt.Errorf("rank %d: %w", r, errs[r]))
 			}
+			errs[r] = errors.Join(errs[r], group[r].Close())
 		})
 	}
 	wg.Wait()
+	return firstFault(errs)
+}
+
+// guarded turns a panic into an error, so that one rank's does not leave the others waiting.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f()
+}
+
+// firstFault is the error of the rank that failed; the others' say only that one has.
+func firstFault(errs []error) error {
 	for r, err := range errs {
 		if err != nil && !errors.Is(err, comm.ErrAborted) {
 			if errors.Is(err, ErrInterrupted) {
@@ -109,7 +141,12 @@ func RunRanks(ctx context.Context, devices []device.Device, o Options, in []Inpu
 			return fmt.Errorf("rank %d: %w", r, err)
 		}
 	}
-	return errors.Join(errs...)
+	for _, err := range errs {
+		if err != nil {
+			return err // a channel failed: it has named its rank
+		}
+	}
+	return nil
 }
 
 // stop reports whether any rank has been asked to stop, so that all finish the same step.

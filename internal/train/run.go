@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"lomo/internal/checkpoint"
 	"lomo/internal/comm"
 	"lomo/internal/data"
 	"lomo/internal/device"
@@ -53,7 +54,7 @@ func runRank(ctx context.Context, d device.Device, c comm.Comm, o Options, in In
 
 // start loads weights and, when resuming, the run's state, and fixes the number of steps.
 func (t *Trainer) start(in Inputs, resume string) error {
-	if err := t.Load(in.Weights); err != nil {
+	if err := t.load(in.Weights); err != nil {
 		return err
 	}
 	total := t.o.MaxSteps
@@ -68,6 +69,32 @@ func (t *Trainer) start(in Inputs, resume string) error {
 		return nil
 	}
 	return t.restore(resume, in.Train)
+}
+
+// load reads the weights; of several ranks it says what each of them has read.
+func (t *Trainer) load(src checkpoint.Source) error {
+	size := t.sweep.Comm.Size()
+	if size == 1 {
+		return t.Load(src)
+	}
+	counted := checkpoint.Count(src)
+	if err := t.Load(counted); err != nil {
+		return err
+	}
+	for r := range size {
+		mine := 0.0
+		if r == t.sweep.Comm.Rank() {
+			mine = float64(counted.Bytes())
+		}
+		bytes, err := t.sweep.addUp(mine)
+		if err != nil {
+			return err
+		}
+		if t.o.Note != nil {
+			t.o.Note("rank %d: read %s of weights (%.0f bytes), holds %s of them", r, checkpoint.FormatSize(int64(bytes)), bytes, checkpoint.FormatSize(t.d.Memory().OwnerPeak("weights")))
+		}
+	}
+	return nil
 }
 
 // TotalSteps is the number of steps of the given number of epochs: a step never crosses the end of an epoch, so an
@@ -157,9 +184,6 @@ func (t *Trainer) finish(in Inputs) error {
 	}
 	if !t.o.SaveFinal {
 		return nil
-	}
-	if t.sweep.Comm.Rank() > 0 {
-		return t.store.Save(nil)
 	}
 	return t.writeModel(t.o.OutputDir)
 }

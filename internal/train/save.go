@@ -2,7 +2,6 @@ package train
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,15 +22,16 @@ const (
 func (t *Trainer) save(in Inputs) (string, error) {
 	t.state.Data = in.Train.State()
 	name := fmt.Sprintf("checkpoint-%d", t.state.Step)
-	if t.sweep.Comm.Rank() > 0 { // rank 0 writes; the others give it their rows
-		return name, errors.Join(t.store.Save(nil), t.saveStates(nil))
-	}
-	err := checkpoint.SaveDir(t.o.OutputDir, name, func(dir string) error {
+	fill := func(dir string) error {
 		if err := t.writeModel(dir); err != nil {
 			return err
 		}
 		return t.writeState(dir)
-	})
+	}
+	if t.sweep.Comm.Rank() > 0 { // rank 0 makes the folder and its small files; all write their rows
+		return name, fill(checkpoint.TempDir(t.o.OutputDir, name))
+	}
+	err := checkpoint.SaveDir(t.o.OutputDir, name, fill)
 	if err != nil {
 		return "", fmt.Errorf("save %s: %w", name, err)
 	}
@@ -47,70 +47,102 @@ func (t *Trainer) writeModel(dir string) error {
 	for _, p := range t.net.Params() {
 		specs = append(specs, checkpoint.Spec{Name: p.Name, DType: t.o.DType, Shape: p.Shape})
 	}
-	cfg, err := t.o.Model.JSON(t.o.DType.HFName())
-	if err != nil {
-		return err
+	if t.sweep.Comm.Rank() == 0 {
+		cfg, err := t.o.Model.JSON(t.o.DType.HFName())
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), cfg, 0o644); err != nil {
+			return err
+		}
+		if t.o.Tokenizer != nil {
+			if err := t.o.Tokenizer(dir); err != nil {
+				return err
+			}
+		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "config.json"), cfg, 0o644); err != nil {
-		return err
-	}
-	if t.o.Tokenizer != nil {
-		if err := t.o.Tokenizer(dir); err != nil {
+	return t.together(func(o checkpoint.WriterOptions) (*checkpoint.Writer, error) {
+		o.MaxShardSize = t.o.MaxShardSize
+		return checkpoint.NewWriter(dir, specs, o)
+	}, t.store.Save)
+}
+
+// together writes files of tensors from all ranks: rank 0 begins and ends them, in between each writes the rows it owns.
+func (t *Trainer) together(open func(checkpoint.WriterOptions) (*checkpoint.Writer, error), save func(store.Writer) error) (err error) {
+	rank, several := t.sweep.Comm.Rank(), t.sweep.Comm.Size() > 1
+	var w *checkpoint.Writer
+	defer func() {
+		if err != nil && w != nil {
+			w.Abort()
+		}
+	}()
+	if rank == 0 {
+		if w, err = open(checkpoint.WriterOptions{Shared: several}); err != nil {
 			return err
 		}
 	}
-	w, err := checkpoint.NewWriter(dir, specs, checkpoint.WriterOptions{MaxShardSize: t.o.MaxShardSize})
-	if err != nil {
+	if _, err := t.sweep.addUp(0); err != nil { // the files are there
 		return err
 	}
-	if err := t.store.Save(w); err != nil {
-		w.Abort()
+	if rank > 0 {
+		if w, err = open(checkpoint.WriterOptions{Join: true}); err != nil {
+			return err
+		}
+	}
+	if err := save(w); err != nil {
 		return err
+	}
+	written := w.Written()
+	if rank > 0 {
+		if err := w.Close(); err != nil {
+			return err
+		}
+	}
+	all, err := t.sweep.addUp(float64(written)) // all rows are there
+	if err != nil || rank > 0 {
+		return err
+	}
+	if int64(all) != w.Size() {
+		return fmt.Errorf("%d ranks wrote %.0f bytes of %d", t.sweep.Comm.Size(), all, w.Size())
 	}
 	return w.Close()
 }
 
 // writeState writes the position of the run and the optimizer's tensors into dir.
 func (t *Trainer) writeState(dir string) error {
-	raw, err := json.MarshalIndent(t.state, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, stateJSON), append(raw, '\n'), 0o644); err != nil {
-		return err
-	}
-	if t.o.Config != "" {
-		if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(t.o.Config), 0o644); err != nil {
+	if t.sweep.Comm.Rank() == 0 {
+		raw, err := json.MarshalIndent(t.state, "", "  ")
+		if err != nil {
 			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, stateJSON), append(raw, '\n'), 0o644); err != nil {
+			return err
+		}
+		if t.o.Config != "" {
+			if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(t.o.Config), 0o644); err != nil {
+				return err
+			}
 		}
 	}
 	var specs []checkpoint.Spec
 	for _, s := range t.opt.State() {
 		specs = append(specs, checkpoint.Spec{Name: s.Name, DType: s.T.DType, Shape: s.Shape})
 	}
-	w, err := checkpoint.NewFileWriter(filepath.Join(dir, stateTensors), specs)
-	if err != nil {
-		return err
-	}
-	if err := t.saveStates(w); err != nil {
-		w.Abort()
-		return err
-	}
-	return w.Close()
+	return t.together(func(o checkpoint.WriterOptions) (*checkpoint.Writer, error) {
+		return checkpoint.NewFileWriter(filepath.Join(dir, stateTensors), specs, o)
+	}, t.saveStates)
 }
 
-// saveStates writes the optimizer's tensors to w, or on a rank that does not write (nil) gives its rows to the one that does.
+// saveStates writes this rank's rows of the optimizer's tensors, and rank 0 those that all ranks hold.
 func (t *Trainer) saveStates(w store.Writer) error {
-	shard, split := t.store.(*store.Shard)
 	for _, s := range t.opt.State() {
-		var err error
-		switch {
-		case split && s.Split:
-			err = shard.SaveRows(s.Name, s.Shape, s.T, w)
-		case w != nil:
-			err = store.SaveTensor(t.d, s.Name, s.T, w)
+		row0 := 0
+		if s.Split {
+			row0, _ = comm.Rows(s.Shape[0], t.sweep.Comm.Size(), t.sweep.Comm.Rank())
+		} else if t.sweep.Comm.Rank() > 0 {
+			continue
 		}
-		if err != nil {
+		if err := store.SaveTensorAt(t.d, s.Name, row0, s.T, w); err != nil {
 			return fmt.Errorf("save %q: %w", s.Name, err)
 		}
 	}

@@ -29,7 +29,9 @@ type Sweep struct {
 	SpillInputs Place       // activation_offload: where block inputs wait
 	Spill       store.Spill // that place; nil on the device, and for a file on the counting device
 
-	Comm comm.Comm // to the other ranks
+	Comm   comm.Comm    // to the other ranks
+	Reduce comm.Channel // for sums over them; nil on one rank
+	Wire   tensor.DType // reduce_dtype: of matrices' gradients on their way
 }
 
 // Pass is one step's batch on the device: where its rows are, and what is kept of the forward sweep.
@@ -211,9 +213,8 @@ func (p *Pass) forwardBlock(l int, scratch *model.Acts) error {
 	if err := s.Store.Acquire(unit); err != nil {
 		return err
 	}
-	if l+1 < len(s.Net.Blocks) {
-		s.Store.Prefetch(s.Net.Blocks[l+1].Params())
-	}
+	s.prefetch(l + 1)
+	s.order(b, len(p.micro), l+1, b.ForwardUses(true))
 	out, err := p.in.open(l + 1)
 	if err != nil {
 		return err
@@ -243,9 +244,7 @@ func (p *Pass) sumLoss(rows tensor.Tensor) (float64, error) {
 	if !p.idle {
 		s.D.Sum(sum, rows)
 	}
-	if err := s.Comm.AllReduce(sum); err != nil {
-		return 0, err
-	}
+	s.sum(sum)
 	var b [8]byte
 	s.D.CopyOut(b[:], sum)
 	return math.Float64frombits(binary.LittleEndian.Uint64(b[:])), s.D.Sync()

@@ -61,7 +61,7 @@ func NewRank(d device.Device, c comm.Comm, o Options) (*Trainer, error) {
 	t.sweep = &Sweep{D: d, Net: t.net, Store: t.store, Rope: rope, Act: o.DType, Recompute: o.Recompute, SpillInputs: o.SpillInputs, Comm: c}
 	t.sweep.MicroRows = o.MicroBatch * o.SequenceLen
 	t.sweep.StepRows = o.Accumulation * t.sweep.MicroRows
-	if err := t.openSpill(); err != nil {
+	if err := errors.Join(t.sweep.join(o), t.openSpill()); err != nil {
 		return nil, errors.Join(err, t.store.Close())
 	}
 	return t, nil
@@ -91,7 +91,7 @@ func (t *Trainer) openSpill() error {
 // openStore is where the run's weights live.
 func openStore(d device.Device, c comm.Comm, net *model.Network, o Options) (store.Store, error) {
 	if c.Size() > 1 {
-		return store.NewShard(d, c, net.Params(), o.DType)
+		return store.NewShard(d, c, net.Params(), o.DType, o.GatherByMatrix)
 	}
 	switch o.Offload {
 	case OnHost:
@@ -138,7 +138,7 @@ func (t *Trainer) Load(src store.Reader) error {
 	}
 	params := t.net.Params()
 	if shard, ok := t.store.(*store.Shard); ok {
-		params, cfg.Ranks = shard.Owned(), t.sweep.Comm
+		params, cfg.Ranks = shard.Owned(), ranks{t.sweep}
 	}
 	var err error
 	if t.opt, err = optim.New(t.d, cfg, params); err != nil {
@@ -207,9 +207,7 @@ func (t *Trainer) update(pass *Pass, m *StepMetrics) error {
 		if err != nil {
 			return err
 		}
-		if err := t.sweep.Comm.AllReduce(t.clip.SumSq); err != nil {
-			return err
-		}
+		t.sweep.sum(t.clip.SumSq)
 		g := t.clip.Norm(t.d)
 		m.GradNorm = &g
 		if math.IsNaN(g) || math.IsInf(g, 0) {
@@ -224,9 +222,7 @@ func (t *Trainer) update(pass *Pass, m *StepMetrics) error {
 		return err
 	}
 	if t.clip != nil && t.clip.Lagged {
-		if err := t.sweep.Comm.AllReduce(t.clip.SumSq); err != nil {
-			return err
-		}
+		t.sweep.sum(t.clip.SumSq)
 		t.state.LastNorm = t.clip.Norm(t.d)
 		norm := t.state.LastNorm
 		m.GradNorm = &norm

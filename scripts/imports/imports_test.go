@@ -14,8 +14,9 @@ import (
 // layers are the packages under internal/ from the bottom up. A package imports only from layers below its own.
 var layers = []string{
 	"tensor rng golden data/records cudakern/driver ptx",
-	"device comm checkpoint/gguf checkpoint/safetensors tasks cudakern/sim",
-	"grad checkpoint cpukern cudakern memdev devtest tokenizer",
+	"device checkpoint/gguf checkpoint/safetensors tasks cudakern/sim",
+	"comm",
+	"grad checkpoint cpukern cudakern memdev devtest commtest tokenizer",
 	"model optim store data",
 	"train preset infer report bench",
 	"eval memprof config",
