@@ -44,5 +44,22 @@ func (d *Device) CopyOut(dst []byte, src tensor.Tensor) {
 	d.fail(d.stream.Synchronize())
 }
 
-func (d *Device) Zero(t tensor.Tensor)        { panic("not written yet") }
-func (d *Device) Copy(dst, src tensor.Tensor) { panic("not written yet") }
+// Zero clears every element.
+func (d *Device) Zero(t tensor.Tensor) {
+	if n := t.Bytes(); d.ready() && n > 0 {
+		d.launch("Zero", "zero_bytes", flat((n+1)/2), flatBlock, 0, t, n)
+	}
+}
+
+// Copy converts element by element between F32 and BF16; other types copy their bytes.
+func (d *Device) Copy(dst, src tensor.Tensor) {
+	wantLen("Copy", src, dst.Len())
+	if !d.ready() {
+		return
+	}
+	if n := dst.Bytes(); dst.DType == src.DType {
+		d.launch("Copy", "copy_bytes", flat((n+1)/2), flatBlock, 0, dst, src, n)
+		return
+	}
+	d.launch("Copy", "convert", flat(int64(dst.Len())), flatBlock, 0, dst, src, dst.Len(), halves("Copy", dst, src))
+}

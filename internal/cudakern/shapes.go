@@ -38,7 +38,22 @@ func wantType(op string, dt tensor.DType, ts ...tensor.Tensor) {
 	}
 }
 
-// suffix is how a kernel's name tells the dtypes of its tensors: "bf16_f32".
+// halves is which of the tensors are BF16, a bit each in their order; the others must be F32.
+func halves(op string, ts ...tensor.Tensor) uint32 {
+	var bits uint32
+	for i, t := range ts {
+		switch t.DType {
+		case tensor.F32:
+		case tensor.BF16:
+			bits |= 1 << i
+		default:
+			panic(fmt.Sprintf("%s: tensor %v: want F32 or BF16", op, t))
+		}
+	}
+	return bits
+}
+
+// suffix is how the names of kernels with one version a dtype tell them: "bf16_f32".
 func suffix(op string, ts ...tensor.Tensor) string {
 	s := ""
 	for i, t := range ts {
@@ -55,6 +70,22 @@ func suffix(op string, ts ...tensor.Tensor) string {
 		}
 	}
 	return s
+}
+
+// flatBlock is the block of kernels that take eight elements a thread, flat their grid for n of them: enough blocks to fill a
+// card, after which each thread goes on.
+var flatBlock = dim{256, 1, 1}
+
+const flatBlocks = 2048
+
+func flat(n int64) dim { return dim{int(min((n+8*256-1)/(8*256), flatBlocks)), 1, 1} }
+
+// each is the grid for n things with a thread each.
+func each(n int) dim { return dim{min(ceilDiv(n, 256), flatBlocks), 1, 1} }
+
+// rowsOf is the launch of a kernel that gives each of n rows of c elements to a block, eight elements a thread.
+func rowsOf(n, c int) (grid, block dim) {
+	return dim{min(n, 1<<20), 1, 1}, dim{min(max(ceilDiv(c, 8*32), 1), 8) * 32, 1, 1}
 }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
