@@ -12,7 +12,7 @@ import (
 )
 
 // piece bounds one message in bytes, so that what is under way stays small whatever the tensors are.
-const piece = 256 << 10
+const piece = 64 << 10
 
 // group is the ranks of one process. They share nothing but messages: every byte another rank sees is a copy, and no rank
 // can reach another's tensors.

@@ -90,7 +90,9 @@ func (r rank) put(name string, vals []float32, shape ...int) (tensor.Tensor, err
 
 // get reads a float32 tensor behind e.
 func (r rank) get(t tensor.Tensor, e device.Event) ([]float32, error) {
-	r.d.Wait(e)
+	if e != nil {
+		r.d.Wait(e)
+	}
 	raw := make([]byte, t.Bytes())
 	r.d.CopyOut(raw, t)
 	out := make([]float32, t.Len())
@@ -180,7 +182,13 @@ func (r rank) collect(n int) error {
 	if got, err = r.get(mine, ch.AllReduce(mine, nil)); err == nil {
 		err = same("all-reduce", got, func(i int) float32 { return sum(size, i, tensor.F32) })
 	}
-	return errors.Join(err, r.doubles(ch))
+	if err := errors.Join(err, r.doubles(ch)); err != nil {
+		return err
+	}
+	if got, err = r.get(full, nil); err == nil { // every rank has overwritten its part meanwhile
+		err = same("gathered copy", got, func(i int) float32 { return value(0, i) })
+	}
+	return err
 }
 
 // doubles is an all-reduce in float64.

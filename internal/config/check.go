@@ -139,9 +139,6 @@ func (l *Loaded) ranks(p *problems) {
 		p.add(l.where("activation_offload"), "set activation_offload: host or none, or devices: 1",
 			"activation_offload: disk with devices: %d is not supported by this build yet", l.Devices)
 	}
-	if l.Given("reduce_dtype") && l.ReduceDType != "f32" {
-		p.add(l.where("reduce_dtype"), "set reduce_dtype: f32", "reduce_dtype: %s is not supported by this build yet", l.ReduceDType)
-	}
 }
 
 // where is the place to blame for a key, "" for a default.

@@ -17,7 +17,8 @@ type Config struct {
 	Sharding          string `yaml:"sharding" oneof:"none,zero3" resume:"free" help:"zero3 spreads the weights over the devices"`
 	Offload           string `yaml:"offload" oneof:"none,host,disk" resume:"free" help:"where weights wait when they do not fit: disk, or for a card host, pinned memory of the machine"`
 	ActivationOffload string `yaml:"activation_offload" oneof:"none,host,disk" resume:"free" help:"where block inputs wait for the backward sweep"`
-	ReduceDType       string `yaml:"reduce_dtype" oneof:"bf16,f32" resume:"free" help:"type of gradients summed over devices"`
+	ReduceDType       string `yaml:"reduce_dtype" oneof:"bf16,f32" resume:"free" help:"type in which gradients travel between devices; sums are float32. With dtype f32 and not given: f32"`
+	Gather            string `yaml:"gather" oneof:"block,matrix" resume:"free" help:"what zero3 brings together ahead of its use: matrix takes smaller buffers, and sends the weights once for each micro-batch"`
 	Threads           int    `yaml:"threads" resume:"free" help:"CPU threads; 0 takes all. The results do not depend on it"`
 	MemoryLimit       string `yaml:"memory_limit" resume:"free" help:"e.g. 4GiB: refuse a run whose planned peak is above it; on cards, of one card; empty is no limit"`
 

@@ -6,7 +6,7 @@ import "lomo/internal/optim"
 func Default() Config {
 	ada, adam := optim.DefaultAdaLomo(), optim.DefaultAdamW()
 	return Config{
-		Device: "auto", Devices: 1, Sharding: "none", Offload: "none", ActivationOffload: "none", ReduceDType: "bf16",
+		Device: "auto", Devices: 1, Sharding: "none", Offload: "none", ActivationOffload: "none", ReduceDType: "bf16", Gather: "block",
 		DType: "bf16", Rounding: "stochastic",
 		Datasets: []Dataset{}, EvalDatasets: []Dataset{},
 		SequenceLen: 1024, Packing: true, Shuffle: true, ChatTemplate: "tokenizer",

@@ -132,6 +132,9 @@ func (l *Loaded) settle() {
 			l.WarmupSteps = 0
 		}
 	}
+	if !l.Given("reduce_dtype") && l.DType == "f32" {
+		l.ReduceDType = "f32"
+	}
 	if l.OutputDir != "" {
 		l.OutputDir = filepath.Clean(l.OutputDir)
 	}

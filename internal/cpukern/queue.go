@@ -8,8 +8,9 @@ import (
 	"lomo/internal/tensor"
 )
 
-// Record is a point that is reached already: operations of the host return when they are done.
-func (d *Device) Record() device.Event { return reached{} }
+// Record is a point that is reached already: operations of the host return when they are done. After a failure it says so,
+// and whoever waits for what this device was to make learns that there is nothing.
+func (d *Device) Record() device.Event { return reached{d.err} }
 
 // Wait waits at once, which holds back whatever comes later.
 func (d *Device) Wait(e device.Event) {
@@ -18,9 +19,9 @@ func (d *Device) Wait(e device.Event) {
 	}
 }
 
-type reached struct{}
+type reached struct{ err error }
 
-func (reached) Sync() error { return nil }
+func (r reached) Sync() error { return r.err }
 
 // Pinned is ordinary memory, outside the arena.
 func (d *Device) Pinned(owner, name string, bytes int64) ([]byte, error) {

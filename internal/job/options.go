@@ -21,6 +21,10 @@ func trainOptions(c *config.Config, m *model.Config) (train.Options, error) {
 	if err != nil {
 		return train.Options{}, &UsageError{err}
 	}
+	reduce, err := tensor.ParseDType(c.ReduceDType)
+	if err != nil {
+		return train.Options{}, &UsageError{err}
+	}
 	shard, err := size("max_shard_size", c.MaxShardSize)
 	if err != nil {
 		return train.Options{}, err
@@ -32,6 +36,7 @@ func trainOptions(c *config.Config, m *model.Config) (train.Options, error) {
 		MaxGradNorm: c.MaxGradNorm, ClipLagged: c.ClipPolicy == "lagged", SkipBad: c.OnNonfinite == "skip",
 		Recompute: c.GradientCheckpointing,
 		Offload:   places[c.Offload], SpillInputs: places[c.ActivationOffload],
+		ReduceDType: reduce, GatherByMatrix: c.Gather == "matrix",
 		MicroBatch: c.MicroBatchSize, Accumulation: c.GradientAccumulationSteps, SequenceLen: c.SequenceLen,
 		MaxSteps: c.MaxSteps, NumEpochs: c.NumEpochs, Seed: c.Seed,
 		EvalSteps: c.EvalSteps, EvalOnStart: c.EvalOnStart,

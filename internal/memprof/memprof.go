@@ -18,6 +18,7 @@ type Profile struct {
 	At     string           `json:"at"`         // the phase of the step in which the peak is reached
 	Owners map[string]int64 `json:"owners"`     // who holds how many bytes then
 	Arena  int64            `json:"-"`          // bytes of the arena, of each rank
+	Sent   int64            `json:"-"`          // bytes that each rank sends to others in a step
 }
 
 // Host is what a process holds beside a device's arena.
@@ -33,7 +34,8 @@ func Run(o train.Options, h Host, evalRows, evalLen int) (*Profile, error) {
 	d := memdev.Open(0)
 	o.OnStep, o.OnEval, o.OnSave, o.Note = nil, nil, nil, nil
 	ranks := max(1, h.Ranks)
-	t, err := train.NewRank(d, comm.Counting(0, ranks), o)
+	c := comm.Counting(0, ranks)
+	t, err := train.NewRank(d, c, o)
 	if err != nil {
 		return nil, err
 	}
@@ -45,16 +47,17 @@ func Run(o train.Options, h Host, evalRows, evalLen int) (*Profile, error) {
 	for i := 0; i < o.Accumulation*ranks; i++ {
 		step = append(step, full(o.MicroBatch, o.SequenceLen, i, o.Model.VocabSize))
 	}
+	before := c.Sent()
 	if _, err := t.Step(step); err != nil {
 		return nil, fmt.Errorf("memory plan: %w", err)
 	}
+	p := &Profile{Sent: c.Sent() - before}
 	if evalRows > 0 && evalLen > 0 {
 		d.Memory().SetPhase("evaluation")
 		if _, err := t.Sweep().TokenLosses(full(evalRows, evalLen, 0, o.Model.VocabSize)); err != nil {
 			return nil, fmt.Errorf("memory plan: %w", err)
 		}
 	}
-	p := &Profile{}
 	p.Arena, p.At, p.Owners = d.Memory().Peak()
 	for owner := range p.Owners {
 		p.Owners[owner] *= int64(ranks)
