@@ -10,12 +10,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"lomo/internal/config"
+	"lomo/internal/job"
 )
 
 // trainOptions is what `lomo train` was asked to do.
 type trainOptions struct {
 	Config *config.Loaded // checked
 	DryRun bool           // check everything that needs no weights, print the plan, write nothing
+	Cards  job.Cards      // what a plan for cards takes as given
 }
 
 func newTrainCmd(io *Streams, run func(context.Context, *Streams, *trainOptions) error) *cobra.Command {
@@ -23,6 +25,7 @@ func newTrainCmd(io *Streams, run func(context.Context, *Streams, *trainOptions)
 	var o trainOptions
 	var printConfig bool
 	var profile string
+	var cards cardFlags
 	c := &cobra.Command{
 		Use:   "train --config FILE",
 		Short: "Fine-tune all the weights of a model",
@@ -30,15 +33,22 @@ func newTrainCmd(io *Streams, run func(context.Context, *Streams, *trainOptions)
 writes the trained model into output_dir, a Hugging Face folder, beside metrics.jsonl,
 report.html and checkpoints.
 
+--dry-run checks model, data and memory and prints the plan; for cards also the predicted time of a
+step. A model that is not there is planned with the sizes of the preset its path ends in.
+
 Ctrl-C finishes the step, saves a checkpoint and exits 130; a second one stops at once.
 The same command then continues where it stopped (resume: auto).`,
 		Example: `  lomo train --config configs/smollm2-135m-adalomo.yaml
   lomo train --config run.yaml --set learning_rate=2e-4 --set max_steps=100
   lomo train --config run.yaml --dry-run
+  lomo train --config configs/llama-65b-8x3090.yaml --dry-run --link-gbps 6,3   # needs no card, model or data
   LOMO_THREADS=4 lomo train --config run.yaml --print-config`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var err error
 			if o.Config, err = s.load(io, c, "model", "output_dir", "datasets"); err != nil {
+				return err
+			}
+			if o.Cards, err = cards.read(); err != nil {
 				return err
 			}
 			if printConfig {
@@ -52,6 +62,7 @@ The same command then continues where it stopped (resume: auto).`,
 	s.addFile(c)
 	s.addKeys(c, "resume", "max-shard-size")
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "check model, data and memory, print the plan, train nothing")
+	cards.add(c)
 	c.Flags().BoolVar(&printConfig, "print-config", false, "print every setting and where it came from, train nothing")
 	c.Flags().StringVar(&profile, "cpuprofile", "", "write a profile of the processor time to this `file` (docs/performance.md)")
 	_ = c.Flags().MarkHidden("cpuprofile")

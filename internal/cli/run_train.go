@@ -3,9 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
+	"lomo/internal/checkpoint"
 	"lomo/internal/data"
 	"lomo/internal/job"
 	"lomo/internal/report"
@@ -15,7 +17,7 @@ import (
 func runTrain(ctx context.Context, s *Streams, o *trainOptions) error {
 	r := &runReport{s: s, o: o, dir: o.Config.OutputDir}
 	defer r.close()
-	return job.Train(ctx, o.Config, r, o.DryRun)
+	return job.Train(ctx, o.Config, r, job.TrainOptions{DryRun: o.DryRun, Cards: o.Cards})
 }
 
 // runReport shows a run on stderr and keeps metrics.jsonl and report.html. The files are opened late: until the output
@@ -51,18 +53,37 @@ func (r *runReport) Planned(p job.Summary) {
 	}
 	c := &r.o.Config.Config
 	fmt.Fprintf(w, "%s: %s weights in %s on %s, %s at %v\n", p.Model, report.Count(float64(p.Params)), c.DType, p.Device, c.Optimizer, c.LearningRate)
-	fmt.Fprintf(w, "training data: %s\n", statsLine(p.Train))
+	if p.Train.Samples > 0 {
+		fmt.Fprintf(w, "training data: %s\n", statsLine(p.Train))
+	}
 	if p.Val.Samples > 0 {
 		fmt.Fprintf(w, "held-out data: %s\n", statsLine(p.Val))
 	}
-	fmt.Fprintf(w, "%d steps of %d x %d sequences of at most %d tokens\n", p.Steps, c.GradientAccumulationSteps, c.MicroBatchSize, c.SequenceLen)
+	steps := "steps"
+	if p.Steps > 0 {
+		steps = fmt.Sprintf("%d steps", p.Steps)
+	}
+	fmt.Fprintf(w, "%s of %d x %d sequences of at most %d tokens\n", steps, c.GradientAccumulationSteps, c.MicroBatchSize, c.SequenceLen)
 	if p.Memory == nil {
+		return
+	}
+	if len(p.Memory.Steps) > 0 {
+		r.plannedCards(w, p)
 		return
 	}
 	fmt.Fprintf(w, "planned peak memory: %s, in %s\n", report.Bytes(p.Memory.Peak), p.Memory.At)
 	if r.o.DryRun {
 		_ = owners(p.Memory).Write(w)
 	}
+}
+
+// plannedCards prints the memory of a run on cards, and all of the plan when that is what the user asked for.
+func (r *runReport) plannedCards(w io.Writer, p job.Summary) {
+	if r.o.DryRun {
+		_ = printCards(w, p.Memory, &r.o.Config.Config, p.Cards)
+		return
+	}
+	fmt.Fprintf(w, "planned memory of each card: %s, in %s\n", checkpoint.FormatSize(p.Memory.Peak), p.Memory.At)
 }
 
 func statsLine(d data.Stats) string {

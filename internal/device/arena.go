@@ -76,6 +76,9 @@ func (a *Arena) Release(m Mark) (lo, hi int64) {
 // SetPhase names what the program is doing, for the peak's place in the step.
 func (a *Arena) SetPhase(phase string) { a.phase = phase }
 
+// Phase is the name given last.
+func (a *Arena) Phase() string { return a.phase }
+
 // Used is the bytes in use.
 func (a *Arena) Used() int64 { return a.top }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // Profile plans the memory of a run: of a model folder or file, or of a preset, whose weights are never read.
-func Profile(c *config.Loaded) (*memprof.Profile, *model.Config, error) {
+func Profile(c *config.Loaded, cards Cards) (*memprof.Profile, *model.Config, error) {
 	if _, err := os.Stat(c.Model); err != nil && !preset.Has(c.Model) {
 		return nil, nil, hint("give a folder, a .gguf file or one of "+strings.Join(preset.Names(), ", "), "model %s: no such file or preset", c.Model)
 	} else if err != nil {
@@ -26,7 +26,7 @@ func Profile(c *config.Loaded) (*memprof.Profile, *model.Config, error) {
 			return nil, nil, err
 		}
 		c.FitSequenceLen(cfg.MaxPositions)
-		p, err := PlanOnly(&c.Config, cfg)
+		p, err := PlanOnly(&c.Config, cfg, cards)
 		return p, cfg, err
 	}
 	m, err := OpenModel(c.Model)
@@ -35,7 +35,7 @@ func Profile(c *config.Loaded) (*memprof.Profile, *model.Config, error) {
 	}
 	defer m.Close()
 	c.FitSequenceLen(m.Config.MaxPositions)
-	p, err := PlanOnly(&c.Config, m.Config)
+	p, err := PlanOnly(&c.Config, m.Config, cards)
 	return p, m.Config, err
 }
 

@@ -2,11 +2,15 @@ package job
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"lomo/internal/config"
 	"lomo/internal/cpukern"
 	"lomo/internal/memprof"
 	"lomo/internal/model"
+	"lomo/internal/preset"
 	"lomo/internal/train"
 )
 
@@ -14,19 +18,31 @@ import (
 // with a vocabulary of 49,152.
 const runtimeBytes = 30 << 20
 
-// Plan counts the memory of a run before anything is loaded.
-func Plan(o train.Options, c *config.Config, evalLen int) (*memprof.Profile, error) {
-	h := memprof.Host{Ranks: c.Devices, Runtime: runtimeBytes,
-		Workspace: int64(c.Devices) * cpukern.WorkspaceBytes(rankThreads(c.Threads, c.Devices))}
+// Plan counts the memory of a run before anything is loaded, and refuses a run that does not fit.
+func Plan(o train.Options, c *config.Config, evalLen int, cards Cards) (*memprof.Profile, error) {
 	rows := 0
 	if evalLen > 0 {
 		rows = c.MicroBatchSize
 	}
-	p, err := memprof.Run(o, h, rows, evalLen)
+	limit, err := size("memory_limit", c.MemoryLimit)
 	if err != nil {
 		return nil, err
 	}
-	limit, err := size("memory_limit", c.MemoryLimit)
+	if c.Device == "cuda" {
+		if limit > 0 {
+			cards.DeviceMemory = limit
+		}
+		p, err := planCards(o, c, rows, evalLen, cards)
+		if err == nil && !cards.fits(p, c.Devices) {
+			e := &TooLargeError{Profile: p, Config: c, Cards: cards, Model: o.Model}
+			e.Fits, e.With = nearest(c, o.Model, evalLen, cards)
+			err = &UsageError{e}
+		}
+		return p, err
+	}
+	h := memprof.Machine{Ranks: c.Devices, Beside: map[string]int64{"program and Go heap": runtimeBytes,
+		"kernel workspace": int64(c.Devices) * cpukern.WorkspaceBytes(rankThreads(c.Threads, c.Devices))}}
+	p, err := memprof.Run(o, h, rows, evalLen)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +54,7 @@ func Plan(o train.Options, c *config.Config, evalLen int) (*memprof.Profile, err
 }
 
 // PlanOnly is Plan for a configuration without its data: sequences are as long as sequence_len allows.
-func PlanOnly(c *config.Config, m *model.Config) (*memprof.Profile, error) {
+func PlanOnly(c *config.Config, m *model.Config, cards Cards) (*memprof.Profile, error) {
 	o, err := trainOptions(c, m)
 	if err != nil {
 		return nil, err
@@ -50,5 +66,61 @@ func PlanOnly(c *config.Config, m *model.Config) (*memprof.Profile, error) {
 	if len(c.EvalDatasets) > 0 || c.ValSetSize > 0 {
 		evalLen = c.SequenceLen
 	}
-	return Plan(o, c, evalLen)
+	return Plan(o, c, evalLen, cards)
+}
+
+// presetOf is the preset that stands for a model that is not there: its name, or the last part of its path.
+func presetOf(path string) string {
+	if _, err := os.Stat(path); err == nil {
+		return ""
+	}
+	for _, name := range []string{path, filepath.Base(path)} {
+		if preset.Has(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// planWithout plans a run whose model, which a preset stands for, is not there; nor need its data be.
+func planWithout(c *config.Loaded, name string, rep Reporter, cards Cards) error {
+	m, err := preset.Config(name)
+	if err != nil {
+		return err
+	}
+	if c.Model != name {
+		rep.Note("%s is not there: planned with the sizes of the preset %s", c.Model, name)
+	}
+	for _, path := range missingData(&c.Config) {
+		rep.Note("%s is not there: steps are not known, and every sequence is planned with sequence_len tokens", path)
+	}
+	c.FitSequenceLen(m.MaxPositions)
+	s := Summary{Model: c.Model, Params: model.NewNetwork(m).NumParams(), Device: deviceName(&c.Config), Cards: cards}
+	s.Memory, err = PlanOnly(&c.Config, m, cards)
+	if err != nil {
+		return err
+	}
+	rep.Planned(s)
+	return nil
+}
+
+// missingData is the files of data that are not there.
+func missingData(c *config.Config) (paths []string) {
+	for _, d := range slices.Concat(c.Datasets, c.EvalDatasets) {
+		if _, err := os.Stat(d.Path); err != nil {
+			paths = append(paths, d.Path)
+		}
+	}
+	return paths
+}
+
+// deviceName is what a run computes on, in words.
+func deviceName(c *config.Config) string {
+	switch {
+	case c.Device != "cuda":
+		return "cpu"
+	case c.Devices == 1:
+		return "one card"
+	}
+	return fmt.Sprintf("%d cards", c.Devices)
 }

@@ -41,6 +41,13 @@ type Summary struct {
 	Steps      int
 	Memory     *memprof.Profile
 	Device     string
+	Cards      Cards // what the plan for cards took as given
+}
+
+// TrainOptions is how a run is started.
+type TrainOptions struct {
+	DryRun bool  // only what comes before the first weight is read
+	Cards  Cards // what a plan for cards takes as given
 }
 
 // Done is how a run ended.
@@ -56,8 +63,11 @@ type dataset struct {
 	opts       data.Options
 }
 
-// Train runs the training that c describes, or with dryRun only what comes before the first weight is read.
-func Train(ctx context.Context, c *config.Loaded, rep Reporter, dryRun bool) error {
+// Train runs the training that c describes.
+func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) error {
+	if name := presetOf(c.Model); t.DryRun && name != "" {
+		return planWithout(c, name, rep, t.Cards)
+	}
 	m, err := OpenModel(c.Model)
 	if err != nil {
 		return err
@@ -77,14 +87,19 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, dryRun bool) err
 	}
 	ds, err := loadData(&c.Config, m, tok)
 	if err != nil {
+		if t.DryRun { // the data is at fault, the memory can be told all the same
+			if p, err := PlanOnly(&c.Config, m.Config, t.Cards); err == nil {
+				rep.Planned(Summary{Model: m.Path, Params: m.Net.NumParams(), Memory: p, Device: deviceName(&c.Config), Cards: t.Cards})
+			}
+		}
 		return err
 	}
-	sum, err := summarize(&c.Config, &o, m, ds)
+	sum, err := summarize(&c.Config, &o, m, ds, t.Cards)
 	if err != nil {
 		return err
 	}
 	rep.Planned(sum)
-	if dryRun {
+	if t.DryRun {
 		return nil
 	}
 	return runTraining(ctx, c, o, m, tok, ds, sum, rep)
@@ -138,8 +153,8 @@ func asTokenizer(t *tokenizer.Tokenizer) data.Tokenizer {
 }
 
 // summarize plans steps and memory. Without packing no sequence is longer than the longest sample, so o.SequenceLen may shrink.
-func summarize(c *config.Config, o *train.Options, m *Model, ds *dataset) (Summary, error) {
-	s := Summary{Model: m.Path, Params: m.Net.NumParams(), Train: ds.train.Stats(), Val: ds.val.Stats(), Device: "cpu"}
+func summarize(c *config.Config, o *train.Options, m *Model, ds *dataset, cards Cards) (Summary, error) {
+	s := Summary{Model: m.Path, Params: m.Net.NumParams(), Train: ds.train.Stats(), Val: ds.val.Stats(), Device: deviceName(c), Cards: cards}
 	if !c.Packing {
 		o.SequenceLen = max(1, min(o.SequenceLen, max(s.Train.MaxLen, s.Val.MaxLen)))
 	}
@@ -156,7 +171,7 @@ func summarize(c *config.Config, o *train.Options, m *Model, ds *dataset) (Summa
 			return s, &UsageError{err}
 		}
 	}
-	s.Memory, err = Plan(*o, c, evalLen)
+	s.Memory, err = Plan(*o, c, evalLen, cards)
 	return s, err
 }
 
@@ -243,7 +258,7 @@ func keepBatch(o *train.Options, c *config.Config, out *output, sum *Summary) er
 	if sum.Val.Samples > 0 {
 		evalLen = o.SequenceLen
 	}
-	sum.Memory, err = Plan(*o, c, evalLen)
+	sum.Memory, err = Plan(*o, c, evalLen, sum.Cards)
 	return err
 }
 

@@ -1,4 +1,4 @@
-// Package memdev is the counting device: it computes nothing and adds up bytes. A step of a run on it
+// Package memdev is the counting device: it computes nothing and adds up bytes and work. A step of a run on it
 // makes the same requests in the same order as on real hardware, so the arena's peak is the run's peak.
 package memdev
 
@@ -8,7 +8,10 @@ import (
 )
 
 // Device implements device.Device. Its tensors have no bytes; what is copied out of it is zero.
-type Device struct{ arena, pinned *device.Arena }
+type Device struct {
+	arena, pinned *device.Arena
+	work          []*Work
+}
 
 var _ device.Device = (*Device)(nil)
 
@@ -41,7 +44,7 @@ func (d *Device) CopyOut(dst []byte, _ tensor.Tensor) { clear(dst) }
 
 func (d *Device) Record() device.Event                  { return done{} }
 func (d *Device) Wait(device.Event)                     {}
-func (d *Device) NewQueue(string) (device.Queue, error) { return done{}, nil }
+func (d *Device) NewQueue(string) (device.Queue, error) { return queue{d: d}, nil }
 func (d *Device) PinnedMemory() *device.Arena           { return d.pinned }
 
 // Pinned books the bytes and returns none.
@@ -50,12 +53,19 @@ func (d *Device) Pinned(owner, name string, bytes int64) ([]byte, error) {
 	return nil, err
 }
 
-// done is the counting device's queue and event: there is nothing to wait for.
+// queue is the counting device's queue.
+type queue struct {
+	done
+	d *Device
+}
+
+func (q queue) CopyIn(dst tensor.Tensor, _ []byte)  { q.d.Now().In += dst.Bytes() }
+func (q queue) CopyOut(_ []byte, src tensor.Tensor) { q.d.Now().Out += src.Bytes() }
+func (q queue) Copy(dst, src tensor.Tensor)         { q.d.elements(dst, src) }
+
+// done is the counting device's event: there is nothing to wait for.
 type done struct{}
 
-func (done) CopyIn(tensor.Tensor, []byte)      {}
-func (done) CopyOut([]byte, tensor.Tensor)     {}
-func (done) Copy(tensor.Tensor, tensor.Tensor) {}
-func (done) Record() device.Event              { return done{} }
-func (done) Wait(device.Event)                 {}
-func (done) Sync() error                       { return nil }
+func (done) Record() device.Event { return done{} }
+func (done) Wait(device.Event)    {}
+func (done) Sync() error          { return nil }

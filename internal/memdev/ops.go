@@ -5,51 +5,71 @@ import (
 	"lomo/internal/tensor"
 )
 
-// The operations: nothing to count, since results go into tensors the caller owns.
+// The operations: results go into tensors the caller owns, so there is only work to count. A tensor that is read and
+// written counts twice.
 
-func (d *Device) Zero(tensor.Tensor)                                                          {}
-func (d *Device) Copy(tensor.Tensor, tensor.Tensor)                                           {}
-func (d *Device) MatMul(tensor.Tensor, tensor.Tensor, tensor.Tensor, bool)                    {}
-func (d *Device) MatMulBackwardInput(tensor.Tensor, tensor.Tensor, tensor.Tensor, bool)       {}
-func (d *Device) OuterAdd(tensor.Tensor, tensor.Tensor, tensor.Tensor, bool)                  {}
-func (d *Device) OuterSumSq(tensor.Tensor, tensor.Tensor, tensor.Tensor)                      {}
-func (d *Device) OuterUpdate(tensor.Tensor, tensor.Tensor, tensor.Tensor, device.Step)        {}
-func (d *Device) SumSq(tensor.Tensor, tensor.Tensor)                                          {}
-func (d *Device) Update(tensor.Tensor, tensor.Tensor, device.Step)                            {}
-func (d *Device) RMSNorm(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, float32) {}
-func (d *Device) RMSNormBackward(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, bool) {
+func (d *Device) Zero(t tensor.Tensor)        { d.elements(t) }
+func (d *Device) Copy(dst, src tensor.Tensor) { d.elements(dst, src) }
+
+func (d *Device) MatMul(_, x, w tensor.Tensor, _ bool)               { d.forward(x.Shape[0], w) }
+func (d *Device) MatMulBackwardInput(_, dy, w tensor.Tensor, _ bool) { d.backward(dy.Shape[0], w) }
+func (d *Device) OuterAdd(g, dy, _ tensor.Tensor, _ bool)            { d.backward(dy.Shape[0], g) }
+func (d *Device) OuterSumSq(_, dy, x tensor.Tensor) {
+	d.Now().Backward += 2 * float64(dy.Len()) * float64(x.Cols())
 }
-func (d *Device) RoPE(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, int, bool) {}
-func (d *Device) Attention(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, int) {
+func (d *Device) OuterUpdate(w, dy, _ tensor.Tensor, _ device.Step) {
+	d.backward(dy.Shape[0], w)
+	d.updates(w, w)
 }
-func (d *Device) AttentionBackward(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, int) {
+
+func (d *Device) SumSq(_, g tensor.Tensor)                 { d.updates(g) }
+func (d *Device) Update(w, g tensor.Tensor, _ device.Step) { d.updates(w, w, g) }
+
+func (d *Device) RMSNorm(y, _, x, _ tensor.Tensor, _ float32) { d.elements(y, x) }
+func (d *Device) RMSNormBackward(dx, _, dy, x, _, _ tensor.Tensor, _ bool) {
+	d.elements(dx, dx, dy, x)
 }
-func (d *Device) SwiGLU(tensor.Tensor, tensor.Tensor, tensor.Tensor) {}
-func (d *Device) SwiGLUBackward(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor) {
+func (d *Device) RoPE(x, _, _, _ tensor.Tensor, _ int, _ bool) { d.elements(x, x) }
+
+// Attention is two products over the pairs of queries and keys, its backward pass five.
+func (d *Device) Attention(_, _, q, k, _, _ tensor.Tensor, _ int) { d.Now().Forward += 2 * pairs(q, k) }
+func (d *Device) AttentionBackward(_, _, _, _, _, _, q, k, _, _ tensor.Tensor, _ int) {
+	d.Now().Backward += 5 * pairs(q, k)
 }
-func (d *Device) GatherRows(tensor.Tensor, tensor.Tensor, tensor.Tensor)                {}
-func (d *Device) ScatterRows(tensor.Tensor, tensor.Tensor, tensor.Tensor)               {}
-func (d *Device) RowsAdd(tensor.Tensor, device.Rows, int)                               {}
-func (d *Device) RowsSumSq(tensor.Tensor, device.Rows)                                  {}
-func (d *Device) RowsUpdate(tensor.Tensor, device.Rows, device.Step)                    {}
-func (d *Device) SoftmaxStats(tensor.Tensor, tensor.Tensor, tensor.Tensor, int, bool)   {}
-func (d *Device) SoftmaxLoss(tensor.Tensor, tensor.Tensor, tensor.Tensor)               {}
-func (d *Device) SoftmaxGrad(tensor.Tensor, tensor.Tensor, tensor.Tensor, int, float32) {}
-func (d *Device) Sum(tensor.Tensor, tensor.Tensor)                                      {}
-func (d *Device) ClipCoef(tensor.Tensor, tensor.Tensor, float32, float32)               {}
-func (d *Device) FactorSums(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, float32, device.Step) {
+
+func (d *Device) SwiGLU(act, gate, up tensor.Tensor) { d.elements(act, gate, up) }
+func (d *Device) SwiGLUBackward(dgate, dup, dact, gate, up tensor.Tensor) {
+	d.elements(dgate, dup, dact, gate, up)
 }
-func (d *Device) FactorEMA(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, float32, int) {
+
+func (d *Device) GatherRows(dst, _, _ tensor.Tensor)                       { d.elements(dst, dst) }
+func (d *Device) ScatterRows(_, src, _ tensor.Tensor)                      { d.elements(src, src) }
+func (d *Device) RowsAdd(_ tensor.Tensor, r device.Rows, _ int)            { d.elements(r.D, r.D, r.D) }
+func (d *Device) RowsSumSq(_ tensor.Tensor, r device.Rows)                 { d.elements(r.D) }
+func (d *Device) RowsUpdate(_ tensor.Tensor, r device.Rows, _ device.Step) { d.updates(r.D, r.D) }
+
+func (d *Device) SoftmaxStats(_, z, _ tensor.Tensor, _ int, _ bool)   { d.elements(z) }
+func (d *Device) SoftmaxLoss(_, _, stats tensor.Tensor)               { d.elements(stats) }
+func (d *Device) SoftmaxGrad(z, _, _ tensor.Tensor, _ int, _ float32) { d.elements(z, z) }
+func (d *Device) Sum(_, x tensor.Tensor)                              { d.elements(x) }
+func (d *Device) ClipCoef(_, _ tensor.Tensor, _, _ float32)           {}
+
+func (d *Device) FactorSums(_, _, _, w, g tensor.Tensor, _ float32, _ device.Step) { d.updates(w, g) }
+func (d *Device) FactorEMA(r, c, _, _, _ tensor.Tensor, _ float32, _ int)          { d.updates(r, c) }
+func (d *Device) FactorNorm(_, g, _, _ tensor.Tensor, _ device.Step)               { d.updates(g) }
+func (d *Device) FactorUpdate(w, g, _, _, _ tensor.Tensor, _, _ float32, _ device.Step) {
+	d.updates(w, w, g)
 }
-func (d *Device) FactorNorm(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, device.Step) {
+func (d *Device) VectorStats(v, _, w, g tensor.Tensor, _, _ float32, _ device.Step) {
+	d.updates(v, v, w, g)
 }
-func (d *Device) FactorUpdate(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, float32, float32, device.Step) {
+func (d *Device) VectorUpdate(w, g, v, _ tensor.Tensor, _, _ float32, _ device.Step) {
+	d.updates(w, w, g, v)
 }
-func (d *Device) VectorStats(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, float32, float32, device.Step) {
+func (d *Device) AdamW(w, m, v, master, g tensor.Tensor, _ device.AdamW, _ device.Step) {
+	d.updates(w, w, m, m, v, v, master, master, g)
 }
-func (d *Device) VectorUpdate(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, float32, float32, device.Step) {
+func (d *Device) SGD(w, buf, g tensor.Tensor, _ device.Momentum, _ device.Step) {
+	d.updates(w, w, buf, buf, g)
 }
-func (d *Device) AdamW(tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, device.AdamW, device.Step) {
-}
-func (d *Device) SGD(tensor.Tensor, tensor.Tensor, tensor.Tensor, device.Momentum, device.Step) {}
-func (d *Device) AbsMax(tensor.Tensor, tensor.Tensor)                                           {}
+func (d *Device) AbsMax(_, x tensor.Tensor) { d.elements(x) }

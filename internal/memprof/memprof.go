@@ -1,5 +1,5 @@
-// Package memprof tells before a run who will hold how many bytes: it runs one real training step on the counting
-// device and adds what lies outside a device's arena.
+// Package memprof tells before a run who will hold how many bytes, and for cards how long a step will take: it runs one real
+// training step on the counting device and adds what lies outside a device's arena.
 package memprof
 
 import (
@@ -14,58 +14,85 @@ import (
 
 // Profile is the memory of a run at its peak.
 type Profile struct {
-	Peak   int64            `json:"peak_bytes"` // of the process: what VmHWM of the run should show
-	At     string           `json:"at"`         // the phase of the step in which the peak is reached
-	Owners map[string]int64 `json:"owners"`     // who holds how many bytes then
-	Arena  int64            `json:"-"`          // bytes of the arena, of each rank
-	Sent   int64            `json:"-"`          // bytes that each rank sends to others in a step
+	Peak   int64            `json:"peak_bytes"`             // of the process: what VmHWM of the run should show; on cards of one card
+	At     string           `json:"at"`                     // the phase of the step in which the peak is reached
+	Owners map[string]int64 `json:"owners"`                 // who holds how many bytes then
+	Pinned int64            `json:"pinned_bytes,omitempty"` // cards: host memory of a rank that copies come from and go to
+	Steps  []StepTime       `json:"step_times,omitempty"`   // cards: predictions, one for each rate of the links
+
+	Arena  int64          `json:"-"` // bytes of the arena, of each rank
+	Work   []*memdev.Work `json:"-"` // of one rank in a step, a phase each
+	Tokens int            `json:"-"` // of one rank in a step
+	Sent   int64          `json:"-"` // bytes that each rank sends to others in a step
 }
 
-// Host is what a process holds beside a device's arena.
-type Host struct {
-	Workspace int64 // packing buffers of the kernels, of all ranks
-	Runtime   int64 // program, Go heap, tokenizer and data
-	Ranks     int   // arenas of the process
+// Machine is where the ranks run.
+type Machine struct {
+	Ranks  int
+	Cards  bool             // each rank has a card: bytes are counted by card, else of the process with all ranks
+	Beside map[string]int64 // what lies beside the arenas, of the process or of each card, by owner
 }
 
 // Run counts one step of o: Accumulation micro-batches of MicroBatch × SequenceLen tokens, all of them trained on, and
 // one evaluation batch of evalRows × evalLen when they are not zero.
-func Run(o train.Options, h Host, evalRows, evalLen int) (*Profile, error) {
+func Run(o train.Options, m Machine, evalRows, evalLen int) (*Profile, error) {
 	d := memdev.Open(0)
-	o.OnStep, o.OnEval, o.OnSave, o.Note = nil, nil, nil, nil
-	ranks := max(1, h.Ranks)
-	c := comm.Counting(0, ranks)
-	t, err := train.NewRank(d, c, o)
-	if err != nil {
+	p := &Profile{}
+	if err := p.count(d, o, max(1, m.Ranks), evalRows, evalLen); err != nil {
 		return nil, err
 	}
+	p.Arena, p.At, p.Owners = d.Memory().Peak()
+	pinned, _, pinnedOwners := d.PinnedMemory().Peak()
+	arenas := int64(max(1, m.Ranks))
+	if m.Cards {
+		arenas, p.Pinned = 1, pinned
+	} else { // host memory is the process's own
+		for owner, n := range pinnedOwners {
+			p.Owners[owner+" beside the device"] = n
+		}
+	}
+	for owner, n := range p.Owners {
+		p.Owners[owner] = n * arenas
+	}
+	for owner, n := range m.Beside {
+		p.Owners[owner] = n
+	}
+	for _, n := range p.Owners {
+		p.Peak += n
+	}
+	return p, nil
+}
+
+// count makes the step and the evaluation on d.
+func (p *Profile) count(d *memdev.Device, o train.Options, ranks, evalRows, evalLen int) error {
+	o.OnStep, o.OnEval, o.OnSave, o.Note = nil, nil, nil, nil
+	o.WorkingCopy, o.SpillFile = "", ""
+	c := &counted{Comm: comm.Counting(0, ranks), d: d}
+	t, err := train.NewRank(d, c, o)
+	if err != nil {
+		return err
+	}
 	if err := t.Load(nil); err != nil {
-		return nil, err
+		return err
 	}
 	t.Schedule(1)
 	var step []data.Batch
 	for i := 0; i < o.Accumulation*ranks; i++ {
 		step = append(step, full(o.MicroBatch, o.SequenceLen, i, o.Model.VocabSize))
 	}
+	d.TakeWork()
 	before := c.Sent()
 	if _, err := t.Step(step); err != nil {
-		return nil, fmt.Errorf("memory plan: %w", err)
+		return fmt.Errorf("memory plan: %w", err)
 	}
-	p := &Profile{Sent: c.Sent() - before}
+	p.Work, p.Tokens, p.Sent = d.TakeWork(), o.Accumulation*o.MicroBatch*o.SequenceLen, c.Sent()-before
 	if evalRows > 0 && evalLen > 0 {
 		d.Memory().SetPhase("evaluation")
 		if _, err := t.Sweep().TokenLosses(full(evalRows, evalLen, 0, o.Model.VocabSize)); err != nil {
-			return nil, fmt.Errorf("memory plan: %w", err)
+			return fmt.Errorf("memory plan: %w", err)
 		}
 	}
-	p.Arena, p.At, p.Owners = d.Memory().Peak()
-	for owner := range p.Owners {
-		p.Owners[owner] *= int64(ranks)
-	}
-	p.Owners["kernel workspace"] = h.Workspace
-	p.Owners["program and Go heap"] = h.Runtime
-	p.Peak = p.Arena*int64(ranks) + h.Workspace + h.Runtime
-	return p, nil
+	return nil
 }
 
 // full is the micro-batch of a step with the given number, in which every token has a label and an id that no other token

@@ -43,7 +43,7 @@ func TestPlanIsTheRun(t *testing.T) {
 					}{{1, 0}, {3, 0}, {1, 1}, {3, 1}} {
 						name := fmt.Sprintf("%s/%v/tied=%v/recompute=%v/k=%d/norm=%v", optimizer, dt, tied, recompute, c.accumulation, c.maxNorm)
 						o := options(t, optimizer, dt, tied, recompute, c.accumulation, c.maxNorm)
-						p, err := Run(o, Host{Workspace: 10, Runtime: 20}, o.MicroBatch, o.SequenceLen)
+						p, err := Run(o, Machine{Beside: map[string]int64{"kernel workspace": 10, "program and Go heap": 20}}, o.MicroBatch, o.SequenceLen)
 						if err != nil {
 							t.Fatalf("%s: %v", name, err)
 						}
@@ -115,7 +115,7 @@ func TestPlanOfDisk(t *testing.T) {
 	resident := options(t, "lomo", tensor.BF16, false, true, 1, 1)
 	disk := resident
 	disk.Offload, disk.SpillInputs = train.OnDisk, train.OnDisk
-	p, err := Run(disk, Host{}, disk.MicroBatch, disk.SequenceLen)
+	p, err := Run(disk, Machine{}, disk.MicroBatch, disk.SequenceLen)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,8 @@ import (
 )
 
 // Host keeps the matrices in pinned host memory, for models larger than a card. Blocks pass through two buffers on the
-// device, used in turn: while one block computes, a queue brings the next one in and another takes the updated one back. A
-// third buffer holds the embedding or the head. Vectors stay on the device.
+// device, used in turn: while one block computes, a queue brings the next one in and another takes the updated one back. The
+// embedding and the head pass through the same two where that takes less memory than a third. Vectors stay on the device.
 //
 // The host never waits in a sweep. What orders copies and computation is events:
 //
@@ -25,9 +25,10 @@ type Host struct {
 	dt      tensor.DType
 	in, out device.Queue
 	home    map[*grad.Param][]byte  // each matrix's bytes
-	table   *window                 // embedding or head
-	blocks  [2]*window              // used in turn
+	blocks  []*window               // used in turn
+	tables  []*window               // for the embedding and the head: the same ones, or one
 	held    map[*grad.Param]*window // by a unit's first matrix: acquired now
+	turn    int
 	moved   struct{ in, out int64 } // bytes
 }
 
@@ -35,6 +36,7 @@ type Host struct {
 type window struct {
 	buf   tensor.Tensor // (elements)
 	unit  *grad.Param   // first matrix of the unit in it, nil for none
+	turn  int           // when it was last used: the older one goes first
 	ready device.Event  // the unit has been brought in
 	used  device.Event  // the last use of the buffer is over; nil before the first
 	saved device.Event  // the last update in the buffer has arrived at home; nil before the first
@@ -56,12 +58,14 @@ func NewHost(d device.Device, params []*grad.Param, dt tensor.DType) (*Host, err
 			return nil, fmt.Errorf("host memory for the weights: %w", err)
 		}
 	}
-	block, table := unitSizes(params)
-	if s.table, err = s.newWindow("table buffer", table); err != nil {
-		return nil, err
+	block, table := shareBuffers(unitSizes(params))
+	for i := range 2 {
+		if s.blocks, err = s.addWindow(s.blocks, fmt.Sprintf("block buffer %d", i), block); err != nil {
+			return nil, err
+		}
 	}
-	for i := range s.blocks {
-		if s.blocks[i], err = s.newWindow(fmt.Sprintf("block buffer %d", i), block); err != nil {
+	if s.tables = s.blocks; table > 0 {
+		if s.tables, err = s.addWindow(nil, "table buffer", table); err != nil {
 			return nil, err
 		}
 	}
@@ -72,12 +76,21 @@ func NewHost(d device.Device, params []*grad.Param, dt tensor.DType) (*Host, err
 	return s, err
 }
 
-func (s *Host) newWindow(name string, elements int) (*window, error) {
+// shareBuffers is the sizes of two block buffers and a table buffer for units of the given sizes; a table buffer of 0 says
+// that tables go through the block buffers.
+func shareBuffers(block, table int) (ofBlocks, ofTable int) {
+	if both := max(block, table); 2*both <= 2*block+table {
+		return both, 0
+	}
+	return block, table
+}
+
+func (s *Host) addWindow(list []*window, name string, elements int) ([]*window, error) {
 	buf, err := s.d.Scratch("weight buffers", name, s.dt, elements)
 	if err != nil {
 		return nil, fmt.Errorf("weights: %w", err)
 	}
-	return &window{buf: buf}, nil
+	return append(list, &window{buf: buf}), nil
 }
 
 // Acquire points the parameters into the unit's buffer and holds the computation back until they are there.
@@ -129,22 +142,28 @@ func (s *Host) fetch(ms []*grad.Param) *window {
 	return at
 }
 
-// choose is the buffer that holds a unit already, or else one that is not acquired.
+// choose is the buffer that holds a unit already, or else the one of those not acquired that was used longest ago.
 func (s *Host) choose(first *grad.Param) *window {
+	list := s.blocks
 	if first.Block < 0 || first.Block == s.params[len(s.params)-1].Block {
-		return s.table
+		list = s.tables
 	}
-	for _, b := range s.blocks {
+	var oldest *window
+	for _, b := range list {
 		if b.unit == first {
 			return b
 		}
-	}
-	for _, b := range s.blocks {
-		if b.unit == nil || s.held[b.unit] != b {
-			return b
+		if b.unit != nil && s.held[b.unit] == b {
+			continue
+		}
+		if oldest == nil || b.turn < oldest.turn {
+			oldest = b
 		}
 	}
-	panic("store: both block buffers are acquired")
+	if oldest == nil {
+		panic(fmt.Sprintf("store: no buffer for %q: all are acquired", first.Name))
+	}
+	return oldest
 }
 
 // Release gives the buffer free; an updated unit is taken back before the buffer is filled again.
@@ -155,7 +174,8 @@ func (s *Host) Release(unit []*grad.Param, dirty bool) error {
 	}
 	at := s.held[ms[0]]
 	delete(s.held, ms[0])
-	at.used = s.d.Record()
+	s.turn++
+	at.turn, at.used = s.turn, s.d.Record()
 	if dirty {
 		s.out.Wait(at.used)
 		s.each(ms, at, func(p *grad.Param, t tensor.Tensor) {
