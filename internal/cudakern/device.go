@@ -18,6 +18,7 @@ type Device struct {
 	arena  memory
 	stop   stopWord
 	err    error // the first failure the host knows of
+	tile   tile  // of matrix products
 
 	scratch uint64 // scratchBytes for the partial sums of one operation, see partials
 	queues  []*Queue

@@ -40,7 +40,7 @@ class NVRTC:
 
     def compile(self, source):
         program = ctypes.c_void_p()
-        texts = strings([h.read_text("utf-8") for h in self.headers])
+        texts = strings([h.read_text(encoding="utf-8") for h in self.headers])
         names = strings([h.name for h in self.headers])
         code = self.lib.nvrtcCreateProgram(ctypes.byref(program), source.read_bytes(), source.name.encode(), len(self.headers), texts, names)
         if code != 0:
@@ -62,6 +62,12 @@ class NVRTC:
         buf = ctypes.create_string_buffer(size.value)
         getattr(self.lib, f"nvrtcGet{what}")(program, buf)
         return buf.value.decode()
+
+
+def terse(text):
+    """Without empty lines and the marks around inline assembly, a third of the text."""
+    kept = [line for line in text.splitlines() if line.strip() and line.strip() not in ("// begin inline asm", "// end inline asm")]
+    return "\n".join(kept) + "\n"
 
 
 def strings(items):
@@ -101,7 +107,7 @@ class Clang:
                             "-Xclang", "-mlink-builtin-bitcode", "-Xclang", str(self.sdk / "nvvm/libdevice/libdevice.10.bc"),
                             "-Xclang", "-target-feature", "-Xclang", "+ptx78", "-O3", "-std=c++17", "-Wno-unknown-cuda-version",
                             "-S", "-o", str(out), str(source)], check=True)
-            return out.read_text("utf-8")
+            return out.read_text(encoding="utf-8")
 
 
 def main():
@@ -121,11 +127,11 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     stale = []
     for source in sources:
-        text, path = compiler.compile(source), args.out / f"{source.stem}.ptx"
+        text, path = terse(compiler.compile(source)), args.out / f"{source.stem}.ptx"
         if not args.check:
-            path.write_text(text, "utf-8")
+            path.write_text(text, encoding="utf-8")
             continue
-        old = path.read_text("utf-8") if path.exists() else ""
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
         if old != text:
             stale.append(source.name)
             diff = difflib.unified_diff(old.splitlines(), text.splitlines(), f"committed {path.name}", "compiled", lineterm="", n=1)

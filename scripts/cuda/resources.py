@@ -55,9 +55,9 @@ def main():
         bad += b
     lines = [f"{name} {r} {s} {k}\n" for name, (r, s, k) in sorted(found.items())]
     if not check:
-        TABLE.write_text(HEADER + "".join(lines))
+        TABLE.write_text(HEADER + "".join(lines), encoding="utf-8")
     else:
-        known = {n: tuple(map(int, rest)) for n, *rest in (l.split() for l in TABLE.read_text().splitlines() if not l.startswith("#"))}
+        known = {n: tuple(map(int, rest)) for n, *rest in (l.split() for l in TABLE.read_text(encoding="utf-8").splitlines() if not l.startswith("#"))}
         for name, takes in found.items():
             if name not in known:
                 bad.append(f"{name}: not in {TABLE.name}: run make ptx")
