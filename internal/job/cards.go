@@ -90,16 +90,22 @@ type change func(c *config.Config) string
 
 // changes are what may be turned, each on its own, in the order of what it costs.
 func changes(c *config.Config) [][]change {
-	set := func(apply func(c *config.Config) string) change { return apply }
 	none := change(func(*config.Config) string { return "" })
-	offload := set(func(c *config.Config) string {
+	offload := change(func(c *config.Config) string {
 		if c.ActivationOffload != "none" {
 			return ""
 		}
 		c.ActivationOffload = "host"
 		return "activation_offload=host"
 	})
-	weights := set(func(c *config.Config) string {
+	gather := change(func(c *config.Config) string {
+		if c.Devices == 1 || c.Gather == "matrix" {
+			return ""
+		}
+		c.Gather = "matrix"
+		return "gather=matrix"
+	})
+	weights := change(func(c *config.Config) string {
 		if c.Offload != "none" || c.Devices > 1 || c.Optimizer == "adamw" {
 			return ""
 		}
@@ -121,7 +127,7 @@ func changes(c *config.Config) [][]change {
 			return fmt.Sprintf("devices=%d --set sharding=zero3", n)
 		})
 	}
-	return [][]change{{none, offload}, micro, {none, weights}, devices}
+	return [][]change{{none, offload}, {none, gather}, micro, {none, weights}, devices}
 }
 
 // nearest looks for the fewest changes of c with which its plan fits, and among those the fastest step.

@@ -36,7 +36,7 @@ type Host struct {
 type window struct {
 	buf   tensor.Tensor // (elements)
 	unit  *grad.Param   // first matrix of the unit in it, nil for none
-	turn  int           // when it was last used: the older one goes first
+	turn  int           // when it was last filled or used: the oldest goes first
 	ready device.Event  // the unit has been brought in
 	used  device.Event  // the last use of the buffer is over; nil before the first
 	saved device.Event  // the last update in the buffer has arrived at home; nil before the first
@@ -129,6 +129,8 @@ func (s *Host) fetch(ms []*grad.Param) *window {
 		return at
 	}
 	at.unit = ms[0]
+	s.turn++
+	at.turn = s.turn
 	for _, e := range []device.Event{at.used, at.saved} {
 		if e != nil {
 			s.in.Wait(e)

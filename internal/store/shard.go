@@ -13,7 +13,7 @@ import (
 
 // Shard is one rank's store of a model whose matrices are spread over the ranks by rows (ZeRO-3, design.md 2.3). A unit is
 // gathered from all ranks ahead of its use, beside the computation: blocks into two buffers in turn, the embedding and the
-// head into a third. What a rank keeps and updates is its own rows. Vectors are on every rank.
+// head into the same two or, where that takes less memory, into a third. What a rank keeps and updates is its own rows. Vectors are on every rank.
 type Shard struct {
 	d      device.Device
 	c      comm.Comm
@@ -21,9 +21,10 @@ type Shard struct {
 	params []*grad.Param
 	own    map[*grad.Param]*grad.Param   // matrices: the rows this rank owns
 	part   map[*grad.Param]tensor.Tensor // the same with the padding that travels, (Each, …)
-	table  *gathered
-	blocks [2]*gathered
+	blocks []*gathered
+	tables []*gathered               // the same ones, or one of their own
 	held   map[*grad.Param]*gathered // by a unit's first matrix: acquired now
+	turn   int
 
 	byMatrix bool
 	order    []*grad.Param // byMatrix: the matrices that will be used, in turn
@@ -34,6 +35,7 @@ type Shard struct {
 type gathered struct {
 	buf   tensor.Tensor
 	unit  *grad.Param  // first matrix of the unit in it, nil for none
+	turn  int          // when it was last gathered into or used: the oldest goes first
 	ready device.Event // of the last gather into it; nil when that was waited for
 }
 
@@ -51,19 +53,24 @@ func NewShard(d device.Device, c comm.Comm, params []*grad.Param, dt tensor.DTyp
 			return nil, fmt.Errorf("weights: %w", err)
 		}
 	}
-	table, block := s.sizes()
-	for i, at := range []**gathered{&s.table, &s.blocks[0], &s.blocks[1]} {
-		name, n := "gathered table", table
-		if i > 0 {
-			name, n = fmt.Sprintf("gathered block %d", i-1), block
+	block, table := shareBuffers(s.sizes())
+	for i := range 2 {
+		if s.blocks, err = s.addBuffer(s.blocks, fmt.Sprintf("gathered block %d", i), dt, block); err != nil {
+			return nil, err
 		}
-		t, err := d.Scratch("weight buffers", name, dt, n)
-		if err != nil {
-			return nil, fmt.Errorf("weights: %w", err)
-		}
-		*at = &gathered{buf: t}
 	}
-	return s, nil
+	if s.tables = s.blocks; table > 0 {
+		s.tables, err = s.addBuffer(nil, "gathered table", dt, table)
+	}
+	return s, err
+}
+
+func (s *Shard) addBuffer(list []*gathered, name string, dt tensor.DType, elements int) ([]*gathered, error) {
+	t, err := s.d.Scratch("weight buffers", name, dt, elements)
+	if err != nil {
+		return nil, fmt.Errorf("weights: %w", err)
+	}
+	return append(list, &gathered{buf: t}), nil
 }
 
 // take is a parameter's memory on this rank.
@@ -86,8 +93,8 @@ func (s *Shard) take(p *grad.Param, dt tensor.DType) error {
 	return nil
 }
 
-// sizes is the elements of the largest table and of the largest block, or with byMatrix of its largest matrix.
-func (s *Shard) sizes() (table, block int) {
+// sizes is the elements of the largest block, or with byMatrix of its largest matrix, and of the largest table.
+func (s *Shard) sizes() (block, table int) {
 	blocks := map[int]int{}
 	for _, p := range s.params {
 		n := 0
@@ -104,7 +111,7 @@ func (s *Shard) sizes() (table, block int) {
 			block = max(block, blocks[p.Block])
 		}
 	}
-	return table, block
+	return block, table
 }
 
 // padded is the elements of p as it is gathered.
@@ -155,9 +162,9 @@ func (s *Shard) acquire(ms []*grad.Param) {
 	}
 }
 
-// Prefetch starts to gather a unit into the buffer that is not in use.
+// Prefetch starts to gather a unit into the buffer that is not in use. With byMatrix the order of Use has both buffers.
 func (s *Shard) Prefetch(unit []*grad.Param) {
-	if ms := matrices(unit); len(ms) > 0 && !(s.byMatrix && !s.isTable(ms[0])) {
+	if ms := matrices(unit); len(ms) > 0 && !s.byMatrix {
 		s.fetch(ms)
 	}
 }
@@ -170,6 +177,7 @@ func (s *Shard) fetch(ms []*grad.Param) *gathered {
 		return at
 	}
 	at.unit = ms[0]
+	s.touch(at)
 	after, n := s.d.Record(), 0
 	for _, p := range ms {
 		full := at.buf.Slice(n, n+s.padded(p)).Named(p.Name)
@@ -179,22 +187,42 @@ func (s *Shard) fetch(ms []*grad.Param) *gathered {
 	return at
 }
 
-// choose is the buffer that holds a unit already, or else one that is not acquired.
+// touch makes at the buffer used last.
+func (s *Shard) touch(at *gathered) {
+	s.turn++
+	at.turn = s.turn
+}
+
+// choose is the buffer that holds a unit already, or else the one of those not acquired that was used longest ago.
 func (s *Shard) choose(first *grad.Param) *gathered {
+	list := s.blocks
 	if s.isTable(first) {
-		return s.table
+		list = s.tables
 	}
-	for _, b := range s.blocks {
+	var oldest *gathered
+	for _, b := range list {
 		if b.unit == first {
 			return b
 		}
-	}
-	for _, b := range s.blocks {
-		if b.unit == nil || s.held[b.unit] != b {
-			return b
+		if b.unit != nil && s.held[b.unit] == b {
+			continue
+		}
+		if oldest == nil || b.turn < oldest.turn {
+			oldest = b
 		}
 	}
-	panic("store: both block buffers are acquired")
+	if oldest == nil {
+		panic(fmt.Sprintf("store: no buffer for %q: all are acquired", first.Name))
+	}
+	return oldest
+}
+
+// buffers is each buffer once.
+func (s *Shard) buffers() []*gathered {
+	if s.tables[0] == s.blocks[0] {
+		return s.blocks
+	}
+	return append(slices.Clip(s.blocks), s.tables...)
 }
 
 // Order says which matrices will be used in which order, when they are gathered one at a time: a block's for each of its
@@ -230,12 +258,15 @@ func (s *Shard) letGo() {
 
 // forget gives a unit's buffer free; stale says that what is in it is not what the ranks own any more.
 func (s *Shard) forget(first *grad.Param, stale bool) {
-	for _, b := range []*gathered{s.table, s.blocks[0], s.blocks[1]} {
+	if at := s.held[first]; at != nil {
+		s.touch(at)
+	}
+	delete(s.held, first)
+	for _, b := range s.buffers() {
 		if stale && b.unit == first {
 			b.unit = nil
 		}
 	}
-	delete(s.held, first)
 }
 
 // Release ends the use of the gathered copy; after an update it is stale.
@@ -282,7 +313,7 @@ func (s *Shard) Traffic() (in, out int64) { return 0, 0 }
 // Close waits for gathers that nobody asked for any more.
 func (s *Shard) Close() error {
 	var errs []error
-	for _, b := range []*gathered{s.table, s.blocks[0], s.blocks[1]} {
+	for _, b := range s.buffers() {
 		if b.ready != nil {
 			errs = append(errs, b.ready.Sync())
 			b.ready = nil

@@ -127,10 +127,7 @@ func (p *Pass) headPasses(sink grad.Sink, head *model.Head, pass model.HeadPass,
 		return 0, err
 	}
 	s.D.GatherRows(head.X, p.in.last(), p.labeled)
-	dnormed, err := s.D.Scratch("head", "head.dnorm", tensor.F32, p.trained, c)
-	if err != nil {
-		return 0, err
-	}
+	dnormed := dres.Slice(0, p.trained)        // the same shape, and dres is not wanted before the end
 	inBlocks := !s.Net.Tied() && !sink.Whole() // dX comes with the vocabulary blocks, from each one's old rows
 	if !inBlocks {
 		pass.DNormed = dnormed

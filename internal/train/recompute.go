@@ -1,6 +1,7 @@
 package train
 
 import (
+	"lomo/internal/device"
 	"lomo/internal/grad"
 	"lomo/internal/model"
 	"lomo/internal/tensor"
@@ -55,14 +56,13 @@ func (s *Sweep) newActs(rows, held int) (*model.Acts, error) {
 }
 
 // newGrads takes the scratch of a block's backward pass. inPlace says that gate and up may be overwritten by their gradients.
+// What attention's backward pass needs lies, as far as it fits, in dhidden, which the MLP's is done with by then.
 func (s *Sweep) newGrads(rows, held int, inPlace bool) (*model.Grads, error) {
 	cfg := s.Net.Cfg
 	C, F, q, kv := cfg.HiddenSize, cfg.IntermediateSize, cfg.QSize(), cfg.KVSize()
 	g := &model.Grads{}
 	list := []sized{
 		{&g.DHidden, "dhidden", s.Act, []int{rows, F}}, {&g.DNorm, "dnorm", tensor.F32, []int{rows, C}},
-		{&g.DAtt, "datt", s.Act, []int{rows, q}}, {&g.DQ, "dq", s.Act, []int{held, q}},
-		{&g.DK, "dk", s.Act, []int{held, kv}}, {&g.DV, "dv", s.Act, []int{held, kv}},
 		{&g.DInput, "dinput_norm", tensor.F32, []int{C}}, {&g.DPost, "dpost_norm", tensor.F32, []int{C}},
 	}
 	if s.Act != tensor.F32 {
@@ -71,7 +71,36 @@ func (s *Sweep) newGrads(rows, held int, inPlace bool) (*model.Grads, error) {
 	if !inPlace {
 		list = append(list, sized{&g.DGate, "dgate", s.Act, []int{held, F}}, sized{&g.DUp, "dup", s.Act, []int{held, F}})
 	}
-	return g, s.take("activations", list)
+	late := []sized{{&g.DAtt, "datt", s.Act, []int{rows, q}}}
+	factors := []sized{{&g.DQ, "dq", s.Act, []int{held, q}}, {&g.DK, "dk", s.Act, []int{held, kv}}, {&g.DV, "dv", s.Act, []int{held, kv}}}
+	if held == rows { // they do not wait for other micro-batches
+		late = append(late, factors...)
+	} else {
+		list = append(list, factors...)
+	}
+	if err := s.take("activations", list); err != nil {
+		return nil, err
+	}
+	return g, s.take("activations", carve(g.DHidden, late))
+}
+
+// carve puts tensors of t's dtype into t one after the other as long as they fit, and returns those that do not.
+func carve(t tensor.Tensor, list []sized) (rest []sized) {
+	flat, at := t.View(t.Len()), 0
+	const step = device.Align / 2 // elements: no tensor begins less aligned than it would by itself
+	for _, e := range list {
+		n := 1
+		for _, d := range e.shape {
+			n *= d
+		}
+		if at+n > t.Len() {
+			rest = append(rest, e)
+			continue
+		}
+		*e.t = flat.Slice(at, at+n).View(e.shape...).Named(e.name)
+		at += (n + step - 1) / step * step
+	}
+	return rest
 }
 
 type sized struct {
