@@ -7,13 +7,16 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo ptx ptx-check test test-noasm race fuzz-short lint generate docs golden bench bench-peer proof clean
+.PHONY: help build cuda demo ptx ptx-check test test-cuda test-noasm race fuzz-short lint generate docs golden bench bench-peer proof clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 build: ## the program, bin/lomo
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/lomo ./cmd/lomo
+
+cuda: ## the program with CUDA, bin/lomo: it starts with an NVIDIA driver or without one (needs gcc; network the first time: pip)
+	scripts/cuda/go.sh build -tags cuda -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/lomo ./cmd/lomo
 
 demo: build ## fine-tune a real 135M model on invented facts and check that it learned them (at most 6 minutes on 2 cores)
 	$(PYTHON) scripts/demo/demo.py --lomo bin/lomo
@@ -24,6 +27,10 @@ test: ## vet and all tests; fails on a skipped test that testdata/skips.txt does
 
 test-noasm: ## the tests again without assembly: the generic Go kernels
 	$(GO) test -json -tags noasm -timeout 20m ./... | $(GO) run -tags noasm ./scripts/skips
+
+test-cuda: ptx-check ## the CUDA path without a GPU: PTX, binding, and the program with CUDA on simulated cards (as make cuda and ptx)
+	scripts/cuda/go.sh vet -tags cuda ./...
+	scripts/cuda/go.sh test -tags cuda -timeout 10m -json ./internal/cudakern/ladder | $(GO) run ./scripts/skips
 
 race: ## the tests under the race detector (needs gcc)
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m ./...
