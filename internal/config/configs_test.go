@@ -30,7 +30,7 @@ func TestShippedConfigs(t *testing.T) {
 		if want := "# lomo train --config configs/" + filepath.Base(f) + "\n"; !strings.HasPrefix(string(raw), want) {
 			t.Errorf("%s does not open with %q", f, want)
 		}
-		if head, _, _ := strings.Cut(string(raw), "\nmodel:"); !strings.Contains(head, "iB") {
+		if head, _, _ := strings.Cut(string(raw), "\nmodel:"); !strings.Contains(head, "\n# Memory: ") {
 			t.Errorf("%s: its first lines do not say how much memory it takes", f)
 		}
 	}

@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -123,33 +124,42 @@ func changes(c *config.Config) [][]change {
 	devices := []change{none}
 	for n := 2 * c.Devices; n <= 8; n *= 2 {
 		devices = append(devices, func(c *config.Config) string {
+			set := fmt.Sprintf("devices=%d --set sharding=zero3", n)
+			if c.Offload != "none" {
+				set += " --set offload=none"
+			}
 			c.Devices, c.Sharding, c.Offload = n, "zero3", "none"
-			return fmt.Sprintf("devices=%d --set sharding=zero3", n)
+			return set
 		})
 	}
 	return [][]change{{none, offload}, {none, gather}, micro, {none, weights}, devices}
 }
 
-// nearest looks for the fewest changes of c with which its plan fits, and among those the fastest step.
+// nearest looks for the fewest changes of c with which its plan fits, on as many devices if it can be, and among those for
+// the fastest step.
 func nearest(c *config.Config, m *model.Config, evalLen int, a Cards) (sets []string, best *memprof.Profile) {
 	axes := changes(c)
 	choice := make([]int, len(axes))
-	for {
+	least := math.MaxInt
+	for next(choice, axes) {
 		try, given := *c, []string{}
 		for i, axis := range axes {
 			if s := axis[choice[i]](&try); s != "" {
 				given = append(given, s)
 			}
 		}
-		if len(given) > 0 && (best == nil || len(given) <= len(sets)) {
-			if p := tryPlan(&try, m, evalLen, a); p != nil && (best == nil || len(given) < len(sets) || p.Steps[0].TokS > best.Steps[0].TokS) {
-				sets, best = given, p
-			}
+		cost := len(given)
+		if try.Devices > c.Devices {
+			cost += len(axes)
 		}
-		if !next(choice, axes) {
-			return sets, best
+		if len(given) == 0 || cost > least {
+			continue
+		}
+		if p := tryPlan(&try, m, evalLen, a); p != nil && (cost < least || p.Steps[0].TokS > best.Steps[0].TokS) {
+			sets, best, least = given, p, cost
 		}
 	}
+	return sets, best
 }
 
 // next counts choice up through all combinations.
