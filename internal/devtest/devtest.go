@@ -168,6 +168,12 @@ func (c *C) wantNonFinite(name string) {
 // cancelled had the size of the others) and a little, for results that are zero by cancellation throughout.
 func (c *C) close(t tensor.Tensor, want []float64, tol float64) {
 	c.Helper()
+	c.within(t, want, tol, nil)
+}
+
+// within is close with room for more: extra[i] for element i, unless nil.
+func (c *C) within(t tensor.Tensor, want []float64, tol float64, extra []float64) {
+	c.Helper()
 	c.sync()
 	if t.DType == tensor.BF16 {
 		tol += 1.0 / 256 // rounded once: half a unit in the eighth bit
@@ -180,8 +186,11 @@ func (c *C) close(t tensor.Tensor, want []float64, tol float64) {
 		}
 	}
 	for i, w := range want {
-		same := got[i] == w || math.IsNaN(w) && math.IsNaN(got[i])
-		if !same && !(math.Abs(got[i]-w) <= tol*(math.Abs(w)+mean+0.1)) {
+		same, room := got[i] == w || math.IsNaN(w) && math.IsNaN(got[i]), tol*(math.Abs(w)+mean+0.1)
+		if extra != nil {
+			room += extra[i]
+		}
+		if !same && !(math.Abs(got[i]-w) <= room) {
 			c.Fatalf("%s[%d] = %g, want %g (tolerance %g of it and of the mean %g)", t.Name, i, got[i], w, tol, mean)
 		}
 	}

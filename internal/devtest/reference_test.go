@@ -41,8 +41,8 @@ func TestAttentionReference(t *testing.T) {
 	r := attnRef{b: 2, tq: 5, tk: 5, hq: 4, hkv: 2, hd: 3, start: []int{0, 0, 0, 3, 3, 0, 1, 1, 1, 1}}
 	r.q, r.k, r.v = normal(rnd, 2*5*4*3), normal(rnd, 2*5*2*3), normal(rnd, 2*5*2*3)
 	do := normal(rnd, len(r.q))
-	dq, dk, dv := r.backward(do)
-	forward := func() []float64 { o, _ := r.forward(); return o }
+	dq, dk, dv := r.backward(do, plain)
+	forward := func() []float64 { o, _ := r.forward(plain); return o }
 	near(t, "dq", dq, slopes(r.q, do, forward))
 	near(t, "dk", dk, slopes(r.k, do, forward))
 	near(t, "dv", dv, slopes(r.v, do, forward))
