@@ -7,7 +7,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build cuda demo ptx ptx-check test test-cuda test-noasm race fuzz-short lint generate docs golden bench bench-peer proof clean
+.PHONY: help build cuda demo ptx ptx-check ptx-second test test-cuda test-noasm race fuzz-short lint generate docs golden bench bench-peer proof clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,7 +28,7 @@ test: ## vet and all tests; fails on a skipped test that testdata/skips.txt does
 test-noasm: ## the tests again without assembly: the generic Go kernels
 	$(GO) test -json -tags noasm -timeout 20m ./... | $(GO) run -tags noasm ./scripts/skips
 
-test-cuda: ptx-check ## the CUDA path without a GPU: PTX, binding, and the program with CUDA on simulated cards (as make cuda and ptx)
+test-cuda: ptx-check ptx-second ## the CUDA path without a GPU: PTX, binding, and the program with CUDA on simulated cards (as make cuda and ptx)
 	scripts/cuda/go.sh vet -tags cuda ./...
 	scripts/cuda/go.sh test -tags cuda -timeout 10m -json ./internal/cudakern/ladder | $(GO) run ./scripts/skips
 
@@ -57,6 +57,10 @@ ptx: ## the CUDA kernels to PTX, and the table of what they take of a card (netw
 ptx-check: ## the committed PTX is what the sources give, and no kernel spills or grew (network the first time: pip)
 	$(PYTHON) scripts/cuda/ptx.py --check
 	$(PYTHON) scripts/cuda/resources.py --check
+
+ptx-second: ## a second compiler's PTX through the tests of the kernels (needs clang-16; network the first time: pip)
+	$(PYTHON) scripts/cuda/ptx.py --compiler clang --out .cuda/clang/ptx
+	LOMO_PTX_DIR=$(CURDIR)/.cuda/clang $(GO) test -count=1 -timeout 10m ./internal/cudakern
 
 golden: ## the golden files, anew, from PyTorch and the reference libraries (network: pip)
 	$(PYTHON) -m venv .venv

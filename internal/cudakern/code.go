@@ -15,6 +15,9 @@ import (
 //go:embed ptx
 var ptxFiles embed.FS
 
+// ptxSource holds a folder ptx with the kernels: what is embedded, but in tests that look at other PTX.
+var ptxSource fs.FS = ptxFiles
+
 // code is the kernels on one card, by name. All are loaded at start, so that none asks for memory in a step.
 type code struct {
 	functions map[string]driver.Function
@@ -35,14 +38,14 @@ type ptxText struct {
 
 // ptxTexts is the embedded files in the order of their names.
 func ptxTexts() []ptxText {
-	names, err := fs.Glob(ptxFiles, "ptx/*.ptx")
+	names, err := fs.Glob(ptxSource, "ptx/*.ptx")
 	if err != nil {
 		panic(err) // the pattern is a constant
 	}
 	sort.Strings(names)
 	var all []ptxText
 	for _, name := range names {
-		raw, err := ptxFiles.ReadFile(name)
+		raw, err := fs.ReadFile(ptxSource, name)
 		if err != nil {
 			panic(err) // embedded
 		}

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"lomo/internal/cudakern/driver"
 	"lomo/internal/ptx"
@@ -27,13 +28,27 @@ type function struct {
 	shared int // bytes of dynamic shared memory allowed
 }
 
+// parsed keeps modules by their text: eight cards and many tests load the same.
+var parsed sync.Map
+
+func parse(text string) (*ptx.Module, error) {
+	if m, ok := parsed.Load(text); ok {
+		return m.(*ptx.Module), nil
+	}
+	m, err := ptx.Parse(text)
+	if err == nil {
+		parsed.Store(text, m)
+	}
+	return m, err
+}
+
 func (c *card) Load(text string) (driver.Module, error) {
 	const call = "cuModuleLoadDataEx"
 	defer c.leave()
 	if err := c.enter(call); err != nil {
 		return nil, err
 	}
-	m, err := ptx.Parse(text)
+	m, err := parse(text)
 	if err != nil {
 		return nil, c.refuse(call, driver.InvalidPTX, "%v", err)
 	}
