@@ -40,7 +40,7 @@ func (d *Device) FactorSums(rows, cols, stats, w, g tensor.Tensor, eps1 float32,
 	d.launch(op, "factor_sums", dim{blocks, ranges, 1}, dim{32 * warps, 1, 1}, 0, args...)
 	d.launch(op, "add_rows", each(m), flatBlock, 0, rows, rowPart, m, blocks)
 	d.launch(op, "add_ranges", each(n), flatBlock, 0, cols, colPart, ranges, n, false)
-	d.squares(op, w, 0, 0) // over the same scratch: the partial sums above have been read
+	d.squares(op, w) // over the same scratch: the partial sums above have been read
 	d.addPartials(op, stats, reduceBlocks(w.Len()), false)
 }
 

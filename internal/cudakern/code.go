@@ -104,6 +104,9 @@ func (d *Device) launch(op, kernel string, grid, block dim, shared int, args ...
 		}
 		d.code.shared[kernel] = shared
 	}
+	if d.launched != nil {
+		d.launched(kernel)
+	}
 	params := make([]uint64, 1, len(args)+1)
 	params[0] = d.stop.addr
 	for _, a := range args {

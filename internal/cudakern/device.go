@@ -24,6 +24,8 @@ type Device struct {
 	queues  []*Queue
 	pinned  *device.Arena // of pins
 	pins    [][]byte
+
+	launched func(kernel string) // tests see which kernels run
 }
 
 func newDevice(card driver.Device, o Options) (*Device, error) {

@@ -56,7 +56,7 @@ func (d *Device) RowsSumSq(sum tensor.Tensor, r device.Rows) {
 	args, count, c := rowArgs("RowsSumSq", r)
 	wantSum("RowsSumSq", sum)
 	if d.ready() {
-		d.rowSquares("RowsSumSq", r, args, count, c, 0, 0)
+		d.rowSquares("RowsSumSq", r, args, count, c)
 		d.addPartials("RowsSumSq", sum, rowPartials(count), true)
 	}
 }
@@ -64,11 +64,11 @@ func (d *Device) RowsSumSq(sum tensor.Tensor, r device.Rows) {
 // rowPartials is how many partial sums rowSquares leaves in the scratch.
 func rowPartials(count int) int { return min(count, 4096) }
 
-// rowSquares sums the squares of the summed rows; with a stop word and a number, it checks them too.
-func (d *Device) rowSquares(op string, r device.Rows, args []any, count, c int, word uint64, number uint32) {
+// rowSquares leaves partial sums of the squares of the summed rows in the scratch.
+func (d *Device) rowSquares(op string, r device.Rows, args []any, count, c int) {
 	_, block := rowsOf(count, c)
 	part := d.partials(rowPartials(count), 8)
-	d.launch(op, "rows_squares", dim{rowPartials(count), 1, 1}, block, 0, append(append([]any{part}, args...), halves(op, r.D), word, number)...)
+	d.launch(op, "rows_squares", dim{rowPartials(count), 1, 1}, block, 0, append(append([]any{part}, args...), halves(op, r.D))...)
 }
 
 // RowsUpdate is Update of the table w. Rows that are not listed only decay.
@@ -83,11 +83,8 @@ func (d *Device) RowsUpdate(w tensor.Tensor, r device.Rows, s device.Step) {
 	if !d.ready() {
 		return
 	}
-	word, number := d.failure(op, w)
-	d.rowSquares(op, r, args, count, c, word, number)
-	if !s.SumSq.IsZero() {
-		d.addPartials(op, s.SumSq, rowPartials(count), true)
-	}
+	d.rowSquares(op, r, args, count, c)
+	d.addFinite(op, s.SumSq, rowPartials(count), w)
 	grid, block := rowsOf(count, c)
 	step := stepArgs(s)
 	d.launch(op, "rows_update", grid, block, 0, append(append(append([]any{w}, args...), halves(op, r.D, w)), step...)...)

@@ -16,6 +16,9 @@ type stopWord struct {
 	number map[check]uint32
 }
 
+// unwantedSum is where, behind the word, a sum goes that is only made for its check.
+const unwantedSum = 64
+
 // check is an operation that may fail on the card, and the tensor it would name.
 type check struct{ op, tensor string }
 

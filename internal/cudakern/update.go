@@ -17,22 +17,31 @@ func wantSum(op string, t tensor.Tensor) {
 func reduceBlocks(n int) int { return max(min(ceilDiv(n, 8*256), 1024), 1) }
 
 // addPartials adds the n partial sums in the scratch to sum, or stores their sum there.
-func (d *Device) addPartials(op string, sum any, n int, acc bool) {
-	d.launch(op, "add_partials", dim{1, 1, 1}, flatBlock, 0, sum, d.scratch, n, acc)
+func (d *Device) addPartials(op string, sum tensor.Tensor, n int, acc bool) {
+	d.launch(op, "add_partials", dim{1, 1, 1}, flatBlock, 0, sum, d.scratch, n, acc, uint64(0), uint32(0))
 }
 
-// squares leaves partial sums of Σx² in the scratch; with a stop word and a number, it checks the elements too.
-func (d *Device) squares(op string, x tensor.Tensor, word uint64, number uint32) {
+// addFinite is addPartials of squares of a gradient of w: where their sum is not finite, it stops what is launched behind it instead.
+func (d *Device) addFinite(op string, sum tensor.Tensor, n int, w tensor.Tensor) {
+	if sum.IsZero() { // not wanted, but checked
+		sum = tensor.Tensor{Addr: d.stop.addr + unwantedSum}
+	}
+	word, number := d.failure(op, w)
+	d.launch(op, "add_partials", dim{1, 1, 1}, flatBlock, 0, sum, d.scratch, n, true, word, number)
+}
+
+// squares leaves partial sums of Σx² in the scratch.
+func (d *Device) squares(op string, x tensor.Tensor) {
 	n := x.Len()
 	blocks := reduceBlocks(n)
-	d.launch(op, "sum_squares", dim{blocks, 1, 1}, flatBlock, 0, d.partials(blocks, 8), x, n, halves(op, x), word, number)
+	d.launch(op, "sum_squares", dim{blocks, 1, 1}, flatBlock, 0, d.partials(blocks, 8), x, n, halves(op, x))
 }
 
 // SumSq adds Σg² to sum.
 func (d *Device) SumSq(sum, g tensor.Tensor) {
 	wantSum("SumSq", sum)
 	if d.ready() {
-		d.squares("SumSq", g, 0, 0)
+		d.squares("SumSq", g)
 		d.addPartials("SumSq", sum, reduceBlocks(g.Len()), true)
 	}
 }
@@ -76,9 +85,8 @@ func (d *Device) Update(w, g tensor.Tensor, s device.Step) {
 	if s.SumSq.IsZero() {
 		d.finite("Update", g, w)
 	} else {
-		word, number := d.failure("Update", w)
-		d.squares("Update", g, word, number)
-		d.addPartials("Update", s.SumSq, reduceBlocks(g.Len()), true)
+		d.squares("Update", g)
+		d.addFinite("Update", s.SumSq, reduceBlocks(g.Len()), w)
 	}
 	d.launch("Update", "update", flat(int64(w.Len())), flatBlock, 0, append([]any{w, g, w.Len(), halves("Update", w)}, stepArgs(s)...)...)
 }

@@ -10,6 +10,7 @@ import (
 	"hash"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"lomo/internal/device"
@@ -22,16 +23,40 @@ type Open func(t *testing.T) device.Device
 // Digest is a hash of all that a case read back from its device.
 type Digest [sha256.Size]byte
 
+// Option changes how the suite runs.
+type Option func(*settings)
+
+type settings struct {
+	small bool
+	guard int      // elements on each side of a tensor
+	only  []string // names of cases; empty: all
+}
+
+// Small takes shapes that are still odd and still have tails, but few elements: for devices that are interpreted.
+func Small(s *settings) { s.small = true }
+
+// Aligned begins tensors at multiples of 64 elements, where wide accesses are possible, instead of at odd places.
+func Aligned(s *settings) { s.guard = 64 }
+
+// Only runs the named cases.
+func Only(names ...string) Option { return func(s *settings) { s.only = names } }
+
 // Suite runs every case on a device of its own and returns what each produced, for comparing devices that must agree to
 // the bit (the same level with other numbers of threads).
-func Suite(t *testing.T, open Open) map[string]Digest {
-	digests := map[string]Digest{}
+func Suite(t *testing.T, open Open, options ...Option) map[string]Digest {
+	digests, set := map[string]Digest{}, settings{guard: 37} // odd: a tensor is as little aligned as its elements are
+	for _, o := range options {
+		o(&set)
+	}
 	for _, group := range [][]testCase{memoryCases, linearCases, updateCases, normCases, elementCases, attentionCases, rowCases, lossCases, adaLomoCases, optimizerCases} {
 		for _, tc := range group {
+			if len(set.only) > 0 && !slices.Contains(set.only, tc.name) {
+				continue
+			}
 			t.Run(tc.name, func(t *testing.T) {
 				d := open(t)
 				defer d.Close() //nolint:errcheck // a device of a test
-				c := &C{T: t, D: d, rnd: rand.New(rand.NewPCG(1, 2)), seen: sha256.New()}
+				c := &C{T: t, D: d, rnd: rand.New(rand.NewPCG(1, 2)), seen: sha256.New(), guard: set.guard, small: set.small}
 				tc.run(c)
 				c.checkGuards()
 				digests[tc.name] = Digest(c.seen.Sum(nil))
@@ -53,6 +78,16 @@ type C struct {
 	rnd   *rand.Rand
 	seen  hash.Hash
 	inner []guarded
+	guard int
+	small bool
+}
+
+// pick is a size, or a list of shapes: what Small asks for is few.
+func pick[T any](c *C, all, few T) T {
+	if c.small {
+		return few
+	}
+	return all
 }
 
 // guarded is a tensor inside a larger one whose edges must not change.
@@ -60,10 +95,7 @@ type guarded struct {
 	tensor, whole tensor.Tensor
 }
 
-const (
-	guard     = 37 // elements on each side: odd, so that the tensor is as little aligned as its elements are
-	guardByte = 0x5b
-)
+const guardByte = 0x5b
 
 // new allocates a tensor between guards, filled with vals (which are rounded to dt).
 func (c *C) new(name string, dt tensor.DType, vals []float64, shape ...int) tensor.Tensor {
@@ -72,7 +104,7 @@ func (c *C) new(name string, dt tensor.DType, vals []float64, shape ...int) tens
 	for _, s := range shape {
 		n *= s
 	}
-	whole, err := c.D.Alloc("devtest", name, dt, n+2*guard)
+	whole, err := c.D.Alloc("devtest", name, dt, n+2*c.guard)
 	if err != nil {
 		c.Fatalf("alloc %s: %v", name, err)
 	}
@@ -81,9 +113,9 @@ func (c *C) new(name string, dt tensor.DType, vals []float64, shape ...int) tens
 		raw[i] = guardByte
 	}
 	size := dt.Size()
-	encode(raw[guard*size:(guard+n)*size], dt, vals)
+	encode(raw[c.guard*size:(c.guard+n)*size], dt, vals)
 	c.D.CopyIn(whole, raw)
-	t := whole.Slice(guard, guard+n).View(shape...)
+	t := whole.Slice(c.guard, c.guard+n).View(shape...)
 	c.inner = append(c.inner, guarded{t, whole})
 	return t
 }
@@ -139,7 +171,7 @@ func (c *C) checkGuards() {
 		c.D.CopyOut(raw, g.whole)
 		size := g.whole.DType.Size()
 		for i, b := range raw {
-			if (i < guard*size || i >= len(raw)-guard*size) && b != guardByte {
+			if (i < c.guard*size || i >= len(raw)-c.guard*size) && b != guardByte {
 				c.Errorf("%s: byte %d beside the tensor was written", g.tensor.Name, i)
 				break
 			}

@@ -42,7 +42,7 @@ func (r *normRef) backward(dy []float64) (dx, dw []float64) {
 }
 
 func rmsNorm(c *C) {
-	for _, s := range []struct{ n, c int }{{1, 1}, {3, 7}, {4, 32}, {5, 33}, {150, 65}, {2, 4099}} {
+	for _, s := range []struct{ n, c int }{{1, 1}, {3, 7}, {4, 32}, {5, 33}, {150, 65}, {3, 2112}, {2, 4099}} {
 		c.both(func(dt tensor.DType) { rmsNormOne(c, s.n, s.c, dt, s.n%2 == 0) })
 	}
 }

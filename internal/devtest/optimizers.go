@@ -25,7 +25,8 @@ func adamW(c *C) {
 }
 
 func adamWOne(c *C, dt tensor.DType, withMaster bool, step device.Step) {
-	const n, b1, b2, eps = 2100, 0.75, 0.875, 1e-3
+	const b1, b2, eps = 0.75, 0.875, 1e-3
+	n := pick(c, 2100, 531)
 	w, ws := c.noise("w", dt, 1, n)
 	m, v := c.new("m", tensor.F32, make([]float64, n), n), c.new("v", tensor.F32, make([]float64, n), n)
 	ms, vs := make([]float64, n), make([]float64, n)
@@ -77,7 +78,8 @@ func sgd(c *C) {
 }
 
 func sgdOne(c *C, dt tensor.DType, nesterov bool, step device.Step) {
-	const n, mu, damp = 2100, 0.75, 0.25
+	const mu, damp = 0.75, 0.25
+	n := pick(c, 2100, 531)
 	w, ws := c.noise("w", dt, 1, n)
 	buf, bs := c.noise("buf", tensor.F32, 1, n) // the first step overwrites it
 	for t := range 3 {

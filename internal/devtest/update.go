@@ -36,10 +36,10 @@ func seen(g float64, s device.Step, coef float64) float64 {
 	return g * coef
 }
 
-// steps are the options of an update, each turned on alone and all together.
+// steps are the options of an update, each turned on alone and all together (Small: none and all).
 func (c *C) steps() []device.Step {
 	half := c.new("coef", tensor.F32, []float64{0.5}, 1)
-	return []device.Step{
+	steps := []device.Step{
 		{LR: 0.1},
 		{LR: 0.1, Decay: 0.5},
 		{LR: 0.1, Clip: 0.75},
@@ -47,6 +47,7 @@ func (c *C) steps() []device.Step {
 		{LR: 0.1, Coef: half},
 		{LR: 0.1, Decay: 0.1, Clip: 0.5, Scale: 2, Coef: half},
 	}
+	return pick(c, steps, []device.Step{steps[0], steps[5]})
 }
 
 func coefOf(s device.Step) float64 {
@@ -59,7 +60,7 @@ func coefOf(s device.Step) float64 {
 func update(c *C) {
 	c.both(func(dt tensor.DType) {
 		for _, s := range c.steps() {
-			for _, n := range []int{1, 7, 33, 40000} {
+			for _, n := range []int{1, 7, 33, pick(c, 40000, 4104)} {
 				c.release(func() {
 					w, ws := c.noise("w", dt, 1, n)
 					g, gs := c.noise("g", tensor.F32, 1, n)
@@ -75,7 +76,7 @@ func update(c *C) {
 
 // updateBad: the last element is not finite, and the first must not move either.
 func updateBad(c *C, bad float64) {
-	const n = 70000
+	n := pick(c, 70000, 9000)
 	w, ws := c.noise("w", tensor.BF16, 1, n)
 	_, gs := c.noise("g", tensor.F32, 1, n)
 	gs[n-1] = bad
@@ -118,7 +119,7 @@ func stochasticMean(c *C) {
 
 func sumSq(c *C) {
 	c.both(func(dt tensor.DType) {
-		for _, n := range []int{1, 9, 31, 100001} {
+		for _, n := range []int{1, 9, 31, pick(c, 100001, 20001)} {
 			c.release(func() {
 				g, gs := c.noise("g", dt, 3, n)
 				s, plain := c.scalar(5), c.scalar(-1)
@@ -135,7 +136,7 @@ func sumSq(c *C) {
 
 func absMax(c *C) {
 	c.both(func(dt tensor.DType) {
-		for _, n := range []int{1, 8, 17, 66000} {
+		for _, n := range []int{1, 8, 17, pick(c, 66000, 6600)} {
 			for _, extra := range []float64{0, -7e4, math.Inf(-1), math.NaN()} {
 				c.release(func() {
 					_, xs := c.noise("x", dt, 1, n)

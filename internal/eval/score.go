@@ -25,51 +25,80 @@ func (s Score) Mean() float64 { return s.LogProb / float64(max(1, s.Tokens)) }
 // batchTokens bounds the padded size of one batch of sequences.
 const batchTokens = 4096
 
-// Scores scores seqs in order, rows of similar place batched and padded together. rows bounds a batch's sequences.
+// Scores scores seqs in order, rows of similar place batched and padded together. rows bounds a batch's sequences. Ranks take the
+// batches in turn, and all get every score.
 func Scores(s *train.Sweep, seqs []Sequence, rows int) ([]Score, error) {
-	out := make([]Score, 0, len(seqs))
-	for len(seqs) > 0 {
+	out := make([]float64, 2*len(seqs)) // of each its LogProb and Tokens
+	ranks, me := s.Comm.Size(), s.Comm.Rank()
+	for rest := inBatches(seqs, rows); len(rest) > 0; {
+		now := rest[:min(ranks, len(rest))]
+		rest = rest[len(now):]
+		var turn []data.Batch
+		for _, b := range now {
+			turn = append(turn, pad(b.seqs))
+		}
+		losses, err := s.TurnLosses(turn)
+		if err != nil {
+			return nil, err
+		}
+		if me < len(now) {
+			scoreBatch(out[2*now[me].first:], now[me].seqs, losses)
+		}
+	}
+	if err := s.AddUp(out); err != nil {
+		return nil, err
+	}
+	scores := make([]Score, len(seqs))
+	for i := range scores {
+		scores[i] = Score{out[2*i], int(out[2*i+1])}
+	}
+	return scores, nil
+}
+
+// batch is some sequences scored at once, number first of all and those behind it.
+type batch struct {
+	first int
+	seqs  []Sequence
+}
+
+func inBatches(seqs []Sequence, rows int) (batches []batch) {
+	for first := 0; first < len(seqs); {
 		n, longest := 0, 0
-		for n < len(seqs) && n < max(rows, 1) {
-			l := max(longest, len(seqs[n].IDs))
+		for n < len(seqs)-first && n < max(rows, 1) {
+			l := max(longest, len(seqs[first+n].IDs))
 			if n > 0 && l*(n+1) > batchTokens {
 				break
 			}
 			longest = l
 			n++
 		}
-		part, err := scoreBatch(s, seqs[:n], longest)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, part...)
-		seqs = seqs[n:]
+		batches = append(batches, batch{first, seqs[first : first+n]})
+		first += n
 	}
-	return out, nil
+	return batches
 }
 
-func scoreBatch(s *train.Sweep, seqs []Sequence, longest int) ([]Score, error) {
-	losses, err := s.TokenLosses(pad(seqs, longest))
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Score, len(seqs))
+// scoreBatch adds up the losses of each sequence's counted tokens.
+func scoreBatch(out []float64, seqs []Sequence, losses []float32) {
 	at := 0
 	for i, q := range seqs {
 		for j := 1; j < len(q.IDs); j++ {
 			if q.Mask[j] {
-				out[i].LogProb -= float64(losses[at])
-				out[i].Tokens++
+				out[2*i] -= float64(losses[at])
+				out[2*i+1]++
 				at++
 			}
 		}
 	}
-	return out, nil
 }
 
-// pad lays the sequences out as rows of the given length. Every padding token is a document of its own, so that it
+// pad lays the sequences out as rows of the length of the longest. Every padding token is a document of its own, so that it
 // is seen by none and costs no attention.
-func pad(seqs []Sequence, length int) data.Batch {
+func pad(seqs []Sequence) data.Batch {
+	length := 0
+	for _, q := range seqs {
+		length = max(length, len(q.IDs))
+	}
 	b := data.Batch{B: len(seqs), T: length}
 	for _, q := range seqs {
 		for j := 0; j < length; j++ {

@@ -23,9 +23,8 @@ type block struct {
 	full     uint32
 	order    [][]uint32
 
-	pending *Fault // see warp.later
-	global  globalCache
-	pages   pages
+	global globalCache
+	pages  pages
 }
 
 func newBlock(l *launch) *block {
@@ -57,9 +56,6 @@ func (b *block) run(n int64) (err error) {
 			if !ok {
 				panic(r)
 			}
-			if b.pending != nil && f.Err != ErrRace && f.Err != ErrAsync {
-				f = b.pending
-			}
 			err = f
 		}
 	}()
@@ -75,9 +71,6 @@ func (b *block) run(n int64) (err error) {
 		}
 	}
 	b.checkStuck()
-	if b.pending != nil {
-		panic(b.pending)
-	}
 	return b.finishPages()
 }
 
@@ -87,7 +80,7 @@ func (b *block) begin(n int64) {
 	b.n = n
 	b.id = [3]int{int(n % int64(g[0])), int(n / int64(g[0]) % int64(g[1])), int(n / int64(g[0]) / int64(g[1]))}
 	b.live = b.l.Block[0] * b.l.Block[1] * b.l.Block[2]
-	b.barriers, b.pending = [16]barrierState{}, nil
+	b.barriers = [16]barrierState{}
 	b.time++
 	b.start, b.full = b.time, b.time
 	b.pages.begin(!b.l.o.Unchecked && g != [3]int{1, 1, 1})
@@ -97,7 +90,7 @@ func (b *block) begin(n int64) {
 	for i, w := range b.warps {
 		threads := min(32, b.live-32*i)
 		w.live = uint32(mask(threads))
-		w.f, w.exited = &w.main, 0
+		w.f = &w.main
 		w.count, w.turn, w.time, w.full = 0, 0, w.time+1, w.time+1
 		w.copies.reset()
 		copy(w.main.r, w.main.fn.init)

@@ -20,11 +20,6 @@ func Parse(src string) (*Module, error) {
 	}
 	var unknown []error
 	for _, f := range p.all {
-		for _, s := range f.stmts {
-			if no, line, ok := strings.Cut(s.source, ":"); ok {
-				s.source = p.mod.files[no] + ":" + line
-			}
-		}
 		unknown = append(unknown, decode(p.mod, f)...)
 	}
 	if len(unknown) > 0 {
@@ -137,10 +132,10 @@ func (p *parser) file() {
 	}
 }
 
-// loc notes  .loc file line column.  Files are named at the end of the text.
+// loc notes  .loc file line column.
 func (p *parser) loc() {
 	if rest := p.restOfLine(); len(rest) >= 2 {
-		p.source = rest[0].text + ":" + rest[1].text
+		p.source = p.mod.files[rest[0].text] + ":" + rest[1].text
 	}
 }
 

@@ -1,7 +1,5 @@
 package ptx
 
-import "math/bits"
-
 // The order of accesses to shared memory is kept in two clocks. The block's time advances when a barrier completes: order[B][A]
 // is the time before which accesses of warp A are ordered before what warp B does now, and full the same for all pairs.
 // A warp's time advances with each instruction that synchronises its lanes: lanes[i][j] and full likewise within the warp.
@@ -62,9 +60,6 @@ func (w *warp) sync(m uint32) {
 
 // ordered tells the clocks that a barrier has completed.
 func (b *block) ordered(list []arrival, all bool) {
-	if b.pending != nil {
-		panic(b.pending)
-	}
 	b.time++
 	if all {
 		b.full = b.time
@@ -129,8 +124,11 @@ func (w *warp) sharedLoad(lane int, addr uint64, cells []cell) {
 		if c.wTime < b.start || c.state >= inFlight || !(c.writer == me || w.before(c.writer, c.wTime, c.wWarp, lane)) {
 			w.checkLoad(lane, addr+uint64(i), c)
 		}
-		if c.rTime != b.time || c.rWarp != w.time || int(c.reader) != w.id {
-			w.forgetReaders(c, lane)
+		if c.rTime < b.full {
+			c.readers = 0
+		}
+		if int(c.reader) != w.id || c.rTime < b.full || c.rWarp < w.full {
+			c.lanes = 0
 		}
 		c.readers |= bit
 		c.lanes |= 1 << lane
@@ -138,35 +136,11 @@ func (w *warp) sharedLoad(lane int, addr uint64, cells []cell) {
 	}
 }
 
-// forgetReaders drops the readers of a byte that are ordered before what lane does now: who is ordered after its read is
-// ordered after theirs. What remains counts as read at the present time.
-func (w *warp) forgetReaders(c *cell, lane int) {
-	b := w.b
-	if c.rTime < b.full {
-		c.readers, c.lanes = 0, 0
-		return
-	}
-	for rest := c.readers; rest != 0 && c.rTime != b.time; rest &= rest - 1 {
-		if o := bits.TrailingZeros32(rest); c.rTime < b.order[w.id][o] {
-			c.readers &^= 1 << o
-		}
-	}
-	if int(c.reader) != w.id || c.rWarp < w.full {
-		c.lanes = 0
-		return
-	}
-	for rest := c.lanes; rest != 0; rest &= rest - 1 {
-		if o := bits.TrailingZeros32(rest); c.rWarp < w.lanes[lane][o] {
-			c.lanes &^= 1 << o
-		}
-	}
-}
-
 // checkLoad fails if the byte may not be read.
 func (w *warp) checkLoad(lane int, addr uint64, c *cell) {
 	switch {
 	case c.wTime < w.b.start:
-		w.later(lane, ErrUnwritten, "shared byte %d", addr)
+		w.fault(lane, ErrUnwritten, "shared byte %d", addr)
 	case c.state == inFlight:
 		w.fault(lane, ErrAsync, "shared byte %d is the target of a cp.async by thread %v that has not been waited for", addr, w.b.thread(int(c.writer)))
 	case c.writer == uint16(w.id*32+lane) || w.before(c.writer, c.wTime, c.wWarp, lane):

@@ -15,7 +15,7 @@ func (s *Sweep) Evaluate(batches iter.Seq[data.Batch]) (EvalMetrics, error) {
 	var turn []data.Batch // one for each rank
 	n := 0
 	score := func() error {
-		losses, err := s.turnLosses(turn)
+		losses, err := s.TurnLosses(turn)
 		if err != nil {
 			return fmt.Errorf("evaluation batch %d: %w", n, err)
 		}
@@ -60,8 +60,9 @@ func (s *Sweep) total(m EvalMetrics, sum float64, batches int) (EvalMetrics, err
 	return m, nil
 }
 
-// turnLosses is the token losses of this rank's batch of a turn; a rank without one takes part and returns none.
-func (s *Sweep) turnLosses(turn []data.Batch) ([]float32, error) {
+// TurnLosses is the token losses of this rank's batch of a turn, which has at most one for each rank; a rank without one takes part
+// and returns none.
+func (s *Sweep) TurnLosses(turn []data.Batch) ([]float32, error) {
 	if s.Comm.Size() == 1 {
 		return s.TokenLosses(turn[0])
 	}

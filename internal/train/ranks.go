@@ -81,40 +81,68 @@ func (s *Sweep) order(b *model.Block, micros, next int, uses []*grad.Param) {
 
 // addUp is the sum of a number over the ranks.
 func (s *Sweep) addUp(v float64) (float64, error) {
-	if s.Comm.Size() == 1 {
-		return v, nil
+	one := []float64{v}
+	err := s.AddUp(one)
+	return one[0], err
+}
+
+// AddUp makes each of a list of numbers its sum over the ranks, which all give as many.
+func (s *Sweep) AddUp(v []float64) error {
+	if s.Comm.Size() == 1 || len(v) == 0 {
+		return nil
 	}
 	mark := s.D.Memory().Mark()
 	defer s.D.Memory().Release(mark)
-	t, err := s.D.Scratch("batch", "number", tensor.F64, 1)
+	t, err := s.D.Scratch("batch", "numbers", tensor.F64, len(v))
 	if err != nil {
-		return 0, err
+		return err
 	}
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], math.Float64bits(v))
-	s.D.CopyIn(t, b[:])
+	b := make([]byte, 8*len(v))
+	for i, x := range v {
+		binary.LittleEndian.PutUint64(b[8*i:], math.Float64bits(x))
+	}
+	s.D.CopyIn(t, b)
 	s.sum(t)
-	s.D.CopyOut(b[:], t)
-	return math.Float64frombits(binary.LittleEndian.Uint64(b[:])), s.D.Sync()
+	s.D.CopyOut(b, t)
+	for i := range v {
+		v[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
+	}
+	return s.D.Sync()
+}
+
+// Join makes s one of several ranks that only read their weights: its store gathers them from all.
+func (s *Sweep) Join(c comm.Comm) error {
+	s.Comm = c
+	return s.join(Options{})
 }
 
 // RunRanks trains on several devices at once, weights and optimizer state spread over them by rows (ZeRO-3). group is their
 // communicators and is closed at the end. Each rank has an Inputs of its own over the same data; rank 0 alone speaks through
 // o's callbacks. When a rank fails all stop, and the error names it.
 func RunRanks(ctx context.Context, devices []device.Device, group []comm.Comm, o Options, in []Inputs, resume string) error {
-	errs := make([]error, len(devices))
-	var wg sync.WaitGroup
-	for r, d := range devices {
+	return OnRanks(group, func(r int) error {
 		mine := o
 		if r > 0 {
 			mine.OnStep, mine.OnEval, mine.OnSave, mine.OnDone, mine.Note = nil, nil, nil, nil, nil
 		}
+		return runRank(ctx, devices[r], group[r], mine, in[r], resume)
+	}, comm.Comm.Close)
+}
+
+// OnRanks runs f for every rank of a group at once and then each rank's ends (its communicator's Close, where nothing follows). When a rank
+// fails the others' calls fail too, and the error is the one of the rank that failed.
+func OnRanks(group []comm.Comm, f func(rank int) error, ends ...func(comm.Comm) error) error {
+	errs := make([]error, len(group))
+	var wg sync.WaitGroup
+	for r, c := range group {
 		wg.Go(func() {
-			errs[r] = guarded(func() error { return runRank(ctx, d, group[r], mine, in[r], resume) })
+			errs[r] = guarded(func() error { return f(r) })
 			if errs[r] != nil && !errors.Is(errs[r], ErrInterrupted) {
-				group[r].Abort(fmt.Errorf("rank %d: %w", r, errs[r]))
+				c.Abort(fmt.Errorf("rank %d: %w", r, errs[r]))
 			}
-			errs[r] = errors.Join(errs[r], group[r].Close())
+			for _, end := range ends {
+				errs[r] = errors.Join(errs[r], end(c))
+			}
 		})
 	}
 	wg.Wait()

@@ -6,10 +6,10 @@
 
 // factor_sums reads the gradient g (m, n) once: rowPart[i][x] = Σ(h²+eps1) of row i over the columns of block x, colPart[y][j] = Σ(h²+eps1) of column j
 // over the rows of range y, and an element of g that is not finite stops everything behind.
-// A warp takes 256 columns, eight a lane. Grid: (blocks of columns, ranges of perRange rows); block: 32·warps, at most 8 warps. Shared: 1 KiB.
+// A warp takes 256 columns, eight a lane. Grid: (blocks of columns, ranges of perRange rows); block: 32·warps, at most 8 warps. Shared: 1028 bytes.
 KERNEL factor_sums(const u32* stop, float* rowPart, float* colPart, const float* g, int m, int n, int perRange, float eps1, u32* word, u32 mark, STEP_PARAMS) {
     __shared__ float sums[CHUNK][8];
-    if (stopped(stop)) return;
+    if (stoppedBlock(stop)) return;
     Step s = STEP_ARGS;
     Floats fg(g, false), fc(colPart, false);
     bool wide = n % 8 == 0 && fg.wide(), wideCols = n % 8 == 0;

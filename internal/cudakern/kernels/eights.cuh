@@ -97,5 +97,14 @@ __device__ inline void weights8(const Floats& w, i64 i, int n, bool wide, const 
 // ROW8 does the same for a row of c elements, spread over one block.
 #define ROW8(c) for (int j = threadIdx.x * 8, m; m = (c)-j < 8 ? (c)-j : 8, j < (c); j += blockDim.x * 8)
 
+// stoppedBlock is stopped for kernels that may fail and have barriers: other blocks may set the word at any time, and the threads of a block must
+// not part over it. All threads call.
+__device__ inline bool stoppedBlock(const u32* stop) {
+    __shared__ u32 seen;
+    if (threadIdx.x == 0) seen = *stop;
+    __syncthreads();
+    return seen != 0;
+}
+
 // fail stops everything that was launched behind this kernel: the first failure stays.
 __device__ inline void fail(u32* word, u32 number) { atomicCAS(word, 0u, number); }

@@ -2,25 +2,20 @@
 // on the size alone, so the bits do too. Twin: cpukern's update.go.
 #include "eights.cuh"
 
-// sum_squares is part[block] = Σx² in double. With a fail word, an element that is not finite stops everything behind. halves: x.
+// sum_squares is part[block] = Σx² in double, which is finite exactly when all elements are. halves: x.
 // Any grid; block a multiple of 32. Shared: 256 bytes.
-KERNEL sum_squares(const u32* stop, double* part, const void* x, i64 n, u32 halves, u32* word, u32 mark) {
+KERNEL sum_squares(const u32* stop, double* part, const void* x, i64 n, u32 halves) {
     __shared__ double sums[32];
     if (stopped(stop)) return;
     Floats fx(x, HALF(0));
     bool wide = fx.wide();
     double sum = 0;
-    u32 most = 0;
     EIGHTS(n) {
         float v[8];
         load8(v, fx, i, m, wide);
 #pragma unroll
-        for (int k = 0; k < 8; k++) {
-            sum += (double)v[k] * (double)v[k];
-            most = max(most, magnitude(v[k]));
-        }
+        for (int k = 0; k < 8; k++) sum += (double)v[k] * (double)v[k];
     }
-    if (word && most >= INF_BITS) fail(word, mark);
     sum = blockSum(sum, sums);
     if (threadIdx.x == 0) part[blockIdx.x] = sum;
 }
@@ -42,14 +37,17 @@ KERNEL sum_elements(const u32* stop, double* part, const float* x, i64 n) {
     if (threadIdx.x == 0) part[blockIdx.x] = sum;
 }
 
-// add_partials is *out = Σ part over n, or with acc *out += it. One block, a multiple of 32. Shared: 256 bytes.
-KERNEL add_partials(const u32* stop, double* out, const double* part, int n, int acc) {
+// add_partials is *out = Σ part over n, or with acc *out += it; where word is given, a sum that is not finite stops everything behind instead.
+// One block, a multiple of 32. Shared: 256 bytes.
+KERNEL add_partials(const u32* stop, double* out, const double* part, int n, int acc, u32* word, u32 mark) {
     __shared__ double sums[32];
     if (stopped(stop)) return;
     double sum = 0;
     for (int i = threadIdx.x; i < n; i += blockDim.x) sum += part[i];
     sum = blockSum(sum, sums);
-    if (threadIdx.x == 0) *out = acc ? *out + sum : sum;
+    if (threadIdx.x != 0) return;
+    if (word && !isfinite(sum)) fail(word, mark);
+    else *out = acc ? *out + sum : sum;
 }
 
 // check stops everything behind when an element of the float tensor g is not finite. Any grid and block.

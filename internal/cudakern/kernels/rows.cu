@@ -51,27 +51,22 @@ KERNEL rows_add(const u32* stop, float* g, ROWS_PARAMS, int row0, int n, u32 hal
     }
 }
 
-// rows_squares is part[block] = the sum of squares of the summed rows, in double; with a fail word, a sum that is not finite stops everything
-// behind. Grid: a block an entry, count at most, the number of partials. Block a multiple of 32. halves: d. Shared: 256 bytes.
-KERNEL rows_squares(const u32* stop, double* part, ROWS_PARAMS, u32 halves, u32* word, u32 mark) {
+// rows_squares is part[block] = the sum of squares of the summed rows, in double, which is finite exactly when they are.
+// Grid: a block an entry, count at most, the number of partials. Block a multiple of 32. halves: d. Shared: 256 bytes.
+KERNEL rows_squares(const u32* stop, double* part, ROWS_PARAMS, u32 halves) {
     __shared__ double sums[32];
     if (stopped(stop)) return;
     Floats fd(d, HALF(0));
     bool wide = c % 8 == 0 && fd.wide();
     double total = 0;
-    u32 most = 0;
     for (int u = blockIdx.x; u < count; u += gridDim.x) {
         ROW8(c) {
             float sum[8];
             sum8(sum, fd, offs, index, u, c, j, m, wide);
 #pragma unroll
-            for (int k = 0; k < 8; k++) {
-                total += (double)sum[k] * (double)sum[k];
-                most = max(most, magnitude(sum[k]));
-            }
+            for (int k = 0; k < 8; k++) total += (double)sum[k] * (double)sum[k];
         }
     }
-    if (word && most >= INF_BITS) fail(word, mark);
     total = blockSum(total, sums);
     if (threadIdx.x == 0) part[blockIdx.x] = total;
 }

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-func TestKernels(t *testing.T) {
-	m := parseFile(t, "kernels.ptx")
+func TestFirst(t *testing.T) {
+	m := parseFile(t, "first.ptx")
 	h := &heap{}
 	stop := upload(h, []uint32{0})
 	M, N, K := 70, 75, 64
