@@ -28,11 +28,12 @@ type Options struct {
 
 // Device is the host. One goroutine at a time may use it.
 type Device struct {
-	k     *kernels
-	pool  *pool
-	arena memory
-	slots []float64 // partial sums of one operation, one a task; grows to the largest need and stays
-	err   error     // the first failure
+	k      *kernels
+	pool   *pool
+	packed *workspace // for the factors of a product (gemm_shared.go)
+	arena  memory
+	slots  []float64 // partial sums of one operation, one a task; grows to the largest need and stays
+	err    error     // the first failure
 
 	queues []*queue
 	pinned *device.Arena // of pins
@@ -54,9 +55,15 @@ func Open(o Options) (*Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("workspace of the CPU threads: %w", err)
 	}
-	d := &Device{k: k, pool: p, pinned: device.NewArena("host memory", 0)}
+	packed, err := newWorkspace(sharedBytes)
+	if err != nil {
+		p.close()
+		return nil, fmt.Errorf("workspace of the matrix products: %w", err)
+	}
+	d := &Device{k: k, pool: p, packed: packed, pinned: device.NewArena("host memory", 0)}
 	if err := d.arena.open(d.Name(), o); err != nil {
 		p.close()
+		packed.close()
 		return nil, fmt.Errorf("arena of the CPU device: %w", err)
 	}
 	return d, nil
@@ -93,6 +100,7 @@ func (d *Device) Sync() error { return d.err }
 func (d *Device) Close() error {
 	err := d.closeQueues()
 	d.pool.close()
+	d.packed.close()
 	return errors.Join(err, d.arena.close())
 }
 

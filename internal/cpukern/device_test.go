@@ -158,7 +158,7 @@ func TestNoGarbage(t *testing.T) {
 			t.Errorf("%s allocates %g times", name, n)
 		}
 	}
-	if WorkspaceBytes(2) != 2*workspaceBytes {
+	if WorkspaceBytes(2) != 2*workspaceBytes+sharedBytes {
 		t.Error("WorkspaceBytes does not count each thread")
 	}
 }

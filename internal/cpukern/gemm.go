@@ -24,14 +24,14 @@ type tile struct {
 
 func (t *tile) row(i int) []float32 { return t.c[(i-t.i0)*t.ld:][:t.j1-t.j0] }
 
-// Sizes of a task: a panel of A (tileM × blockK) stays in the second-level cache, a strip of B's panel (nr × blockK) in the
-// first, and the tile of C is added to once for every blockK. Tiles are whole cells, except at the edges.
+// Sizes of a task, chosen so that for one block of the sum the panels of A and B and the tile of C stay in the second-level cache, and a
+// panel of B (nr × blockK) in the first. Tiles are whole cells, except at the edges.
 const (
-	tileM, cellM = 192, 48 // cellM is a multiple of every level's mr
-	tileN, cellN = 512, 64 // and cellN of every nr
-	blockK       = 256
+	tileM, cellM = 192, 96 // cellM is a multiple of every level's mr
+	tileN, cellN = 256, 64 // and cellN of every nr
+	blockK       = 256     // elements of a panel
 
-	tasksPerThread = 6 // enough that threads end at nearly the same time though the machine does other things
+	tasksPerThread = 8 // enough that threads end at nearly the same time though the machine does other things
 )
 
 // tiling chooses the tile of C for an (m, n) product. It may look at the number of threads, because tiles have no influence on bits:
@@ -52,15 +52,28 @@ func tiling(m, n, threads int) (tm, tn int) {
 func even(n, size, cell int) int { return roundUp(ceilDiv(n, max(1, ceilDiv(n, size))), cell) }
 
 // multiply makes the product tile by tile and hands each tile, once, to finish, on the thread that made it. The order of each
-// element's sum is fixed: blocks of blockK, within one from first to last.
+// element's sum is fixed: blocks of the sum, within one from first to last.
 func (d *Device) multiply(p product, finish func(ws *workspace, t *tile)) {
-	tm, tn := tiling(p.m, p.n, len(d.pool.ws))
+	s := d.shared(&p)
+	if s.rows == 0 || s.cols == 0 {
+		d.multiplyDeep(&p, finish)
+		return
+	}
+	for s.j0 = 0; s.j0 < p.n; s.j0 += s.cols {
+		for s.i0 = 0; s.i0 < p.m; s.i0 += s.rows {
+			d.multiplySlab(&s, finish)
+		}
+	}
+}
+
+// multiplyDeep is for sums so long that not even a cell's panels fit into the shared memory: each task packs for itself.
+func (d *Device) multiplyDeep(p *product, finish func(ws *workspace, t *tile)) {
+	tm, tn := tiling(p.m, p.n, d.Threads())
 	down := ceilDiv(p.m, tm)
 	d.pool.run(down*ceilDiv(p.n, tn), func(ws *workspace, index int) {
-		// Neighbouring tasks share the panel of B, which is the larger one: it stays in the shared cache.
 		i, j := index%down, index/down
 		t := tile{i0: i * tm, i1: min(p.m, (i+1)*tm), j0: j * tn, j1: min(p.n, (j+1)*tn)}
-		d.k.makeTile(ws, &p, &t)
+		d.k.makeTile(ws, p, &t)
 		finish(ws, &t)
 	})
 }
@@ -91,9 +104,6 @@ func (k *kernels) makeTile(ws *workspace, p *product, t *tile) {
 	m, unit := k.forFactors(p.a.v, p.b.v)
 	depth := min(ceilDiv(p.k, unit), blockK)
 	pa, pb := ws.floats(rows*depth), ws.floats(cols*depth)
-	if p.k == 0 {
-		clear(t.c)
-	}
 	for k0 := 0; k0 < p.k; k0 += unit * blockK {
 		k1 := min(p.k, k0+unit*blockK)
 		m.pack(pa, &p.a, k.mr, t.i0, t.i1, k0, k1)

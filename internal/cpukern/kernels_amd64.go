@@ -14,46 +14,46 @@ func microAVX512(k int, a *float32, b *float32, c *float32, ldc int, acc bool)
 // The processor takes subnormal numbers for zero here.
 func microBF16(k int, a *float32, b *float32, c *float32, ldc int, acc bool)
 
-// packAcross6x32 is dst[k·6+i] = src[k·ld+i] for i < 6, k < depth. It may write two elements past the end.
+// packAcross6x32 is dst[k·6+i] = src[k·ld+i] for i < 6, k < depth.
 func packAcross6x32(dst *float32, src *float32, ld int, depth int)
 
-// packAcross6x16 is dst[k·6+i] = src[k·ld+i] for i < 6, k < depth. It may write two elements past the end.
+// packAcross6x16 is dst[k·6+i] = src[k·ld+i] for i < 6, k < depth.
 func packAcross6x16(dst *float32, src *uint16, ld int, depth int)
 
-// packAcross16x32 is dst[k·16+i] = src[k·ld+i] for i < 16, k < depth. It may write two elements past the end.
+// packAcross16x32 is dst[k·16+i] = src[k·ld+i] for i < 16, k < depth.
 func packAcross16x32(dst *float32, src *float32, ld int, depth int)
 
-// packAcross16x16 is dst[k·16+i] = src[k·ld+i] for i < 16, k < depth. It may write two elements past the end.
+// packAcross16x16 is dst[k·16+i] = src[k·ld+i] for i < 16, k < depth.
 func packAcross16x16(dst *float32, src *uint16, ld int, depth int)
 
-// packAcross12x32 is dst[k·12+i] = src[k·ld+i] for i < 12, k < depth. It may write two elements past the end.
+// packAcross12x32 is dst[k·12+i] = src[k·ld+i] for i < 12, k < depth.
 func packAcross12x32(dst *float32, src *float32, ld int, depth int)
 
-// packAcross12x16 is dst[k·12+i] = src[k·ld+i] for i < 12, k < depth. It may write two elements past the end.
+// packAcross12x16 is dst[k·12+i] = src[k·ld+i] for i < 12, k < depth.
 func packAcross12x16(dst *float32, src *uint16, ld int, depth int)
 
-// packAcross32x32 is dst[k·32+i] = src[k·ld+i] for i < 32, k < depth. It may write two elements past the end.
+// packAcross32x32 is dst[k·32+i] = src[k·ld+i] for i < 32, k < depth.
 func packAcross32x32(dst *float32, src *float32, ld int, depth int)
 
-// packAcross32x16 is dst[k·32+i] = src[k·ld+i] for i < 32, k < depth. It may write two elements past the end.
+// packAcross32x16 is dst[k·32+i] = src[k·ld+i] for i < 32, k < depth.
 func packAcross32x16(dst *float32, src *uint16, ld int, depth int)
 
-// packAlong4x32 is dst[k·width+i] = src[i·ld+k] for i < 4, k < depth, a multiple of 8. It writes 4 elements of each k.
+// packAlong4x32 is dst[k·width+i] = src[i·ld+k] for i < 4, k < depth, a multiple of 8.
 func packAlong4x32(dst *float32, src *float32, ld int, depth int, width int)
 
-// packAlong4x16 is dst[k·width+i] = src[i·ld+k] for i < 4, k < depth, a multiple of 8. It writes 4 elements of each k.
+// packAlong4x16 is dst[k·width+i] = src[i·ld+k] for i < 4, k < depth, a multiple of 8.
 func packAlong4x16(dst *float32, src *uint16, ld int, depth int, width int)
 
-// packAlong6x32 is dst[k·width+i] = src[i·ld+k] for i < 6, k < depth, a multiple of 8. It writes 8 elements of each k.
+// packAlong6x32 is dst[k·width+i] = src[i·ld+k] for i < 6, k < depth, a multiple of 8.
 func packAlong6x32(dst *float32, src *float32, ld int, depth int, width int)
 
-// packAlong6x16 is dst[k·width+i] = src[i·ld+k] for i < 6, k < depth, a multiple of 8. It writes 8 elements of each k.
+// packAlong6x16 is dst[k·width+i] = src[i·ld+k] for i < 6, k < depth, a multiple of 8.
 func packAlong6x16(dst *float32, src *uint16, ld int, depth int, width int)
 
-// packAlong8x32 is dst[k·width+i] = src[i·ld+k] for i < 8, k < depth, a multiple of 8. It writes 8 elements of each k.
+// packAlong8x32 is dst[k·width+i] = src[i·ld+k] for i < 8, k < depth, a multiple of 8.
 func packAlong8x32(dst *float32, src *float32, ld int, depth int, width int)
 
-// packAlong8x16 is dst[k·width+i] = src[i·ld+k] for i < 8, k < depth, a multiple of 8. It writes 8 elements of each k.
+// packAlong8x16 is dst[k·width+i] = src[i·ld+k] for i < 8, k < depth, a multiple of 8.
 func packAlong8x16(dst *float32, src *uint16, ld int, depth int, width int)
 
 // packPairs12 is dst[p·12+i] = src[2p·ld+i] | src[(2p+1)·ld+i]<<16 for i < 12, p < pairs, as bits.

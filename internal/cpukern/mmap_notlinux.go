@@ -5,3 +5,5 @@ package cpukern
 const mapNoReserve = 0 // these systems commit anonymous pages lazily anyway
 
 func physicalMemory() int64 { return unknownMemory }
+
+func largePages([]byte) {} // these systems choose the size of pages themselves

@@ -47,8 +47,8 @@ func packPanelAcross(panel []float32, o *operand, width, i, k0, depth int) {
 	}
 }
 
-// packPanelAlong goes by groups of eight rows and one of the four or six that may remain. The stores of six reach into the two elements
-// beyond, the next position's first, which are stored after it. Positions beyond a multiple of eight come last.
+// packPanelAlong goes by groups of eight rows and one of the four or six that may remain. Positions beyond a multiple of eight come
+// last.
 func packPanelAlong(panel []float32, o *operand, width, i, k0, k1 int) {
 	whole := (k1 - k0) &^ 7
 	if whole > 0 {

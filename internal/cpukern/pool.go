@@ -24,7 +24,7 @@ func newPool(threads int) (*pool, error) {
 	}
 	p := &pool{}
 	for i := range threads {
-		ws, err := newWorkspace()
+		ws, err := newWorkspace(workspaceBytes)
 		if err != nil {
 			p.close()
 			return nil, err

@@ -2,12 +2,13 @@ package cpukern
 
 import "unsafe"
 
-// workspaceBytes is what one thread may use beside the arena. The matrix product takes the most: packed panels of
-// both factors and one tile of the result (gemm.go); attention takes less (attention.go).
+// workspaceBytes is what one thread may use beside the arena. Attention takes the most, with the largest heads (attention.go).
 const workspaceBytes = 2 << 20
 
 // WorkspaceBytes is the most memory, outside the arena and the Go heap, that a device with so many threads uses.
-func WorkspaceBytes(threads int) int64 { return int64(threads) * workspaceBytes }
+func WorkspaceBytes(threads int) int64 {
+	return int64(threads)*workspaceBytes + sharedBytes
+}
 
 // workspace is the scratch memory of one thread, handed out from the bottom and taken back as a whole before the next task.
 type workspace struct {
@@ -15,8 +16,8 @@ type workspace struct {
 	used int
 }
 
-func newWorkspace() (*workspace, error) {
-	b, err := reserve(workspaceBytes)
+func newWorkspace(bytes int64) (*workspace, error) {
+	b, err := reserve(bytes)
 	if err != nil {
 		return nil, err
 	}

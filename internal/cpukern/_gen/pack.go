@@ -29,13 +29,13 @@ func suffix(half bool) (name, element string, size int) {
 	return "32", "float32", 4
 }
 
-// packAcross copies depth rows of width neighbours. Six of eight lanes are loaded without reading beyond them, but stored as
-// eight: the two too many are overwritten by what follows, or lie in the slack of the buffer. Four are a smaller vector.
+// packAcross copies depth rows of width neighbours. Six of eight lanes are loaded and stored without touching what lies beyond
+// them: the next panel may be another thread's. Four are a smaller vector.
 func packAcross(width int, half bool) {
 	bits, element, size := suffix(half)
 	name := fmt.Sprintf("packAcross%dx%s", width, bits)
 	TEXT(name, NOSPLIT, fmt.Sprintf("func(dst *float32, src *%s, ld, depth int)", element))
-	Doc(fmt.Sprintf("%s is dst[k·%d+i] = src[k·ld+i] for i < %d, k < depth. It may write two elements past the end.", name, width, width))
+	Doc(fmt.Sprintf("%s is dst[k·%d+i] = src[k·ld+i] for i < %d, k < depth.", name, width, width))
 	dst, src, ld, depth := ptr("dst"), ptr("src"), ptr("ld"), ptr("depth")
 	if half {
 		SHLQ(Imm(1), ld)
@@ -74,6 +74,10 @@ func packAcross(width int, half bool) {
 		default:
 			VMASKMOVPS(m, mask, y)
 		}
+		if width-i == 6 {
+			storeSix(y, at(dst, 4*i), at(dst, 4*i+16))
+			continue
+		}
 		VMOVUPS(y, at(dst, 4*i))
 	}
 	ADDQ(ld, src)
@@ -82,6 +86,14 @@ func packAcross(width int, half bool) {
 	JNZ(LabelRef("loop"))
 	VZEROUPPER()
 	RET()
+}
+
+// storeSix stores the first six lanes of y, four and two.
+func storeSix(y reg.VecVirtual, four, two Mem) {
+	x := XMM()
+	VEXTRACTF128(Imm(1), y, x)
+	VMOVUPS(y.AsX(), four)
+	VMOVLPS(x, two)
 }
 
 // firstSix is a mask of six lanes.
@@ -103,11 +115,7 @@ func packAlong(rows int, half bool) {
 	bits, element, size := suffix(half)
 	name := fmt.Sprintf("packAlong%dx%s", rows, bits)
 	TEXT(name, NOSPLIT, fmt.Sprintf("func(dst *float32, src *%s, ld, depth, width int)", element))
-	writes := 8
-	if rows == 4 {
-		writes = 4
-	}
-	Doc(fmt.Sprintf("%s is dst[k·width+i] = src[i·ld+k] for i < %d, k < depth, a multiple of 8. It writes %d elements of each k.", name, rows, writes))
+	Doc(fmt.Sprintf("%s is dst[k·width+i] = src[i·ld+k] for i < %d, k < depth, a multiple of 8.", name, rows))
 	dst, src, ld, depth, width := ptr("dst"), ptr("src"), ptr("ld"), ptr("depth"), ptr("width")
 	if half {
 		SHLQ(Imm(1), ld)
@@ -146,9 +154,12 @@ func packAlong(rows int, half bool) {
 		}
 	}
 	for _, y := range transpose8(r) {
-		if rows == 4 {
+		switch rows {
+		case 4:
 			VMOVUPS(y.AsX(), at(dst, 0))
-		} else {
+		case 6:
+			storeSix(y, at(dst, 0), at(dst, 16))
+		default:
 			VMOVUPS(y, at(dst, 0))
 		}
 		ADDQ(width, dst)

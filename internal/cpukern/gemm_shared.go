@@ -1,0 +1,108 @@
+package cpukern
+
+import "sync"
+
+// sharedBytes is the memory, common to all threads, for the packed factors of one product.
+const sharedBytes = 12 << 20
+
+// shared is a product whose factors are packed once for all threads, or, when they are too large for that, slab by slab: rows [i0,
+// i0+rows) of A and [j0, j0+cols) of B. A factor that fits whole stays packed while the slabs of the other go by.
+type shared struct {
+	*product
+	k          *kernels // of these factors
+	unit       int      // positions of the sum that an element of a panel holds
+	depth      int      // elements of a panel in all
+	block      int      // and in one block of the sum
+	rows, cols int      // of a slab; one is 0 when the sum is too long
+	i0, j0     int
+
+	a, b []float32 // the panels, block by block of the sum
+}
+
+// shared lays a product out. Slabs depend on its shape and factors alone.
+func (d *Device) shared(p *product) shared {
+	s := shared{product: p}
+	s.k, s.unit = d.k.forFactors(p.a.v, p.b.v)
+	s.depth = ceilDiv(p.k, s.unit)
+	s.block = even(s.depth, blockK, 1)
+	room := (sharedBytes - 256) / 4 / max(1, s.depth) // rows of both factors together
+	m, n := roundUp(p.m, s.k.mr), roundUp(p.n, s.k.nr)
+	s.rows, s.cols = room/2/cellM*cellM, room/2/cellN*cellN
+	switch whole := room / 4 * 3; {
+	case m+n <= room:
+		s.rows, s.cols = m, n
+	case m <= n && m <= whole && room-m >= cellN:
+		s.rows, s.cols = m, even(n, (room-m)/cellN*cellN, cellN)
+	case n < m && n <= whole && room-n >= cellM:
+		s.rows, s.cols = even(m, (room-n)/cellM*cellM, cellM), n
+	}
+	if s.rows > 0 && s.cols > 0 {
+		d.packed.reset()
+		s.a, s.b = d.packed.floats(s.rows*s.depth), d.packed.floats(s.cols*s.depth)
+	}
+	return s
+}
+
+// packRows is about how many rows of a factor a task packs.
+const packRows = 96
+
+// multiplySlab packs what has changed since the slab before and then makes the tiles, in one run: tasks are taken in order, so who
+// comes to a tile waits at most for a panel that another thread is packing.
+func (d *Device) multiplySlab(s *shared, finish func(ws *workspace, t *tile)) {
+	i1, j1 := min(s.m, s.i0+s.rows), min(s.n, s.j0+s.cols)
+	packA, packB := i1-s.i0, j1-s.j0
+	if s.rows >= s.m && s.j0 > 0 {
+		packA = 0
+	}
+	if s.i0 > 0 {
+		packB = 0
+	}
+	stepA, stepB := roundUp(packRows, s.k.mr), roundUp(packRows, s.k.nr)
+	tasksA, tasksB := ceilDiv(packA, stepA), ceilDiv(packB, stepB)
+	tm, tn := tiling(i1-s.i0, j1-s.j0, d.Threads())
+	down := ceilDiv(i1-s.i0, tm)
+	var packs sync.WaitGroup
+	packs.Add(tasksA + tasksB)
+	d.pool.run(tasksA+tasksB+down*ceilDiv(j1-s.j0, tn), func(ws *workspace, index int) {
+		switch {
+		case index < tasksA:
+			lo := s.i0 + index*stepA
+			s.pack(s.a, &s.product.a, s.k.mr, s.rows, lo, min(i1, lo+stepA), s.i0)
+			packs.Done()
+			return
+		case index < tasksA+tasksB:
+			lo := s.j0 + (index-tasksA)*stepB
+			s.pack(s.b, &s.product.b, s.k.nr, s.cols, lo, min(j1, lo+stepB), s.j0)
+			packs.Done()
+			return
+		}
+		packs.Wait()
+		// Neighbouring tasks share the panel of B, which stays in the shared cache.
+		index -= tasksA + tasksB
+		i, j := s.i0+index%down*tm, s.j0+index/down*tn
+		t := tile{i0: i, i1: min(i1, i+tm), j0: j, j1: min(j1, j+tn)}
+		s.makeTile(ws, &t)
+		finish(ws, &t)
+	})
+}
+
+// pack packs rows [lo, hi) of a factor into the panels of a slab of so many rows that begins at row first.
+func (s *shared) pack(dst []float32, o *operand, width, rows, lo, hi, first int) {
+	for k := 0; k < s.depth; k += s.block {
+		depth := min(s.block, s.depth-k)
+		s.k.pack(dst[rows*k+(lo-first)*depth:], o, width, lo, hi, k*s.unit, min(s.product.k, (k+depth)*s.unit))
+	}
+}
+
+// makeTile is the product's tile from packed panels.
+func (s *shared) makeTile(ws *workspace, t *tile) {
+	rows, cols := roundUp(t.i1-t.i0, s.k.mr), roundUp(t.j1-t.j0, s.k.nr)
+	t.ld, t.c = cols, ws.floats(rows*cols)
+	if s.depth == 0 {
+		clear(t.c)
+	}
+	for k := 0; k < s.depth; k += s.block {
+		depth := min(s.block, s.depth-k)
+		s.k.multiplyPacked(t.c, cols, s.a[s.rows*k+(t.i0-s.i0)*depth:], s.b[s.cols*k+(t.j0-s.j0)*depth:], rows, cols, depth, k > 0)
+	}
+}
