@@ -7,7 +7,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build cuda demo ptx ptx-check ptx-second test test-cuda test-noasm race fuzz-short lint generate docs golden bench bench-peer proof clean
+.PHONY: help build cuda demo ptx ptx-check ptx-second test test-cuda test-noasm test-amx test-arm64 race fuzz-short lint generate docs golden bench bench-peer proof clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,18 @@ test-noasm: ## the tests again without assembly: the generic Go kernels
 test-cuda: ptx-check ptx-second ## the CUDA path without a GPU: PTX, binding, and the program with CUDA on simulated cards (as make cuda and ptx)
 	scripts/cuda/go.sh vet -tags cuda ./...
 	scripts/cuda/go.sh test -tags cuda -timeout 10m -json ./internal/cudakern/ladder | $(GO) run ./scripts/skips
+
+test-amx: ## the tests of the AMX level, its instructions carried out by scripts/amx where the processor has none (Linux, x86-64)
+	$(GO) build -o bin/amx ./scripts/amx
+	LOMO_CPU=amx $(GO) test -tags amxemu -exec $(CURDIR)/bin/amx -run 'Tile|TestSuite/amx' ./internal/cpukern
+	LOMO_CPU=amx $(GO) test -tags amxemu -exec $(CURDIR)/bin/amx -run 'SameBits|GoldenLosses' ./internal/train
+
+test-arm64: ## vet and build for arm64; one package's tests too where qemu-aarch64 is installed
+	GOARCH=arm64 $(GO) vet ./...
+	GOARCH=arm64 $(GO) build -o bin/lomo-arm64 ./cmd/lomo
+	@if command -v qemu-aarch64-static >/dev/null || command -v qemu-aarch64 >/dev/null; then \
+		GOARCH=arm64 $(GO) test -exec "$$(command -v qemu-aarch64-static || command -v qemu-aarch64)" -run 'TestSuite/generic/threads=2' ./internal/cpukern; \
+	else echo "test-arm64: qemu-aarch64 is not installed, the generic kernels were built and not run"; fi
 
 race: ## the tests under the race detector (needs gcc)
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m ./...

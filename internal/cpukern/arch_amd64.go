@@ -14,6 +14,9 @@ func archKernels() []*kernels {
 		if cpuid.CPU.Supports(cpuid.AVX512F) {
 			all = append(all, avx512Kernels())
 		}
+		if hasAMX() {
+			all = append(all, amxKernels(all[len(all)-1]))
+		}
 	}
 	return all
 }
@@ -22,7 +25,7 @@ func archKernels() []*kernels {
 func avx2Kernels() *kernels {
 	return &kernels{
 		level: "avx2", name: "avx2+fma",
-		mr: 6, nr: 16, micro: microAVX2, pack: packAVX2,
+		mr: 6, nr: 16, blockK: 256, micro: microAVX2, pack: packAVX2,
 		dot: dotAVX2, dot16: dot16AVX2,
 		widen: widenAVX2, narrow: narrowAVX2, stochastic: stochasticAVX2,
 		philox: philoxAVX2,
@@ -45,7 +48,7 @@ func avx512Kernels() *kernels {
 	k.expSum, k.silu, k.siluBackward = expSumAVX512, siluAVX512, siluBackwardAVX512
 	if cpuid.CPU.Supports(cpuid.AVX512BF16, cpuid.AVX512VL) {
 		k.name = "avx512f+bf16"
-		k.pairs = &kernels{mr: k.mr, nr: k.nr, micro: microBF16, pack: packPairsAVX512}
+		k.pairs = &kernels{mr: k.mr, nr: k.nr, blockK: k.blockK, micro: microBF16, pack: packPairsAVX512}
 	}
 	return k
 }

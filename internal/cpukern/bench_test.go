@@ -20,7 +20,7 @@ var peaks sync.Map // level and type → floating-point operations a processor n
 
 func peak(b *testing.B, d *Device, dt tensor.DType) float64 {
 	b.Helper()
-	k, unit := d.k.forFactors(floats{half: dt == tensor.BF16}, floats{half: dt == tensor.BF16})
+	k, unit := d.k.forMatrices(floats{half: dt == tensor.BF16}, floats{half: dt == tensor.BF16})
 	key := fmt.Sprint(d.k.name, unit)
 	if p, ok := peaks.Load(key); ok {
 		return p.(float64)

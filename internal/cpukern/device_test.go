@@ -3,6 +3,7 @@ package cpukern
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,8 +60,8 @@ func TestOpenLevels(t *testing.T) {
 	if _, err := Open(Options{Capacity: 1 << 20, Level: "sse9"}); err == nil || !strings.Contains(err.Error(), `"sse9" is unknown`) {
 		t.Errorf("unknown level: error %v", err)
 	}
-	if _, err := Open(Options{Capacity: 1 << 20, Level: "amx"}); err == nil || !strings.Contains(err.Error(), "cannot run it, only generic") {
-		t.Errorf("level without an implementation: error %v", err)
+	if _, err := Open(Options{Capacity: 1 << 20, Level: "amx"}); !slices.Contains(Levels(), "amx") && (err == nil || !strings.Contains(err.Error(), "cannot run it, only generic")) {
+		t.Errorf("level that this machine lacks: error %v", err)
 	}
 	t.Setenv("LOMO_CPU", "generic")
 	d := openTest(t, Options{})
@@ -158,7 +159,7 @@ func TestNoGarbage(t *testing.T) {
 			t.Errorf("%s allocates %g times", name, n)
 		}
 	}
-	if WorkspaceBytes(2) != 2*workspaceBytes+sharedBytes {
+	if WorkspaceBytes(2) != 2*workspaceBytes+sharedBytes+arenaSlack {
 		t.Error("WorkspaceBytes does not count each thread")
 	}
 }

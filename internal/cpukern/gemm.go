@@ -25,11 +25,10 @@ type tile struct {
 func (t *tile) row(i int) []float32 { return t.c[(i-t.i0)*t.ld:][:t.j1-t.j0] }
 
 // Sizes of a task, chosen so that for one block of the sum the panels of A and B and the tile of C stay in the second-level cache, and a
-// panel of B (nr × blockK) in the first. Tiles are whole cells, except at the edges.
+// panel of B (nr × the level's blockK) in the first. Tiles are whole cells, except at the edges.
 const (
 	tileM, cellM = 192, 96 // cellM is a multiple of every level's mr
 	tileN, cellN = 256, 64 // and cellN of every nr
-	blockK       = 256     // elements of a panel
 
 	tasksPerThread = 8 // enough that threads end at nearly the same time though the machine does other things
 )
@@ -102,10 +101,10 @@ func (k *kernels) makeTile(ws *workspace, p *product, t *tile) {
 	rows, cols := roundUp(t.i1-t.i0, k.mr), roundUp(t.j1-t.j0, k.nr)
 	t.ld, t.c = cols, ws.floats(rows*cols)
 	m, unit := k.forFactors(p.a.v, p.b.v)
-	depth := min(ceilDiv(p.k, unit), blockK)
+	depth := min(ceilDiv(p.k, unit), k.blockK)
 	pa, pb := ws.floats(rows*depth), ws.floats(cols*depth)
-	for k0 := 0; k0 < p.k; k0 += unit * blockK {
-		k1 := min(p.k, k0+unit*blockK)
+	for k0 := 0; k0 < p.k; k0 += unit * k.blockK {
+		k1 := min(p.k, k0+unit*k.blockK)
 		m.pack(pa, &p.a, k.mr, t.i0, t.i1, k0, k1)
 		m.pack(pb, &p.b, k.nr, t.j0, t.j1, k0, k1)
 		m.multiplyPacked(t.c, cols, pa, pb, rows, cols, ceilDiv(k1-k0, unit), k0 > 0)
@@ -120,8 +119,20 @@ func (k *kernels) forFactors(a, b floats) (m *kernels, unit int) {
 	return k, 1
 }
 
+// forMatrices is forFactors for products that are packed whole.
+func (k *kernels) forMatrices(a, b floats) (m *kernels, unit int) {
+	if k.tiles != nil && a.half && b.half {
+		return k.tiles, 2
+	}
+	return k.forFactors(a, b)
+}
+
 // multiplyPacked is C = A·Bᵀ (with acc, C += A·Bᵀ) for packed factors; rows and cols are multiples of mr and nr.
 func (k *kernels) multiplyPacked(c []float32, ld int, pa, pb []float32, rows, cols, depth int, acc bool) {
+	if k.whole != nil {
+		k.whole(c, ld, pa, pb, rows, cols, depth, acc)
+		return
+	}
 	for j := 0; j < cols; j += k.nr {
 		for i := 0; i < rows; i += k.mr {
 			k.micro(depth, &pa[i*depth], &pb[j*depth], &c[i*ld+j], ld, acc)

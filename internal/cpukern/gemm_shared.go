@@ -16,15 +16,22 @@ type shared struct {
 	rows, cols int      // of a slab; one is 0 when the sum is too long
 	i0, j0     int
 
+	packA, packB func(dst []float32, o *operand, width, i0, i1, k0, k1 int)
+
 	a, b []float32 // the panels, block by block of the sum
 }
 
 // shared lays a product out. Slabs depend on its shape and factors alone.
 func (d *Device) shared(p *product) shared {
 	s := shared{product: p}
-	s.k, s.unit = d.k.forFactors(p.a.v, p.b.v)
-	s.depth = ceilDiv(p.k, s.unit)
-	s.block = even(s.depth, blockK, 1)
+	s.k, s.unit = d.k.forMatrices(p.a.v, p.b.v)
+	step := max(1, s.k.step)
+	s.depth = roundUp(ceilDiv(p.k, s.unit), step)
+	s.block = even(s.depth, s.k.blockK, step)
+	s.packA, s.packB = s.k.packA, s.k.pack
+	if s.packA == nil {
+		s.packA = s.k.pack
+	}
 	room := (sharedBytes - 256) / 4 / max(1, s.depth) // rows of both factors together
 	m, n := roundUp(p.m, s.k.mr), roundUp(p.n, s.k.nr)
 	s.rows, s.cols = room/2/cellM*cellM, room/2/cellN*cellN
@@ -50,15 +57,15 @@ const packRows = 96
 // comes to a tile waits at most for a panel that another thread is packing.
 func (d *Device) multiplySlab(s *shared, finish func(ws *workspace, t *tile)) {
 	i1, j1 := min(s.m, s.i0+s.rows), min(s.n, s.j0+s.cols)
-	packA, packB := i1-s.i0, j1-s.j0
+	rowsA, rowsB := i1-s.i0, j1-s.j0
 	if s.rows >= s.m && s.j0 > 0 {
-		packA = 0
+		rowsA = 0
 	}
 	if s.i0 > 0 {
-		packB = 0
+		rowsB = 0
 	}
 	stepA, stepB := roundUp(packRows, s.k.mr), roundUp(packRows, s.k.nr)
-	tasksA, tasksB := ceilDiv(packA, stepA), ceilDiv(packB, stepB)
+	tasksA, tasksB := ceilDiv(rowsA, stepA), ceilDiv(rowsB, stepB)
 	tm, tn := tiling(i1-s.i0, j1-s.j0, d.Threads())
 	down := ceilDiv(i1-s.i0, tm)
 	var packs sync.WaitGroup
@@ -67,12 +74,12 @@ func (d *Device) multiplySlab(s *shared, finish func(ws *workspace, t *tile)) {
 		switch {
 		case index < tasksA:
 			lo := s.i0 + index*stepA
-			s.pack(s.a, &s.product.a, s.k.mr, s.rows, lo, min(i1, lo+stepA), s.i0)
+			s.pack(s.packA, s.a, &s.product.a, s.k.mr, s.rows, lo, min(i1, lo+stepA), s.i0)
 			packs.Done()
 			return
 		case index < tasksA+tasksB:
 			lo := s.j0 + (index-tasksA)*stepB
-			s.pack(s.b, &s.product.b, s.k.nr, s.cols, lo, min(j1, lo+stepB), s.j0)
+			s.pack(s.packB, s.b, &s.product.b, s.k.nr, s.cols, lo, min(j1, lo+stepB), s.j0)
 			packs.Done()
 			return
 		}
@@ -87,10 +94,10 @@ func (d *Device) multiplySlab(s *shared, finish func(ws *workspace, t *tile)) {
 }
 
 // pack packs rows [lo, hi) of a factor into the panels of a slab of so many rows that begins at row first.
-func (s *shared) pack(dst []float32, o *operand, width, rows, lo, hi, first int) {
+func (s *shared) pack(pack func([]float32, *operand, int, int, int, int, int), dst []float32, o *operand, width, rows, lo, hi, first int) {
 	for k := 0; k < s.depth; k += s.block {
 		depth := min(s.block, s.depth-k)
-		s.k.pack(dst[rows*k+(lo-first)*depth:], o, width, lo, hi, k*s.unit, min(s.product.k, (k+depth)*s.unit))
+		pack(dst[rows*k+(lo-first)*depth:], o, width, lo, hi, k*s.unit, min(s.product.k, (k+depth)*s.unit))
 	}
 }
 

@@ -62,6 +62,25 @@ func packPairs12(dst *float32, src *uint16, ld int, pairs int)
 // packPairs32 is dst[p·32+i] = src[2p·ld+i] | src[(2p+1)·ld+i]<<16 for i < 32, p < pairs, as bits.
 func packPairs32(dst *float32, src *uint16, ld int, pairs int)
 
+// packTileRows copies 32 positions of 16 rows, src[i·ld + 32s …], to the 16 lines at dst[512s …], for s < steps.
+func packTileRows(dst *float32, src *uint16, ld int, steps int)
+
+// packTileColumns is packTileRows for a transposed source: position k of row i is src[k·ld + i].
+func packTileColumns(dst *float32, src *uint16, ld int, steps int)
+
+// packAlong16 is dst[k·width+i] = src[i·ld+k] for i < 16, k < depth, a multiple of 16.
+func packAlong16(dst *float32, src *float32, ld int, depth int, width int)
+
+// tilesAMX is C = A·Bᵀ (with acc, C += A·Bᵀ) for rows panels of A and cols panels of B, 32 rows each, of depth steps of 32 positions,
+// packed by packTilesA and packTilesB. The processor takes subnormal numbers for zero here.
+func tilesAMX(c *float32, a *float32, b *float32, ldc int, rows int, cols int, depth int, acc bool)
+
+// spinAMX multiplies tiles, four products n times, and nothing else.
+func spinAMX(n int)
+
+// xgetbv is the low word of XCR0: the parts of the processor's state that the system keeps for a thread.
+func xgetbv() uint32
+
 // widenVec is widenGeneric for n > 0, a multiple of 8.
 func widenVec(dst *float32, src *uint16, n int)
 

@@ -1913,6 +1913,720 @@ loop:
 	VZEROUPPER
 	RET
 
+// func packTileRows(dst *float32, src *uint16, ld int, steps int)
+// Requires: AVX, AVX512F
+TEXT ·packTileRows(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ ld+16(FP), DX
+	MOVQ steps+24(FP), BX
+	SHLQ $0x01, DX
+	LEAQ (DX)(DX*2), SI
+
+loop:
+	LEAQ    (CX)(DX*4), DI
+	LEAQ    (DI)(DX*4), R8
+	LEAQ    (R8)(DX*4), R9
+	VMOVUPS (CX), Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS (CX)(DX*1), Z0
+	VMOVUPS Z0, 64(AX)
+	VMOVUPS (CX)(DX*2), Z0
+	VMOVUPS Z0, 128(AX)
+	VMOVUPS (CX)(SI*1), Z0
+	VMOVUPS Z0, 192(AX)
+	VMOVUPS (DI), Z0
+	VMOVUPS Z0, 256(AX)
+	VMOVUPS (DI)(DX*1), Z0
+	VMOVUPS Z0, 320(AX)
+	VMOVUPS (DI)(DX*2), Z0
+	VMOVUPS Z0, 384(AX)
+	VMOVUPS (DI)(SI*1), Z0
+	VMOVUPS Z0, 448(AX)
+	VMOVUPS (R8), Z0
+	VMOVUPS Z0, 512(AX)
+	VMOVUPS (R8)(DX*1), Z0
+	VMOVUPS Z0, 576(AX)
+	VMOVUPS (R8)(DX*2), Z0
+	VMOVUPS Z0, 640(AX)
+	VMOVUPS (R8)(SI*1), Z0
+	VMOVUPS Z0, 704(AX)
+	VMOVUPS (R9), Z0
+	VMOVUPS Z0, 768(AX)
+	VMOVUPS (R9)(DX*1), Z0
+	VMOVUPS Z0, 832(AX)
+	VMOVUPS (R9)(DX*2), Z0
+	VMOVUPS Z0, 896(AX)
+	VMOVUPS (R9)(SI*1), Z0
+	VMOVUPS Z0, 960(AX)
+	ADDQ    $0x00000040, CX
+	ADDQ    $0x00000800, AX
+	DECQ    BX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func packTileColumns(dst *float32, src *uint16, ld int, steps int)
+// Requires: AVX, AVX512F
+TEXT ·packTileColumns(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ ld+16(FP), DX
+	MOVQ steps+24(FP), BX
+	SHLQ $0x01, DX
+
+loop:
+	VPMOVZXWD  (CX), Z0
+	VPMOVZXWD  (CX)(DX*1), Z1
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z1, Z1
+	VPORD      Z0, Z1, Z0
+	VPMOVZXWD  (CX), Z1
+	VPMOVZXWD  (CX)(DX*1), Z2
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z2, Z2
+	VPORD      Z1, Z2, Z1
+	VPMOVZXWD  (CX), Z2
+	VPMOVZXWD  (CX)(DX*1), Z3
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z3, Z3
+	VPORD      Z2, Z3, Z2
+	VPMOVZXWD  (CX), Z3
+	VPMOVZXWD  (CX)(DX*1), Z4
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z4, Z4
+	VPORD      Z3, Z4, Z3
+	VPMOVZXWD  (CX), Z4
+	VPMOVZXWD  (CX)(DX*1), Z5
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z5, Z5
+	VPORD      Z4, Z5, Z4
+	VPMOVZXWD  (CX), Z5
+	VPMOVZXWD  (CX)(DX*1), Z6
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z6, Z6
+	VPORD      Z5, Z6, Z5
+	VPMOVZXWD  (CX), Z6
+	VPMOVZXWD  (CX)(DX*1), Z7
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z7, Z7
+	VPORD      Z6, Z7, Z6
+	VPMOVZXWD  (CX), Z7
+	VPMOVZXWD  (CX)(DX*1), Z8
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z8, Z8
+	VPORD      Z7, Z8, Z7
+	VPMOVZXWD  (CX), Z8
+	VPMOVZXWD  (CX)(DX*1), Z9
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z9, Z9
+	VPORD      Z8, Z9, Z8
+	VPMOVZXWD  (CX), Z9
+	VPMOVZXWD  (CX)(DX*1), Z10
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z10, Z10
+	VPORD      Z9, Z10, Z9
+	VPMOVZXWD  (CX), Z10
+	VPMOVZXWD  (CX)(DX*1), Z11
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z11, Z11
+	VPORD      Z10, Z11, Z10
+	VPMOVZXWD  (CX), Z11
+	VPMOVZXWD  (CX)(DX*1), Z12
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z12, Z12
+	VPORD      Z11, Z12, Z11
+	VPMOVZXWD  (CX), Z12
+	VPMOVZXWD  (CX)(DX*1), Z13
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z13, Z13
+	VPORD      Z12, Z13, Z12
+	VPMOVZXWD  (CX), Z13
+	VPMOVZXWD  (CX)(DX*1), Z14
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z14, Z14
+	VPORD      Z13, Z14, Z13
+	VPMOVZXWD  (CX), Z14
+	VPMOVZXWD  (CX)(DX*1), Z15
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z15, Z15
+	VPORD      Z14, Z15, Z14
+	VPMOVZXWD  (CX), Z15
+	VPMOVZXWD  (CX)(DX*1), Z16
+	LEAQ       (CX)(DX*2), CX
+	VPSLLD     $0x10, Z16, Z16
+	VPORD      Z15, Z16, Z15
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z0
+	VUNPCKLPS  Z3, Z2, Z1
+	VUNPCKHPS  Z3, Z2, Z2
+	VUNPCKLPS  Z5, Z4, Z3
+	VUNPCKHPS  Z5, Z4, Z4
+	VUNPCKLPS  Z7, Z6, Z5
+	VUNPCKHPS  Z7, Z6, Z6
+	VUNPCKLPS  Z9, Z8, Z7
+	VUNPCKHPS  Z9, Z8, Z8
+	VUNPCKLPS  Z11, Z10, Z9
+	VUNPCKHPS  Z11, Z10, Z10
+	VUNPCKLPS  Z13, Z12, Z11
+	VUNPCKHPS  Z13, Z12, Z12
+	VUNPCKLPS  Z15, Z14, Z13
+	VUNPCKHPS  Z15, Z14, Z14
+	VUNPCKLPD  Z1, Z16, Z15
+	VUNPCKHPD  Z1, Z16, Z1
+	VUNPCKLPD  Z2, Z0, Z16
+	VUNPCKHPD  Z2, Z0, Z0
+	VUNPCKLPD  Z5, Z3, Z2
+	VUNPCKHPD  Z5, Z3, Z3
+	VUNPCKLPD  Z6, Z4, Z5
+	VUNPCKHPD  Z6, Z4, Z4
+	VUNPCKLPD  Z9, Z7, Z6
+	VUNPCKHPD  Z9, Z7, Z7
+	VUNPCKLPD  Z10, Z8, Z9
+	VUNPCKHPD  Z10, Z8, Z8
+	VUNPCKLPD  Z13, Z11, Z10
+	VUNPCKHPD  Z13, Z11, Z11
+	VUNPCKLPD  Z14, Z12, Z13
+	VUNPCKHPD  Z14, Z12, Z12
+	VSHUFI32X4 $0x88, Z2, Z15, Z14
+	VSHUFI32X4 $0x88, Z10, Z6, Z17
+	VSHUFI32X4 $0x88, Z17, Z14, Z18
+	VSHUFI32X4 $0xdd, Z17, Z14, Z14
+	VSHUFI32X4 $0xdd, Z2, Z15, Z2
+	VSHUFI32X4 $0xdd, Z10, Z6, Z6
+	VSHUFI32X4 $0x88, Z6, Z2, Z10
+	VSHUFI32X4 $0xdd, Z6, Z2, Z2
+	VSHUFI32X4 $0x88, Z3, Z1, Z6
+	VSHUFI32X4 $0x88, Z11, Z7, Z15
+	VSHUFI32X4 $0x88, Z15, Z6, Z17
+	VSHUFI32X4 $0xdd, Z15, Z6, Z6
+	VSHUFI32X4 $0xdd, Z3, Z1, Z1
+	VSHUFI32X4 $0xdd, Z11, Z7, Z3
+	VSHUFI32X4 $0x88, Z3, Z1, Z7
+	VSHUFI32X4 $0xdd, Z3, Z1, Z1
+	VSHUFI32X4 $0x88, Z5, Z16, Z3
+	VSHUFI32X4 $0x88, Z13, Z9, Z11
+	VSHUFI32X4 $0x88, Z11, Z3, Z15
+	VSHUFI32X4 $0xdd, Z11, Z3, Z3
+	VSHUFI32X4 $0xdd, Z5, Z16, Z5
+	VSHUFI32X4 $0xdd, Z13, Z9, Z9
+	VSHUFI32X4 $0x88, Z9, Z5, Z11
+	VSHUFI32X4 $0xdd, Z9, Z5, Z5
+	VSHUFI32X4 $0x88, Z4, Z0, Z9
+	VSHUFI32X4 $0x88, Z12, Z8, Z13
+	VSHUFI32X4 $0x88, Z13, Z9, Z16
+	VSHUFI32X4 $0xdd, Z13, Z9, Z9
+	VSHUFI32X4 $0xdd, Z4, Z0, Z0
+	VSHUFI32X4 $0xdd, Z12, Z8, Z4
+	VSHUFI32X4 $0x88, Z4, Z0, Z8
+	VSHUFI32X4 $0xdd, Z4, Z0, Z0
+	VMOVUPS    Z18, (AX)
+	VMOVUPS    Z17, 64(AX)
+	VMOVUPS    Z15, 128(AX)
+	VMOVUPS    Z16, 192(AX)
+	VMOVUPS    Z10, 256(AX)
+	VMOVUPS    Z7, 320(AX)
+	VMOVUPS    Z11, 384(AX)
+	VMOVUPS    Z8, 448(AX)
+	VMOVUPS    Z14, 512(AX)
+	VMOVUPS    Z6, 576(AX)
+	VMOVUPS    Z3, 640(AX)
+	VMOVUPS    Z9, 704(AX)
+	VMOVUPS    Z2, 768(AX)
+	VMOVUPS    Z1, 832(AX)
+	VMOVUPS    Z5, 896(AX)
+	VMOVUPS    Z0, 960(AX)
+	ADDQ       $0x00000800, AX
+	DECQ       BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func packAlong16(dst *float32, src *float32, ld int, depth int, width int)
+// Requires: AVX, AVX512F
+TEXT ·packAlong16(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ ld+16(FP), DX
+	MOVQ depth+24(FP), BX
+	MOVQ width+32(FP), SI
+	SHLQ $0x02, DX
+	SHLQ $0x02, SI
+	LEAQ (DX)(DX*2), DI
+
+loop:
+	LEAQ       (CX)(DX*4), R8
+	LEAQ       (R8)(DX*4), R9
+	LEAQ       (R9)(DX*4), R10
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX)(DX*1), Z1
+	VMOVUPS    (CX)(DX*2), Z2
+	VMOVUPS    (CX)(DI*1), Z3
+	VMOVUPS    (R8), Z4
+	VMOVUPS    (R8)(DX*1), Z5
+	VMOVUPS    (R8)(DX*2), Z6
+	VMOVUPS    (R8)(DI*1), Z7
+	VMOVUPS    (R9), Z8
+	VMOVUPS    (R9)(DX*1), Z9
+	VMOVUPS    (R9)(DX*2), Z10
+	VMOVUPS    (R9)(DI*1), Z11
+	VMOVUPS    (R10), Z12
+	VMOVUPS    (R10)(DX*1), Z13
+	VMOVUPS    (R10)(DX*2), Z14
+	VMOVUPS    (R10)(DI*1), Z15
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z0
+	VUNPCKLPS  Z3, Z2, Z1
+	VUNPCKHPS  Z3, Z2, Z2
+	VUNPCKLPS  Z5, Z4, Z3
+	VUNPCKHPS  Z5, Z4, Z4
+	VUNPCKLPS  Z7, Z6, Z5
+	VUNPCKHPS  Z7, Z6, Z6
+	VUNPCKLPS  Z9, Z8, Z7
+	VUNPCKHPS  Z9, Z8, Z8
+	VUNPCKLPS  Z11, Z10, Z9
+	VUNPCKHPS  Z11, Z10, Z10
+	VUNPCKLPS  Z13, Z12, Z11
+	VUNPCKHPS  Z13, Z12, Z12
+	VUNPCKLPS  Z15, Z14, Z13
+	VUNPCKHPS  Z15, Z14, Z14
+	VUNPCKLPD  Z1, Z16, Z15
+	VUNPCKHPD  Z1, Z16, Z1
+	VUNPCKLPD  Z2, Z0, Z16
+	VUNPCKHPD  Z2, Z0, Z0
+	VUNPCKLPD  Z5, Z3, Z2
+	VUNPCKHPD  Z5, Z3, Z3
+	VUNPCKLPD  Z6, Z4, Z5
+	VUNPCKHPD  Z6, Z4, Z4
+	VUNPCKLPD  Z9, Z7, Z6
+	VUNPCKHPD  Z9, Z7, Z7
+	VUNPCKLPD  Z10, Z8, Z9
+	VUNPCKHPD  Z10, Z8, Z8
+	VUNPCKLPD  Z13, Z11, Z10
+	VUNPCKHPD  Z13, Z11, Z11
+	VUNPCKLPD  Z14, Z12, Z13
+	VUNPCKHPD  Z14, Z12, Z12
+	VSHUFI32X4 $0x88, Z2, Z15, Z14
+	VSHUFI32X4 $0x88, Z10, Z6, Z17
+	VSHUFI32X4 $0x88, Z17, Z14, Z18
+	VSHUFI32X4 $0xdd, Z17, Z14, Z14
+	VSHUFI32X4 $0xdd, Z2, Z15, Z2
+	VSHUFI32X4 $0xdd, Z10, Z6, Z6
+	VSHUFI32X4 $0x88, Z6, Z2, Z10
+	VSHUFI32X4 $0xdd, Z6, Z2, Z2
+	VSHUFI32X4 $0x88, Z3, Z1, Z6
+	VSHUFI32X4 $0x88, Z11, Z7, Z15
+	VSHUFI32X4 $0x88, Z15, Z6, Z17
+	VSHUFI32X4 $0xdd, Z15, Z6, Z6
+	VSHUFI32X4 $0xdd, Z3, Z1, Z1
+	VSHUFI32X4 $0xdd, Z11, Z7, Z3
+	VSHUFI32X4 $0x88, Z3, Z1, Z7
+	VSHUFI32X4 $0xdd, Z3, Z1, Z1
+	VSHUFI32X4 $0x88, Z5, Z16, Z3
+	VSHUFI32X4 $0x88, Z13, Z9, Z11
+	VSHUFI32X4 $0x88, Z11, Z3, Z15
+	VSHUFI32X4 $0xdd, Z11, Z3, Z3
+	VSHUFI32X4 $0xdd, Z5, Z16, Z5
+	VSHUFI32X4 $0xdd, Z13, Z9, Z9
+	VSHUFI32X4 $0x88, Z9, Z5, Z11
+	VSHUFI32X4 $0xdd, Z9, Z5, Z5
+	VSHUFI32X4 $0x88, Z4, Z0, Z9
+	VSHUFI32X4 $0x88, Z12, Z8, Z13
+	VSHUFI32X4 $0x88, Z13, Z9, Z16
+	VSHUFI32X4 $0xdd, Z13, Z9, Z9
+	VSHUFI32X4 $0xdd, Z4, Z0, Z0
+	VSHUFI32X4 $0xdd, Z12, Z8, Z4
+	VSHUFI32X4 $0x88, Z4, Z0, Z8
+	VSHUFI32X4 $0xdd, Z4, Z0, Z0
+	VMOVUPS    Z18, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Z17, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Z15, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Z16, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Z10, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Z7, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Z11, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Z8, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Z14, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Z6, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Z3, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Z9, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Z2, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Z1, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Z5, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Z0, (AX)
+	ADDQ       SI, AX
+	ADDQ       $0x00000040, CX
+	SUBQ       $0x10, BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func tilesAMX(c *float32, a *float32, b *float32, ldc int, rows int, cols int, depth int, acc bool)
+// Requires: AMX
+TEXT ·tilesAMX(SB), NOSPLIT, $0-57
+	LEAQ wholeTiles<>+0(SB), CX
+
+	// ldtilecfg (%rcx)
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x01
+	MOVQ b+16(FP), DI
+	MOVQ c+0(FP), DX
+	MOVQ ldc+24(FP), R8
+	SHLQ $0x02, R8
+	MOVQ cols+40(FP), R10
+	MOVQ $0x00000040, AX
+	MOVQ $0x00000080, BX
+
+column:
+	MOVQ a+8(FP), SI
+	MOVQ rows+32(FP), R12
+	MOVQ DX, R9
+
+row:
+	MOVQ  R8, R11
+	SHLQ  $0x04, R11
+	ADDQ  R9, R11
+	MOVB  acc+56(FP), CL
+	TESTB CL, CL
+	JZ    zero
+
+	// tileloadd (%r9,%r8,1),%tmm0
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x04
+	BYTE $0x01
+
+	// tileloadd 0x40(%r9,%r8,1),%tmm1
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x01
+	BYTE $0x40
+
+	// tileloadd (%r11,%r8,1),%tmm2
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x14
+	BYTE $0x03
+
+	// tileloadd 0x40(%r11,%r8,1),%tmm3
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x5c
+	BYTE $0x03
+	BYTE $0x40
+	JMP  multiply
+
+zero:
+	// tilezero %tmm0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc0
+
+	// tilezero %tmm1
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc8
+
+	// tilezero %tmm2
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd0
+
+	// tilezero %tmm3
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd8
+
+multiply:
+	MOVQ DI, R13
+	MOVQ depth+48(FP), CX
+
+step:
+	// tileloadd 0x0(%r13,%rbx,1),%tmm6
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x74
+	BYTE $0x1d
+	BYTE $0x00
+
+	// tileloaddt1 (%rsi,%rax,1),%tmm4
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x79
+	BYTE $0x4b
+	BYTE $0x24
+	BYTE $0x06
+
+	// tdpbf16ps %tmm6,%tmm4,%tmm0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+
+	// tileloaddt1 0x400(%rsi,%rax,1),%tmm5
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x79
+	BYTE $0x4b
+	BYTE $0xac
+	BYTE $0x06
+	BYTE $0x00
+	BYTE $0x04
+	BYTE $0x00
+	BYTE $0x00
+
+	// tdpbf16ps %tmm6,%tmm5,%tmm2
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xd5
+
+	// tileloadd 0x40(%r13,%rbx,1),%tmm7
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x7c
+	BYTE $0x1d
+	BYTE $0x40
+
+	// tdpbf16ps %tmm7,%tmm4,%tmm1
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xcc
+
+	// tdpbf16ps %tmm7,%tmm5,%tmm3
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xdd
+	ADDQ $0x00000800, SI
+	ADDQ $0x00000800, R13
+	DECQ CX
+	JNZ  step
+
+	// tilestored %tmm0,(%r9,%r8,1)
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x04
+	BYTE $0x01
+
+	// tilestored %tmm1,0x40(%r9,%r8,1)
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x01
+	BYTE $0x40
+
+	// tilestored %tmm2,(%r11,%r8,1)
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x14
+	BYTE $0x03
+
+	// tilestored %tmm3,0x40(%r11,%r8,1)
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x5c
+	BYTE $0x03
+	BYTE $0x40
+	MOVQ R8, CX
+	SHLQ $0x05, CX
+	ADDQ CX, R9
+	DECQ R12
+	JNZ  row
+	MOVQ R13, DI
+	ADDQ $0x00000080, DX
+	DECQ R10
+	JNZ  column
+
+	// tilerelease
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
+DATA wholeTiles<>+0(SB)/8, $0x0000000000000001
+DATA wholeTiles<>+8(SB)/8, $0x0000000000000000
+DATA wholeTiles<>+16(SB)/4, $0x00400040
+DATA wholeTiles<>+20(SB)/4, $0x00400040
+DATA wholeTiles<>+24(SB)/4, $0x00400040
+DATA wholeTiles<>+28(SB)/4, $0x00400040
+DATA wholeTiles<>+32(SB)/4, $0x00000000
+DATA wholeTiles<>+36(SB)/4, $0x00000000
+DATA wholeTiles<>+40(SB)/4, $0x00000000
+DATA wholeTiles<>+44(SB)/4, $0x00000000
+DATA wholeTiles<>+48(SB)/8, $0x1010101010101010
+DATA wholeTiles<>+56(SB)/8, $0x0000000000000000
+GLOBL wholeTiles<>(SB), RODATA|NOPTR, $64
+
+// func spinAMX(n int)
+// Requires: AMX
+TEXT ·spinAMX(SB), NOSPLIT, $0-8
+	LEAQ wholeTiles<>+0(SB), CX
+
+	// ldtilecfg (%rcx)
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x01
+
+	// tilezero %tmm0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc0
+
+	// tilezero %tmm1
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc8
+
+	// tilezero %tmm2
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd0
+
+	// tilezero %tmm3
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd8
+
+	// tilezero %tmm4
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xe0
+
+	// tilezero %tmm5
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xe8
+
+	// tilezero %tmm6
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xf0
+
+	// tilezero %tmm7
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xf8
+	MOVQ n+0(FP), DX
+
+loop:
+	// tdpbf16ps %tmm6,%tmm4,%tmm0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+
+	// tdpbf16ps %tmm7,%tmm4,%tmm1
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xcc
+
+	// tdpbf16ps %tmm6,%tmm5,%tmm2
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xd5
+
+	// tdpbf16ps %tmm7,%tmm5,%tmm3
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xdd
+	DECQ DX
+	JNZ  loop
+
+	// tilerelease
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
+// func xgetbv() uint32
+TEXT ·xgetbv(SB), NOSPLIT, $0-4
+	XORL CX, CX
+	XGETBV
+	MOVL AX, ret+0(FP)
+	RET
+
 // func widenVec(dst *float32, src *uint16, n int)
 // Requires: AVX, AVX2
 TEXT ·widenVec(SB), NOSPLIT, $0-24

@@ -17,6 +17,15 @@ type kernels struct {
 
 	pack  func(dst []float32, o *operand, width, i0, i1, k0, k1 int)
 	pairs *kernels // micro and pack for products of two BF16 factors; nil where the machine has no instruction for them (pairs_amd64.go)
+	tiles *kernels // the same for products of whole matrices; nil where the machine has no tiles for them (amx_amd64.go)
+
+	// What kernels for tiles have beside mr, nr and pack, which is B's there.
+	packA    func(dst []float32, o *operand, width, i0, i1, k0, k1 int)
+	whole    func(c []float32, ld int, pa, pb []float32, rows, cols, depth int, acc bool) // multiplyPacked, instead of micro
+	spinning func()                                                                       // spin
+	step     int                                                                          // depths of panels are multiples of it; 0: any
+
+	blockK int // elements of a panel, at most, in a block of the sum
 
 	dot   func(x, y []float32) float32
 	dot16 func(x []float32, y []uint16) float32

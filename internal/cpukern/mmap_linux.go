@@ -4,7 +4,7 @@ import "golang.org/x/sys/unix"
 
 const mapNoReserve = unix.MAP_NORESERVE
 
-const largePage = 2 << 20
+const largePage = arenaSlack
 
 // largePages asks for pages of 2 MiB, which panels and tiles of large matrices need: they jump by whole rows, and a processor knows the
 // place of few thousand pages only. A mapping that is written from its beginning on grows by at most one page more than by small ones.

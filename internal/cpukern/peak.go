@@ -15,8 +15,12 @@ const (
 )
 
 // spin makes spinTimes tiles of the matrix product from panels that never leave the first-level cache: the multiply-adds of
-// the level and as little else as a kernel can have. It is called on the kernels that forFactors returns.
+// the level and as little else as a kernel can have. It is called on the kernels that forMatrices returns.
 func (k *kernels) spin(ws *workspace) {
+	if k.spinning != nil {
+		k.spinning()
+		return
+	}
 	pa, pb, c := ws.floats(spinDepth*k.mr), ws.floats(spinDepth*k.nr), ws.floats(k.mr*k.nr)
 	clear(pa)
 	clear(pb)
@@ -25,13 +29,13 @@ func (k *kernels) spin(ws *workspace) {
 	}
 }
 
-// spinOps is the floating-point operations of one spin: two a multiply-add; unit is forFactors'.
+// spinOps is the floating-point operations of one spin: two a multiply-add; unit is forMatrices'.
 func (k *kernels) spinOps(unit int) float64 { return 2 * float64(k.mr*k.nr*spinDepth*spinTimes*unit) }
 
 // PeakFLOPS is the measured peak of all threads for products of two factors of dt, in floating-point operations a second.
 func (d *Device) PeakFLOPS(dt tensor.DType) float64 {
 	half := floats{half: dt == tensor.BF16}
-	k, unit := d.k.forFactors(half, half)
+	k, unit := d.k.forMatrices(half, half)
 	took := fastest(peakRounds, func() { d.pool.run(d.Threads(), func(ws *workspace, _ int) { k.spin(ws) }) })
 	return k.spinOps(unit) * float64(d.Threads()) / took.Seconds()
 }

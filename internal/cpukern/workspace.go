@@ -5,9 +5,12 @@ import "unsafe"
 // workspaceBytes is what one thread may use beside the arena. Attention takes the most, with the largest heads (attention.go).
 const workspaceBytes = 2 << 20
 
-// WorkspaceBytes is the most memory, outside the arena and the Go heap, that a device with so many threads uses.
+const arenaSlack = 2 << 20 // mmap_linux.go
+
+// WorkspaceBytes is the most memory, outside the arena and the Go heap, that a device with so many threads uses, and what the
+// arena's last large page has too much.
 func WorkspaceBytes(threads int) int64 {
-	return int64(threads)*workspaceBytes + sharedBytes
+	return int64(threads)*workspaceBytes + sharedBytes + arenaSlack
 }
 
 // workspace is the scratch memory of one thread, handed out from the bottom and taken back as a whole before the next task.

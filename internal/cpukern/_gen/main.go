@@ -19,6 +19,8 @@ func main() {
 	packs()
 	packPairs(12)
 	packPairs(32)
+	tilePacks()
+	amxProducts()
 	conversions()
 	philox()
 	arithmetic()
