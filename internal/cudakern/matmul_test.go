@@ -74,11 +74,14 @@ func edited(t *testing.T, file, kernel, old, new string) fs.FS {
 	for _, p := range ptxTexts() {
 		if p.file == "ptx/"+file {
 			head, rest, found := strings.Cut(p.text, ".entry "+kernel+"(")
-			body, tail, _ := strings.Cut(rest, "\n}\n")
+			body, tail, more := strings.Cut(rest, ".entry ")
+			if more {
+				tail = ".entry " + tail
+			}
 			if !found || !strings.Contains(body, old) {
 				t.Fatalf("%s: no %q in %s", file, old, kernel)
 			}
-			p.text = head + ".entry " + kernel + "(" + strings.ReplaceAll(body, old, new) + "\n}\n" + tail
+			p.text = head + ".entry " + kernel + "(" + strings.ReplaceAll(body, old, new) + tail
 		}
 		files[p.file] = &fstest.MapFile{Data: []byte(p.text)}
 	}
