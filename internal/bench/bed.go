@@ -54,6 +54,9 @@ type bed struct {
 	o   Options
 	dt  tensor.DType // of weights and activations
 	err error
+
+	step device.Step     // of updates
+	made []tensor.Tensor // in their order
 }
 
 // of is a tensor of the group's type with values between 1/16 and 17/16: no kernel meets zeros, denormals or infinities.
@@ -122,6 +125,7 @@ func (b *bed) take(dt tensor.DType, shape ...int) tensor.Tensor {
 	}
 	t, err := b.d.Scratch("bench", dims(shape...), dt, shape...)
 	b.err = err
+	b.made = append(b.made, t)
 	return t
 }
 

@@ -91,12 +91,16 @@ func (r Result) Share(l Limits) float64 {
 // Run measures every kernel and gives each result to report as it comes. Memory is taken for one group of kernels at a time,
 // the largest holds four matrices of the MLP in float32. It fails when the device does, or report.
 func Run(d device.Device, o Options, report func(Result) error) error {
-	for _, g := range groups(o.Model) {
+	return eachGroup(o.Model, func(g group, dt tensor.DType) error { return runGroup(d, o, g, dt, report) })
+}
+
+func eachGroup(c *model.Config, f func(group, tensor.DType) error) error {
+	for _, g := range groups(c) {
 		for _, dt := range DTypes {
 			if g.only != tensor.Invalid && g.only != dt {
 				continue
 			}
-			if err := runGroup(d, o, g, dt, report); err != nil {
+			if err := f(g, dt); err != nil {
 				return fmt.Errorf("%s in %v: %w", g.name, dt, err)
 			}
 		}
@@ -106,7 +110,7 @@ func Run(d device.Device, o Options, report func(Result) error) error {
 
 func runGroup(d device.Device, o Options, g group, dt tensor.DType, report func(Result) error) error {
 	defer d.Memory().Release(d.Memory().Mark())
-	b := &bed{d: d, o: o, dt: dt}
+	b := &bed{d: d, o: o, dt: dt, step: still}
 	kernels := g.kernels(b)
 	if b.err != nil {
 		return b.err

@@ -6,8 +6,8 @@ import (
 	"lomo/internal/tensor"
 )
 
-// step is an update that leaves its weights where they are, nearly.
-var step = device.Step{LR: 1e-9, Round: device.Stochastic, Seed: 1}
+// still is an update that leaves its weights where they are, nearly: it may run any number of times.
+var still = device.Step{LR: 1e-9, Round: device.Stochastic, Seed: 1}
 
 // groups are all kernels at the shapes of c.
 func groups(c *model.Config) []group {
@@ -55,7 +55,7 @@ func (l linear) kernels(b *bed) []kernel {
 		product("MatMulBackwardInput", shape, flops, func() { b.d.MatMulBackwardInput(dx, y, w, false) }),
 		product("OuterAdd", shape, flops, func() { b.d.OuterAdd(g, y, x, false) }),
 		product("OuterSumSq", shape, flops, func() { b.d.OuterSumSq(sum, y, x) }),
-		product("OuterUpdate", shape, flops, func() { b.d.OuterUpdate(w, y, x, step) }),
+		product("OuterUpdate", shape, flops, func() { b.d.OuterUpdate(w, y, x, b.step) }),
 	}
 }
 

@@ -38,7 +38,7 @@ func embedding(b *bed) []kernel {
 		moves("ScatterRows", x, func() { b.d.ScatterRows(table, x, r.IDs) }, x, x, r.IDs),
 		moves("RowsAdd", x, func() { b.d.RowsAdd(g, r, 0) }, x, touched, touched),
 		moves("RowsSumSq", x, func() { b.d.RowsSumSq(sum, r) }, x),
-		moves("RowsUpdate", table, func() { b.d.RowsUpdate(table, r, step) }, x, x, x), // without decay only the rows named change
+		moves("RowsUpdate", table, func() { b.d.RowsUpdate(table, r, b.step) }, x, x, x), // without decay only the rows named change
 	}
 }
 
