@@ -106,9 +106,10 @@ func (c *C) documents(b, t, longest int) []int {
 }
 
 func attention(c *C) {
-	for _, s := range []struct{ b, t, hq, hkv, hd, longest int }{
+	type shape struct{ b, t, hq, hkv, hd, longest int }
+	for _, s := range pick(c, []shape{
 		{1, 1, 1, 1, 2, 1}, {2, 9, 2, 2, 6, 9}, {1, 33, 4, 2, 16, 7}, {2, 70, 3, 1, 8, 1000}, {1, 130, 6, 2, 64, 60}, {1, 220, 2, 1, 20, 1000}, {1, 40, 2, 2, 128, 3}, {1, 300, 2, 1, 10, 140},
-	} {
+	}, []shape{{1, 1, 1, 1, 2, 1}, {2, 9, 2, 2, 6, 9}, {1, 33, 4, 2, 16, 7}, {2, 70, 3, 1, 8, 1000}, {1, 70, 4, 2, 64, 60}, {1, 40, 1, 1, 128, 30}, {1, 140, 2, 1, 20, 100}}) {
 		c.both(func(dt tensor.DType) {
 			r := attnRef{b: s.b, tq: s.t, tk: s.t, hq: s.hq, hkv: s.hkv, hd: s.hd, start: c.documents(s.b, s.t, s.longest)}
 			attentionOne(c, &r, dt, 1, true)
@@ -118,7 +119,9 @@ func attention(c *C) {
 
 // attentionContinued: the queries are the last of a longer sequence.
 func attentionContinued(c *C) {
-	for _, s := range []struct{ b, tq, tk, hq, hkv, hd int }{{1, 1, 1, 2, 1, 16}, {2, 1, 150, 6, 2, 64}, {1, 3, 70, 2, 2, 6}, {2, 100, 170, 3, 3, 32}} {
+	type shape struct{ b, tq, tk, hq, hkv, hd int }
+	for _, s := range pick(c, []shape{{1, 1, 1, 2, 1, 16}, {2, 1, 150, 6, 2, 64}, {1, 3, 70, 2, 2, 6}, {2, 100, 170, 3, 3, 32}},
+		[]shape{{1, 1, 1, 2, 1, 16}, {2, 1, 150, 4, 2, 64}, {1, 3, 70, 2, 2, 6}, {1, 70, 140, 2, 2, 32}}) {
 		c.both(func(dt tensor.DType) {
 			start := make([]int, s.b*s.tq)
 			for i := range start {
