@@ -90,20 +90,27 @@ type dim = [3]int
 // launch queues a kernel, named in messages after the operation op. The stop word is its first parameter, before args: addresses of tensors,
 // uint64 for other addresses, and numbers.
 func (d *Device) launch(op, kernel string, grid, block dim, shared int, args ...any) {
-	if d.err != nil || grid[0] == 0 || grid[1] == 0 || grid[2] == 0 {
+	if d.err != nil {
 		return
 	}
-	f, ok := d.code.functions[kernel]
-	if !ok {
-		panic(fmt.Sprintf("%s: no kernel %q in the embedded PTX", op, kernel))
-	}
 	if shared > defaultShared && d.code.shared[kernel] < shared {
-		if err := f.SetShared(shared); err != nil {
+		if err := d.code.function(op, kernel).SetShared(shared); err != nil {
 			d.fail(fmt.Errorf("%s: kernel %s: %d bytes of shared memory: %w", op, kernel, shared, err))
 			return
 		}
 		d.code.shared[kernel] = shared
 	}
+	if err := d.launchOn(d.stream, op, kernel, grid, block, shared, args...); err != nil {
+		d.fail(err)
+	}
+}
+
+// launchOn is launch on another stream than the device's own.
+func (d *Device) launchOn(s *stream, op, kernel string, grid, block dim, shared int, args ...any) error {
+	if grid[0] == 0 || grid[1] == 0 || grid[2] == 0 {
+		return nil
+	}
+	f := d.code.function(op, kernel)
 	if d.launched != nil {
 		d.launched(kernel)
 	}
@@ -112,9 +119,19 @@ func (d *Device) launch(op, kernel string, grid, block dim, shared int, args ...
 	for _, a := range args {
 		params = append(params, param(a))
 	}
-	if err := d.stream.Launch(f, grid, block, shared, params); err != nil {
-		d.fail(fmt.Errorf("%s: kernel %s, grid %v of %v: %w", op, kernel, grid, block, err))
+	if err := s.Launch(f, grid, block, shared, params); err != nil {
+		return fmt.Errorf("%s: kernel %s, grid %v of %v: %w", op, kernel, grid, block, err)
 	}
+	return nil
+}
+
+// function is a kernel by name.
+func (c *code) function(op, kernel string) driver.Function {
+	f, ok := c.functions[kernel]
+	if !ok {
+		panic(fmt.Sprintf("%s: no kernel %q in the embedded PTX", op, kernel))
+	}
+	return f
 }
 
 // param is one argument in its eight bytes.

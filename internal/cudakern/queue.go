@@ -56,6 +56,13 @@ func (e event) Sync() error {
 
 // waitFor holds s back until e; an event that is not a card's is waited for here.
 func (s *stream) waitFor(e device.Event) error {
+	if p, ok := e.(*promise); ok {
+		point, err := p.point()
+		if err != nil {
+			return err
+		}
+		e = point
+	}
 	own, ok := e.(event)
 	switch {
 	case !ok:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"lomo/internal/cudakern/sim"
@@ -16,7 +17,19 @@ import (
 // kernels are held to.
 
 // launched is the kernels that the tests of this package have launched.
-var launched = map[string]bool{}
+var (
+	launchedLock sync.Mutex
+	launched     = map[string]bool{}
+)
+
+// watch notes the kernels that d launches, also those of a channel's goroutine.
+func watch(d *Device) {
+	d.launched = func(kernel string) {
+		launchedLock.Lock()
+		defer launchedLock.Unlock()
+		launched[kernel] = true
+	}
+}
 
 // TestMain fails a whole run in which some kernel was never launched: every kernel of the embedded PTX belongs to rung 1.
 func TestMain(m *testing.M) {
@@ -52,7 +65,7 @@ func openSim(t testing.TB, so sim.Options, o Options) *Device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.launched = func(kernel string) { launched[kernel] = true }
+	watch(d)
 	return d
 }
 

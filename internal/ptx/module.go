@@ -1,6 +1,9 @@
 package ptx
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Module is parsed PTX with the storage of its .global and .const variables: one card's copy, as if loaded there.
 type Module struct {
@@ -36,6 +39,17 @@ func (m *Module) Kernel(name string) *Kernel {
 		}
 	}
 	return nil
+}
+
+// Clone is the module as another card loads it: the same code, with variables of its own that hold what m's do now.
+func (m *Module) Clone() *Module {
+	c := &Module{funcs: m.funcs, vars: m.vars, data: slices.Clone(m.data), files: m.files}
+	for _, k := range m.kernels {
+		own := *k
+		own.mod = c
+		c.kernels = append(c.kernels, &own)
+	}
+	return c
 }
 
 // Kernels are all kernels in the order of the text.

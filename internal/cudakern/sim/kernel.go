@@ -28,20 +28,6 @@ type function struct {
 	shared int // bytes of dynamic shared memory allowed
 }
 
-// parsed keeps modules by their text: eight cards and many tests load the same.
-var parsed sync.Map
-
-func parse(text string) (*ptx.Module, error) {
-	if m, ok := parsed.Load(text); ok {
-		return m.(*ptx.Module), nil
-	}
-	m, err := ptx.Parse(text)
-	if err == nil {
-		parsed.Store(text, m)
-	}
-	return m, err
-}
-
 func (c *card) Load(text string) (driver.Module, error) {
 	const call = "cuModuleLoadDataEx"
 	defer c.leave()
@@ -53,6 +39,22 @@ func (c *card) Load(text string) (driver.Module, error) {
 		return nil, c.refuse(call, driver.InvalidPTX, "%v", err)
 	}
 	return &module{c, m}, nil
+}
+
+// parsed keeps what was parsed: eight cards load the same text, and tests open many cards.
+var parsed sync.Map
+
+// parse is ptx.Parse, once a text.
+func parse(text string) (*ptx.Module, error) {
+	if m, ok := parsed.Load(text); ok {
+		return m.(*ptx.Module).Clone(), nil
+	}
+	m, err := ptx.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	parsed.Store(text, m)
+	return m.Clone(), nil
 }
 
 func (m *module) Function(name string) (driver.Function, error) {

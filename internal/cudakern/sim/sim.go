@@ -100,8 +100,9 @@ func (m *Machine) Close() error {
 
 // Traffic is bytes moved so far, by way.
 type Traffic struct {
-	In, Out []int64   // host to card, card to host
-	Peer    [][]int64 // [from][to], by CopyPeer
+	In   []int64   `json:"in_bytes"`   // host to card
+	Out  []int64   `json:"out_bytes"`  // card to host
+	Peer [][]int64 `json:"peer_bytes"` // [from][to], by CopyPeer
 }
 
 func newTraffic(n int) Traffic {

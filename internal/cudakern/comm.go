@@ -1,0 +1,161 @@
+package cudakern
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"lomo/internal/comm"
+	"lomo/internal/device"
+)
+
+// ChannelBytes is what a channel of a group of cards takes on each card beside the arena: the pieces of a sum on their way.
+const ChannelBytes = 2 * stagingBytes
+
+const stagingBytes = 16 << 20 // of what is sent, and of what comes
+
+// cardGroup is cards of one process whose ranks copy from each other, by whatever way the driver has. The ranks' goroutines tell
+// each other addresses and events; the cards' streams wait for the events, the host does not.
+type cardGroup struct {
+	cards   []*Device
+	sent    []atomic.Int64 // by rank
+	mu      sync.Mutex
+	mail    map[string][][]chan note // by channel: mail[from][to]
+	left    int                      // ranks that have not closed
+	closed  []*channel
+	aborted chan struct{}
+	once    sync.Once
+	err     error
+}
+
+// note is what a rank tells another: behind ready, what it offers lies at addr; or with addr 0, it has read.
+type note struct {
+	ready event
+	addr  uint64
+}
+
+// NewComm makes the cards a group, card r as rank r. Where the driver lets cards address each other it is asked to.
+func NewComm(cards []*Device) ([]comm.Comm, error) {
+	g := &cardGroup{cards: cards, left: len(cards), sent: make([]atomic.Int64, len(cards)), mail: map[string][][]chan note{}, aborted: make(chan struct{})}
+	ranks := make([]comm.Comm, len(cards))
+	for r, d := range cards {
+		for _, other := range cards {
+			if err := enablePeer(d, other); err != nil {
+				return nil, err
+			}
+		}
+		ranks[r] = &cardComm{cardGroup: g, rank: r, d: d}
+	}
+	return ranks, nil
+}
+
+// enablePeer lets copies go straight between two cards where they can. Without it they go through host memory.
+func enablePeer(d, other *Device) error {
+	if d == other || !d.card.CanAccessPeer(other.card) {
+		return nil
+	}
+	if err := d.card.EnablePeer(other.card); err != nil && !errors.Is(err, driverPeerEnabled) {
+		return fmt.Errorf("%s: access to %s: %w", d.label(), other.label(), err)
+	}
+	return nil
+}
+
+// cardComm is one rank.
+type cardComm struct {
+	*cardGroup
+	rank int
+	d    *Device
+	open []*channel
+}
+
+func (c *cardComm) Rank() int   { return c.rank }
+func (c *cardComm) Size() int   { return len(c.cards) }
+func (c *cardComm) Sent() int64 { return c.sent[c.rank].Load() }
+
+// Abort fails the group.
+func (c *cardComm) Abort(err error) {
+	c.once.Do(func() {
+		c.err = err
+		close(c.aborted)
+	})
+}
+
+func (g *cardGroup) fail() error { return fmt.Errorf("%w: %w", comm.ErrAborted, g.err) }
+
+// Open makes a stream and takes ChannelBytes of the card.
+func (c *cardComm) Open(name string) (comm.Channel, error) {
+	s, err := newStream(c.d.card)
+	if err != nil {
+		return nil, fmt.Errorf("%s: channel %s: %w", c.d.label(), name, err)
+	}
+	staging, err := c.d.card.Alloc(ChannelBytes)
+	if err != nil {
+		return nil, fmt.Errorf("%s: channel %s: %w", c.d.label(), name, err)
+	}
+	ch := &channel{cardComm: c, name: name, stream: s, mail: c.boxes(name), staging: staging, jobs: make(chan func(), 64), stopped: make(chan struct{})}
+	c.open = append(c.open, ch)
+	go ch.run()
+	return ch, nil
+}
+
+// boxes is where the ranks leave notes for each other on a channel.
+func (g *cardGroup) boxes(name string) [][]chan note {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.mail[name] == nil {
+		m := make([][]chan note, len(g.cards))
+		for from := range m {
+			for range g.cards {
+				m[from] = append(m[from], make(chan note, 2)) // an offer and a receipt
+			}
+		}
+		g.mail[name] = m
+	}
+	return g.mail[name]
+}
+
+// Close waits for the channels' work; after Abort there is none. The last rank to close gives all memory back, since others may read
+// from a card until then.
+func (c *cardComm) Close() error {
+	var err error
+	for _, ch := range c.open {
+		close(ch.jobs)
+		<-ch.stopped
+		err = errors.Join(err, ch.stream.Synchronize())
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = append(c.closed, c.open...)
+	c.open = nil
+	if c.left--; c.left > 0 {
+		return err
+	}
+	for _, ch := range c.closed {
+		err = errors.Join(err, ch.d.card.Free(ch.staging))
+	}
+	return err
+}
+
+// promise is the event of work that another goroutine has yet to queue.
+type promise struct {
+	done chan struct{}
+	ev   event // valid once done is closed
+	err  error
+}
+
+func (p *promise) Sync() error {
+	e, err := p.point()
+	if err != nil {
+		return err
+	}
+	return e.Sync()
+}
+
+// point waits until the work is queued, which is no wait for the card.
+func (p *promise) point() (event, error) {
+	<-p.done
+	return p.ev, p.err
+}
+
+var _ device.Event = (*promise)(nil)
