@@ -7,29 +7,30 @@ import (
 	"lomo/internal/tensor"
 )
 
-// Attention in tiles (FlashAttention-2, Dao 2023, arXiv 2307.08691): a task takes a block of queries of one head and passes over the
-// keys they see in tiles, with the matrix product's packed panels and kernel. Scores live in workspace only.
+// Attention in tiles (FlashAttention-2, Dao 2023, arXiv 2307.08691). A tile is made panel by panel: as many rows as the matrix product's
+// kernel takes, whose scores stay in the first-level cache from the product that makes them to the one that uses their exponentials. The
+// right factor of each product is packed once a tile, the left one is read where it lies. Where all tensors are BF16 and the
+// processor multiplies pairs of it, probabilities are rounded to BF16 for the products, but not for their sums.
 const (
-	queryBlock = 96 // a multiple of every level's mr
-	keyBlock   = 128
-
+	queryBlock = 192 // queries a task takes
+	keyBlock   = 256 // keys of a tile of the forward pass
 	maxHeadDim = 512 // what the workspace is laid out for
 )
 
 // heads is the shape of one call and where things lie in it.
 type heads struct {
-	op               string
-	k                *kernels
-	b, tq, tk        int
-	hq, hkv, hd      int
-	q, key, v, o     floats
-	start            []int32
-	lse              []float32
-	scale            float32
-	along            *kernels // for products along the head, of tensors as they are given
-	depth            int      // elements of a head in its panels
-	rowsPad, keysPad int      // blocks rounded up to the kernel's tile
-	hdPad            int
+	op          string
+	k           *kernels
+	t           *tileKernels
+	b, tq, tk   int
+	hq, hkv, hd int
+	q, key, v   floats
+	o           floats
+	start       []int32
+	lse         []float32
+	scale       float32 // 1/√Hd
+	depth       int     // slots of a head in a row or a panel
+	hdPad       int     // the head rounded up to the kernel's columns
 }
 
 func (d *Device) heads(op string, o, lse, q, k, v, start tensor.Tensor, hd int) *heads {
@@ -38,15 +39,9 @@ func (d *Device) heads(op string, o, lse, q, k, v, start tensor.Tensor, hd int) 
 	}
 	h := &heads{op: op, k: d.k, b: q.Shape[0], tq: q.Shape[1], tk: k.Shape[1], hq: q.Cols() / hd, hkv: k.Cols() / hd, hd: hd,
 		q: floatsOf(op, q), key: floatsOf(op, k), v: floatsOf(op, v), o: floatsOf(op, o),
-		start: start.I32s(), lse: lse.F32s(), scale: float32(1 / math.Sqrt(float64(hd))),
-		rowsPad: roundUp(queryBlock, d.k.mr), keysPad: roundUp(keyBlock, d.k.nr), hdPad: roundUp(hd, d.k.nr)}
-	var unit int
-	h.along, unit = d.k.forFactors(h.q, h.key)
-	if h.v.half != h.key.half {
-		h.along, unit = d.k, 1
-	}
-	h.depth = ceilDiv(hd, unit)
-	if h.hq%h.hkv != 0 || h.tk < h.tq || k.Shape[0] != h.b {
+		start: start.I32s(), lse: lse.F32s(), scale: float32(1 / math.Sqrt(float64(hd)))}
+	h.use(d.k.tilesFor(hd, h.q, h.key, h.v))
+	if h.hkv == 0 || h.hq%h.hkv != 0 || h.tk < h.tq || k.Shape[0] != h.b {
 		panic(fmt.Sprintf("%s: %d query heads on %d key heads, %v on %v", op, h.hq, h.hkv, q, k))
 	}
 	wantSame(op, k, v)
@@ -54,6 +49,11 @@ func (d *Device) heads(op string, o, lse, q, k, v, start tensor.Tensor, hd int) 
 	wantLen(op, lse, h.b*h.hq*h.tq)
 	wantLen(op, start, h.b*h.tq)
 	return h
+}
+
+// use chooses the kernels of the tiles.
+func (h *heads) use(t *tileKernels) {
+	h.t, h.depth, h.hdPad = t, ceilDiv(h.hd, t.unit), roundUp(h.hd, t.nr)
 }
 
 // head is one (sequence, query head).
@@ -97,29 +97,9 @@ func (h *heads) span(start []int32, i0, i1 int) (lo, hi int) {
 	return max(lo, 0), i1 + h.tk - h.tq
 }
 
-// reach is how many of the n keys from j0 on the panel of queries that begins at row p of rows from i0 on can see: the
-// tiles on the diagonal are made only as far as that.
-func (h *heads) reach(i0, p, rows, j0, n int) int {
-	last := i0 + min(p+h.k.mr, rows) - 1
-	return max(0, min(last+h.tk-h.tq+1-j0, n))
-}
-
-// scoreTile is c = a·bᵀ along the head for the rows and keys of a tile; what no row of a panel sees is left undefined.
-func (h *heads) scoreTile(c, packedA, packedB []float32, i0, rows, j0, n int) {
-	for p := 0; p < rows; p += h.k.mr {
-		if r := h.reach(i0, p, rows, j0, n); r > 0 {
-			h.along.multiplyPacked(c[p*h.keysPad:], h.keysPad, packedA[p*h.depth:], packedB, h.k.mr, roundUp(r, h.k.nr), h.depth, false)
-		}
-	}
-}
-
-// weighTile is sum += a·b over the n keys of a tile, for a that is zero where a row does not see a key.
-func (h *heads) weighTile(sum, packedA, packedB []float32, i0, rows, j0, n int) {
-	for p := 0; p < rows; p += h.k.mr {
-		if r := h.reach(i0, p, rows, j0, n); r > 0 {
-			for j := 0; j < h.hdPad; j += h.k.nr {
-				h.k.micro(r, &packedA[p*n], &packedB[j*n], &sum[p*h.hdPad+j], h.hdPad, true)
-			}
-		}
+// hide marks scores that do not count.
+func hide(scores []float32) {
+	for i := range scores {
+		scores[i] = unseen
 	}
 }

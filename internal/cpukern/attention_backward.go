@@ -1,10 +1,17 @@
 package cpukern
 
-import "lomo/internal/tensor"
+import (
+	"math"
 
-// AttentionBackward writes dq, dk and dv. It passes over the tiles twice, by blocks of queries for dq and by blocks of keys for dk
-// and dv, and makes the probabilities anew in both (seven products a tile where five would do): so no task adds to what
-// another adds to, sums have a fixed order, and nothing of the size of a sequence is held.
+	"lomo/internal/tensor"
+)
+
+// sumBytes bounds the sums of dk and dv of a whole key head that a thread holds.
+const sumBytes = 5 << 19
+
+// AttentionBackward writes dq, dk and dv. A thread takes a key head through all tiles, five products each, where the sums of its dk and dv fit in
+// the workspace and there are enough key heads for the threads. Else tiles are passed over twice, by blocks of queries for dq and by
+// blocks of keys for dk and dv, seven products in all. Both ways add in the same order, so they give the same bits.
 func (d *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v, start tensor.Tensor, headDim int) {
 	const op = "AttentionBackward"
 	h := d.heads(op, o, lse, q, k, v, start, headDim)
@@ -18,158 +25,256 @@ func (d *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v, start tensor
 	if !d.ready() {
 		return
 	}
-	g := gradients{heads: h, do: floatsOf(op, do), dq: floatsOf(op, dq), dk: floatsOf(op, dk), dv: floatsOf(op, dv)}
-	if g.do.half != h.q.half {
-		h.along, h.depth = d.k, headDim
+	g := &gradients{heads: h, do: floatsOf(op, do), dq: floatsOf(op, dq), dk: floatsOf(op, dk), dv: floatsOf(op, dv)}
+	if !g.do.half {
+		h.use(d.k.floatTiles)
 	}
-	blocks := ceilDiv(h.tq, queryBlock)
-	d.pool.run(h.b*h.hq*blocks, func(ws *workspace, i int) {
-		i0 := (blocks - 1 - i/(h.b*h.hq)) * queryBlock // the longest first
-		g.queries(ws, head{i / h.hq % h.b, i % h.hq}, i0, min(h.tq, i0+queryBlock))
+	g.block = blockOf(headDim)
+	d.backward(g, g.oncePays(len(d.pool.ws)))
+}
+
+// backward runs the tasks of one way or of the other.
+func (d *Device) backward(g *gradients, once bool) {
+	group, blocks := g.hq/g.hkv, ceilDiv(g.tq, g.block)
+	if once {
+		d.pool.run(g.b*g.hkv, func(ws *workspace, i int) {
+			at := head{i / g.hkv, i % g.hkv * group}
+			g.pass(ws, at, group, 0, g.tq, 0, g.tk, true, true)
+		})
+		return
+	}
+	d.pool.run(g.b*g.hq*blocks, func(ws *workspace, i int) {
+		i0 := (blocks - 1 - i/(g.b*g.hq)) * g.block // the longest first
+		g.pass(ws, head{i / g.hq % g.b, i % g.hq}, 1, i0, min(g.tq, i0+g.block), 0, g.tk, true, false)
 	})
-	d.pool.run(h.b*h.hkv*ceilDiv(h.tk, keyBlock), func(ws *workspace, i int) {
-		j0 := i / (h.b * h.hkv) * keyBlock // here early keys are seen by the most queries
-		g.keyValues(ws, i/h.hkv%h.b, i%h.hkv, j0, min(h.tk, j0+keyBlock))
+	d.pool.run(g.b*g.hkv*blocks, func(ws *workspace, i int) {
+		j0 := i / (g.b * g.hkv) * g.block // here early keys are seen by the most queries
+		at := head{i / g.hkv % g.b, i % g.hkv * group}
+		g.pass(ws, at, group, 0, g.tq, j0, min(g.tk, j0+g.block), false, true)
 	})
 }
 
 type gradients struct {
 	*heads
 	do, dq, dk, dv floats
+	block          int // queries and keys of a tile
 }
 
-// backTile is one tile of the backward pass: queries [i0, i1) and keys [j0, j1) of a head.
+// blockOf is the side of a tile: what is packed of large heads must fit the workspace.
+func blockOf(hd int) int {
+	switch {
+	case hd <= 128:
+		return queryBlock
+	case hd <= 256:
+		return queryBlock / 2
+	}
+	return queryBlock / 4
+}
+
+// oncePays says whether the pass by key heads is the faster one.
+func (g *gradients) oncePays(threads int) bool {
+	tasks := g.b * g.hkv
+	return roundUp(g.tk, g.t.mr)*g.hdPad*8 <= sumBytes && (tasks%threads == 0 || tasks >= 4*threads)
+}
+
+// backTile is one tile of the backward pass: queries [i0, i1) and keys [j0, j1) of a head. Scores lie with a row for each key, so that
+// products over queries read them as they are.
 type backTile struct {
 	*gradients
 	at             head
 	i0, i1, j0, j1 int
+	cols           int // a row's positions: a block of queries, rounded up to the kernel's columns
 
-	packedQ, packedDO []float32 // the factors of the scores and of dP, along the head
-	packedK, packedV  []float32
-	p, ds             []float32 // (rowsPad, keysPad): probabilities and the gradient of the scores
-	delta             []float32 // Σ do⊙o of each query
-
-	packedA, packedB []float32 // for the products that follow
-	buf              []float32
+	qAlong, doAlong   []float32 // packed for the scores
+	qAcross, doAcross []float32 // packed for dk and dv
+	kAcross           []float32 // packed for dq
+	kRows, vRows      []float32
+	score, dp, p      []float32 // of a panel of keys
+	ds, packedDS      []float32 // of the tile
+	lse, delta        []float32 // of each query: its log-sum to base 2, and Σ do⊙o
+	dq                []float32
+	ordered           bool // documents begin in the order of the queries
 }
 
 func (g *gradients) newTile(ws *workspace) *backTile {
-	side := max(g.rowsPad, g.keysPad) + g.k.mr
-	return &backTile{gradients: g,
-		packedQ: ws.floats(g.rowsPad * g.hd), packedDO: ws.floats(g.rowsPad * g.hd),
-		packedK: ws.floats(g.keysPad * g.hd), packedV: ws.floats(g.keysPad * g.hd),
-		p: ws.floats(g.rowsPad * g.keysPad), ds: ws.floats(g.rowsPad * g.keysPad), delta: ws.floats(queryBlock),
-		packedA: ws.floats(side * side), packedB: ws.floats(max(queryBlock, keyBlock) * g.hdPad), buf: ws.floats(2 * g.hd)}
+	t, side := g.t, roundUp(g.block, g.t.mr)
+	cols := roundUp(g.block, t.nr)
+	across := g.hdPad * ceilDiv(g.block, t.unit)
+	return &backTile{gradients: g, cols: cols,
+		qAlong: ws.floats(cols * g.depth), doAlong: ws.floats(cols * g.depth), qAcross: ws.floats(across), doAcross: ws.floats(across),
+		kAcross: ws.floats(across), kRows: ws.floats(side * g.depth), vRows: ws.floats(side * g.depth),
+		score: ws.floats(t.mr * cols), dp: ws.floats(t.mr * cols), p: t.slots(ws, t.mr*cols),
+		ds: t.slots(ws, side*cols), packedDS: ws.floats(side * ceilDiv(g.block, t.unit)),
+		lse: ws.floats(cols), delta: ws.floats(cols), dq: ws.floats(side * g.hdPad)}
 }
 
-// takeQueries packs the queries of the tile and computes their delta.
-func (t *backTile) takeQueries(at head, i0, i1 int) {
-	t.at, t.i0, t.i1 = at, i0, i1
-	q, do := t.query(t.q, at, true), t.query(t.do, at, true)
-	t.along.pack(t.packedQ, &q, t.k.mr, i0, i1, 0, t.hd)
-	t.along.pack(t.packedDO, &do, t.k.mr, i0, i1, 0, t.hd)
-	for i := i0; i < i1; i++ {
-		off := ((at.b*t.tq+i)*t.hq + at.h) * t.hd
-		t.delta[i-i0] = t.k.dot(t.k.load(t.do, off, t.hd, t.buf[:t.hd]), t.k.load(t.o, off, t.hd, t.buf[t.hd:]))
+// pass takes the tiles of queries [i0, i1) and keys [j0, j1) of heads query heads, from at on, that share a key head, and
+// writes dq, or dk and dv, or both.
+func (g *gradients) pass(ws *workspace, at head, heads, i0, i1, j0, j1 int, wantQ, wantKV bool) {
+	t := g.newTile(ws)
+	var dk, dv []float32
+	if wantKV {
+		size := roundUp(j1-j0, g.t.mr) * g.hdPad
+		dk, dv = ws.floats(size), ws.floats(size)
+		clear(dk)
+		clear(dv)
+	}
+	buf := ws.floats(2 * g.hd)
+	for h := range heads {
+		for i := max(i0, j0/g.block*g.block); i < i1; i += g.block {
+			t.takeQueries(head{at.b, at.h + h}, i, min(i1, i+g.block), buf)
+			for j := j0; j < min(j1, t.i1); j += g.block {
+				t.tile(j, min(j1, j+g.block), dk[min(len(dk), (j-j0)*g.hdPad):], dv[min(len(dv), (j-j0)*g.hdPad):], wantQ, wantKV)
+			}
+			if wantQ {
+				g.storeRows(g.dq, t.dq, at.b*g.tq, i, t.i1, g.hq, at.h+h, g.scale)
+			}
+		}
+	}
+	if wantKV {
+		hkv := at.h / (g.hq / g.hkv)
+		g.storeRows(g.dk, dk, at.b*g.tk, j0, j1, g.hkv, hkv, g.scale)
+		g.storeRows(g.dv, dv, at.b*g.tk, j0, j1, g.hkv, hkv, 1)
 	}
 }
 
-func (t *backTile) takeKeys(at head, j0, j1 int) {
-	t.j0, t.j1 = j0, j1
-	key, value := t.keys(t.key, at, true), t.keys(t.v, at, true)
-	t.along.pack(t.packedK, &key, t.k.nr, j0, j1, 0, t.hd)
-	t.along.pack(t.packedV, &value, t.k.nr, j0, j1, 0, t.hd)
+// storeRows stores scale times the sums of rows [r0, r1) of a head.
+func (g *gradients) storeRows(dst floats, sum []float32, base, r0, r1, heads, h int, scale float32) {
+	for r := r0; r < r1; r++ {
+		row := sum[(r-r0)*g.hdPad:][:g.hd]
+		g.k.scale(row, scale)
+		g.k.store(dst, ((base+r)*heads+h)*g.hd, row)
+	}
 }
 
-// scores makes p = exp(q·kᵀ·scale − lse) and ds = p⊙(do·vᵀ − delta), zero where a query does not see a key.
-func (t *backTile) scores() {
-	t.scoreTile(t.p, t.packedQ, t.packedK, t.i0, t.i1-t.i0, t.j0, t.j1-t.j0)
-	t.scoreTile(t.ds, t.packedDO, t.packedV, t.i0, t.i1-t.i0, t.j0, t.j1-t.j0)
-	start, lse := t.starts(t.at), t.lses(t.at)
-	for i := t.i0; i < t.i1; i++ {
-		lo, hi := t.sees(start, i, t.j0, t.j1)
-		lo, hi = lo-t.j0, hi-t.j0
-		off := (i - t.i0) * t.keysPad
-		p, ds := t.p[off:off+t.j1-t.j0], t.ds[off:off+t.j1-t.j0]
-		if lo >= hi {
-			clear(p)
-			clear(ds)
+// takeQueries packs the queries of a tile and their gradients both ways, and computes delta.
+func (t *backTile) takeQueries(at head, i0, i1 int, buf []float32) {
+	t.at, t.i0, t.i1 = at, i0, i1
+	for _, f := range []struct {
+		v             floats
+		along, across []float32
+	}{{t.q, t.qAlong, t.qAcross}, {t.do, t.doAlong, t.doAcross}} {
+		rows, cols := t.query(f.v, at, true), t.query(f.v, at, false)
+		t.t.pack(f.along, &rows, t.t.nr, i0, i1, 0, t.hd)
+		t.t.pack(f.across, &cols, t.t.nr, 0, t.hd, i0, i1)
+	}
+	lse, start := t.lses(at)[i0:i1], t.starts(at)[i0:i1]
+	t.ordered = true
+	for i := range t.cols {
+		if i >= len(lse) { // a query that is none sees nothing
+			t.lse[i], t.delta[i] = float32(math.Inf(1)), 0
 			continue
 		}
-		clear(p[:lo])
-		clear(ds[:lo])
-		clear(p[hi:])
-		clear(ds[hi:])
-		t.k.expSum(p[lo:hi], t.scale, lse[i])
-		t.k.softmaxGrad(p[lo:hi], ds[lo:hi], t.delta[i-t.i0])
+		t.ordered = t.ordered && (i == 0 || start[i-1] <= start[i])
+		off := ((at.b*t.tq+i0+i)*t.hq + at.h) * t.hd
+		t.lse[i] = lse[i] * log2e
+		t.delta[i] = t.k.dot(t.k.load(t.do, off, t.hd, buf[:t.hd]), t.k.load(t.o, off, t.hd, buf[t.hd:]))
+	}
+	clear(t.dq)
+}
+
+// tile adds the tile of keys [j0, j1) to dq, and to dk and dv, which begin at j0.
+func (t *backTile) tile(j0, j1 int, dk, dv []float32, wantQ, wantKV bool) {
+	if lo, _ := t.span(t.starts(t.at), t.i0, t.i1); lo >= j1 {
+		return // these queries belong to later documents
+	}
+	t.j0, t.j1 = j0, j1
+	key, value := t.keys(t.key, t.at, true), t.keys(t.v, t.at, true)
+	kRows, kStep := t.k.leftRows(t.t, &key, j0, j1, t.hd, t.kRows)
+	vRows, vStep := t.k.leftRows(t.t, &value, j0, j1, t.hd, t.vRows)
+	for p := 0; p < j1-j0; p += t.t.mr {
+		c0, c1 := t.panel(skipRows(kRows, kStep, p), kStep, skipRows(vRows, vStep, p), vStep, p)
+		if wantKV && c0 < c1 {
+			t.addKeys(t.p, t.doAcross, dv[p*t.hdPad:], c0, c1)
+			t.addKeys(t.dsRow(p, 0), t.qAcross, dk[p*t.hdPad:], c0, c1)
+		}
+	}
+	if wantQ {
+		t.addQueries()
 	}
 }
 
-// queries makes dq of the queries [i0, i1): dq = scale·Σ ds·k.
-func (g *gradients) queries(ws *workspace, at head, i0, i1 int) {
-	t := g.newTile(ws)
-	sum := ws.floats(g.rowsPad * g.hdPad)
-	clear(sum)
-	t.takeQueries(at, i0, i1)
-	ds, key := operand{floats{f: t.ds}, g.keysPad, true}, g.keys(g.key, at, false)
-	for j0, end := g.span(g.starts(at), i0, i1); j0 < end; j0 += keyBlock {
-		t.takeKeys(at, j0, min(end, j0+keyBlock))
-		t.scores()
-		g.k.pack(t.packedA, &ds, g.k.mr, 0, i1-i0, 0, t.j1-t.j0)
-		g.k.pack(t.packedB, &key, g.k.nr, 0, g.hd, t.j0, t.j1)
-		g.weighTile(sum, t.packedA, t.packedB, i0, i1-i0, t.j0, t.j1-t.j0)
+// dsRow is ds of key p of the tile from query c on.
+func (t *backTile) dsRow(p, c int) []float32 { return t.ds[(p*t.cols+c)/t.t.unit:] }
+
+// panel makes p = 2^(k·qᵀ·scale − lse) and ds = p⊙(v·doᵀ − delta) of the keys from p on, zero where a query does not see a key, for the
+// queries [c0, c1): outside none sees any of these keys.
+func (t *backTile) panel(kRows *float32, kStep int, vRows *float32, vStep, p int) (c0, c1 int) {
+	n, queries := min(t.t.mr, t.j1-t.j0-p), t.i1-t.i0
+	c0, c1 = t.seenBy(p)
+	_, c1 = t.seenBy(p + n - 1)
+	c0, c1 = c0/t.t.nr*t.t.nr, roundUp(c1, t.t.nr)
+	if !t.ordered {
+		c1 = roundUp(queries, t.t.nr)
 	}
-	for i := i0; i < i1; i++ {
-		row := sum[(i-i0)*g.hdPad:][:g.hd]
-		g.k.scale(row, g.scale)
-		g.k.store(g.dq, ((at.b*g.tq+i)*g.hq+at.h)*g.hd, row)
+	for c := c0; c < c1; c += t.t.nr {
+		t.t.direct(t.depth, kRows, kStep, &t.qAlong[c*t.depth], &t.score[c], t.cols, false)
+		t.t.direct(t.depth, vRows, vStep, &t.doAlong[c*t.depth], &t.dp[c], t.cols, false)
 	}
+	width := t.cols / t.t.unit
+	for r := range t.t.mr {
+		ds := t.dsRow(p+r, 0)[:width]
+		if r >= n || c0 >= c1 {
+			clear(ds)
+			clear(t.p[r*width:][:width])
+			continue
+		}
+		score := t.score[r*t.cols:][:t.cols]
+		t.hideRow(score, p+r, c0, c1)
+		clear(ds[:c0/t.t.unit])
+		clear(ds[c1/t.t.unit:])
+		t.t.gradRow(&t.p[r*width+c0/t.t.unit], &ds[c0/t.t.unit], &score[c0], &t.dp[r*t.cols+c0], &t.lse[c0], &t.delta[c0], c1-c0, t.scale*log2e)
+	}
+	return c0, c1
 }
 
-// add is sum += aᵀ·b over the queries of the tile, for a (queries, keys) that is zero where a query does not see a key: a panel of
-// keys begins at its first key's own query.
-func (t *backTile) add(sum []float32, a, b *operand) {
-	n, keys := t.i1-t.i0, t.j1-t.j0
-	t.k.pack(t.packedA, a, t.k.mr, 0, keys, 0, n)
-	t.k.pack(t.packedB, b, t.k.nr, 0, t.hd, t.i0, t.i1)
-	for p := 0; p < keys; p += t.k.mr {
-		skip := max(0, t.j0+p-t.i0)
-		for j := 0; j < t.hdPad && skip < n; j += t.k.nr {
-			t.k.micro(n-skip, &t.packedA[p*n+skip*t.k.mr], &t.packedB[j*n+skip*t.k.nr], &sum[p*t.hdPad+j], t.hdPad, true)
+// seenBy is the range of queries of the tile that see key p of it, where documents begin in the order of queries.
+func (t *backTile) seenBy(p int) (lo, hi int) {
+	start, j := t.starts(t.at)[t.i0:t.i1], t.j0+p
+	lo, hi = max(0, j-t.i0), len(start)
+	if int(start[hi-1]) <= j {
+		return min(lo, hi), hi
+	}
+	return min(lo, hi), lowerBound(start, j+1)
+}
+
+// hideRow marks the scores of queries in [c0, c1) that do not see key p of the tile.
+func (t *backTile) hideRow(score []float32, p, c0, c1 int) {
+	if t.ordered {
+		lo, hi := t.seenBy(p)
+		hide(score[c0:max(c0, min(lo, c1))])
+		hide(score[max(c0, min(hi, c1)):c1])
+		return
+	}
+	start, j := t.starts(t.at)[t.i0:t.i1], t.j0+p
+	for i, s := range start {
+		if i >= c0 && (i+t.i0 < j || int(s) > j) {
+			score[i] = unseen
 		}
 	}
 }
 
-// keyValues makes dk and dv of the keys [j0, j1) of a key head, over its query heads and their queries in order:
-// dv = Σ pᵀ·do, dk = scale·Σ dsᵀ·q.
-func (g *gradients) keyValues(ws *workspace, b, hkv, j0, j1 int) {
-	t := g.newTile(ws)
-	size := roundUp(keyBlock, g.k.mr) * g.hdPad
-	dk, dv := ws.floats(size), ws.floats(size)
-	clear(dk)
-	clear(dv)
-	p, ds := operand{floats{f: t.p}, g.keysPad, false}, operand{floats{f: t.ds}, g.keysPad, false}
-	group := g.hq / g.hkv
-	for h := hkv * group; h < (hkv+1)*group; h++ {
-		at := head{b, h}
-		t.takeKeys(at, j0, j1)
-		do, q := g.query(g.do, at, false), g.query(g.q, at, false)
-		for i0 := j0; i0 < g.tq; i0 += queryBlock {
-			i1 := min(g.tq, i0+queryBlock)
-			if lo, _ := g.span(g.starts(at), i0, i1); lo >= j1 {
-				continue // these queries belong to later documents
-			}
-			t.takeQueries(at, i0, i1)
-			t.scores()
-			t.add(dv, &p, &do)
-			t.add(dk, &ds, &q)
-		}
+// addKeys is sum += a·b over the queries [c0, c1) for a panel of keys a.
+func (t *backTile) addKeys(a, b, sum []float32, c0, c1 int) {
+	unit, nr, queries := t.t.unit, t.t.nr, t.i1-t.i0
+	depth := ceilDiv(queries, unit)
+	for j := 0; j < t.hdPad; j += nr {
+		t.t.direct(ceilDiv(min(c1, queries)-c0, unit), &a[c0/unit], 4*t.cols/unit, &b[j*depth+c0/unit*nr], &sum[j], t.hdPad, true)
 	}
-	for j := j0; j < j1; j++ {
-		off := ((b*g.tk+j)*g.hkv + hkv) * g.hd
-		rowK, rowV := dk[(j-j0)*g.hdPad:][:g.hd], dv[(j-j0)*g.hdPad:][:g.hd]
-		g.k.scale(rowK, g.scale)
-		g.k.store(g.dk, off, rowK)
-		g.k.store(g.dv, off, rowV)
+}
+
+// addQueries is dq += ds·k over the keys of the tile.
+func (t *backTile) addQueries() {
+	k, queries, keys := t.t, t.i1-t.i0, t.j1-t.j0
+	ds := operand{k.factor(t.ds, roundUp(keys, k.mr)*t.cols), t.cols, false}
+	key := t.keys(t.key, t.at, false)
+	k.pack(t.packedDS, &ds, k.mr, 0, queries, 0, keys)
+	k.pack(t.kAcross, &key, k.nr, 0, t.hd, t.j0, t.j1)
+	depth := ceilDiv(keys, k.unit)
+	for p := 0; p < queries; p += k.mr {
+		reach := min(t.i0+min(p+k.mr, queries)-t.j0, keys) // keys up to the last query's own
+		for j := 0; j < t.hdPad && reach > 0; j += k.nr {
+			k.micro(ceilDiv(reach, k.unit), &t.packedDS[p*depth], &t.kAcross[j*depth], &t.dq[p*t.hdPad+j], t.hdPad, true)
+		}
 	}
 }

@@ -170,3 +170,30 @@ func siluVec512(dst *float32, gate *float32, up *float32, n int)
 
 // siluBackwardVec512 is siluBackwardGeneric for n > 0, a multiple of 16.
 func siluBackwardVec512(dgate *float32, dup *float32, dact *float32, gate *float32, up *float32, n int)
+
+// directAVX2 is directGeneric for 6 × 16 elements with fused multiply-adds.
+func directAVX2(k int, a *float32, lda int, b *float32, c *float32, ldc int, acc bool)
+
+// directAVX512 is directGeneric for 12 × 32 elements with fused multiply-adds.
+func directAVX512(k int, a *float32, lda int, b *float32, c *float32, ldc int, acc bool)
+
+// directBF16 is directGeneric for 12 × 32 elements of pairs of BF16, as microBF16 takes them.
+func directBF16(k int, a *float32, lda int, b *float32, c *float32, ldc int, acc bool)
+
+// softmaxRowVec is softmaxRowGeneric for n > 0, a multiple of 16, with as many partial sums.
+func softmaxRowVec(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+
+// gradRowVec is gradRowGeneric for n > 0, a multiple of 8.
+func gradRowVec(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+
+// softmaxRowVec512 is softmaxRowGeneric for n > 0, a multiple of 32, with as many partial sums.
+func softmaxRowVec512(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+
+// gradRowVec512 is gradRowGeneric for n > 0, a multiple of 16.
+func gradRowVec512(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+
+// softmaxRowBF16Vec512 is softmaxRowGeneric for n > 0, a multiple of 32, with as many partial sums.
+func softmaxRowBF16Vec512(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+
+// gradRowBF16Vec512 is gradRowGeneric for n > 0, a multiple of 16.
+func gradRowBF16Vec512(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)

@@ -27,6 +27,8 @@ type kernels struct {
 
 	blockK int // elements of a panel, at most, in a block of the sum
 
+	floatTiles, pairTiles *tileKernels // attention's, for float32 and for BF16 pairs (nil as pairs is)
+
 	dot   func(x, y []float32) float32
 	dot16 func(x []float32, y []uint16) float32
 

@@ -2,8 +2,9 @@ package cpukern
 
 import "unsafe"
 
-// workspaceBytes is what one thread may use beside the arena. Attention takes the most, with the largest heads (attention.go).
-const workspaceBytes = 2 << 20
+// workspaceBytes is what one thread may use beside the arena. Attention's backward pass takes the most: the sums of a key head
+// (attention_backward.go).
+const workspaceBytes = 4 << 20
 
 const arenaSlack = 2 << 20 // mmap_linux.go
 

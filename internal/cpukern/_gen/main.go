@@ -27,6 +27,7 @@ func main() {
 	optimizers()
 	sums()
 	exponentials()
+	attention()
 	Generate()
 }
 

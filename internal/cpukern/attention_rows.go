@@ -1,0 +1,156 @@
+package cpukern
+
+import (
+	"math"
+	"unsafe"
+)
+
+// tileKernels is what attention's tiles are made with, for factors of one type. Their elements lie in float32 slots of unit positions
+// each: a number, or a pair of BF16 neighbours (pairs_amd64.go).
+type tileKernels struct {
+	unit   int
+	mr, nr int
+	pack   func(dst []float32, o *operand, width, i0, i1, k0, k1 int)
+	micro  func(k int, a, b, c *float32, ldc int, acc bool)
+	// direct is micro for a left factor that is not packed: rows of slots, lda bytes apart.
+	direct func(k int, a *float32, lda int, b, c *float32, ldc int, acc bool)
+
+	softmaxRow func(dst, x *float32, n int, scale, top float32) (newTop, sum float32)
+	gradRow    func(p, ds, s, dp, lse, delta *float32, n int, scale float32)
+}
+
+// genericTiles are the kernels of the generic level; the matrix product's are the definition of pack and micro.
+func genericTiles() *tileKernels {
+	return &tileKernels{unit: 1, mr: 4, nr: 4, pack: packGeneric, micro: microGeneric, direct: directGeneric,
+		softmaxRow: softmaxRowGeneric, gradRow: gradRowGeneric}
+}
+
+// directGeneric is microGeneric with a[i·lda/4+k] for the element (i, k) of the left factor.
+func directGeneric(k int, a *float32, lda int, b, c *float32, ldc int, acc bool) {
+	pb, pc := floatsAt(b, 4*k), floatsAt(c, 3*ldc+4)
+	for i := range 4 {
+		var s [4]float32
+		for at, x := range floatsAt((*float32)(unsafe.Add(unsafe.Pointer(a), i*lda)), k) {
+			for j := range s {
+				s[j] += float32(x * pb[4*at+j])
+			}
+		}
+		row := pc[i*ldc:][:4]
+		for j, v := range s {
+			if acc {
+				v += row[j]
+			}
+			row[j] = v
+		}
+	}
+}
+
+// The exponentials of attention are powers of two: 2^t = 2ⁿ·2^f with |f| ≤ ½ and a polynomial of degree 6 whose relative error is
+// 2e-9; with the roundings of its steps the error is below 2 ulp (measured 1.15), plus that of t.
+var exp2Poly = [7]float32{1.5353362e-4, 1.3398875e-3, 9.618437e-3, 5.5503323e-2, 2.4022648e-1, 6.9314718e-1, 1}
+
+func exp2f(t float32) float32 {
+	if t < -160 {
+		t = -160
+	}
+	if t > 129 {
+		t = 129
+	}
+	n := float32(t+expRound) - expRound
+	f := t - n
+	p := exp2Poly[0]
+	for _, c := range exp2Poly[1:] {
+		p = float32(p*f) + c
+	}
+	i := int32(n) // not used for NaN, where p is NaN whatever it is multiplied by
+	half := i >> 1
+	return p * pow2(half) * pow2(i-half)
+}
+
+// unseen stands in the place of a score that does not count: its exponential is 0 under any maximum of others.
+const unseen = -1e30
+
+// softmaxRowGeneric is dst = 2^(x·scale − newTop), newTop = max(top, max(x)·scale); it returns that and the sum of the powers. In the kernels
+// for pairs dst is BF16, rounded from what is summed. dst may be x.
+func softmaxRowGeneric(dst, x *float32, n int, scale, top float32) (newTop, sum float32) {
+	out, in := floatsAt(dst, n), floatsAt(x, n)
+	top = max(top, maximumGeneric(in)*scale)
+	var s [4]float32
+	for i, v := range in {
+		e := exp2f(float32(v*scale) - top)
+		out[i] = e
+		s[i&3] += e
+	}
+	return top, (s[0] + s[1]) + (s[2] + s[3])
+}
+
+// gradRowGeneric is p = 2^(s·scale − lse), ds = p·(dp − delta). In the kernels for pairs p and ds are BF16, rounded at the end. p may be
+// s and ds may be dp.
+func gradRowGeneric(p, ds, s, dp, lse, delta *float32, n int, scale float32) {
+	pv, dsv := floatsAt(p, n), floatsAt(ds, n)
+	sv, dpv, lv, dv := floatsAt(s, n), floatsAt(dp, n), floatsAt(lse, n), floatsAt(delta, n)
+	for i := range pv {
+		e := exp2f(float32(sv[i]*scale) - lv[i])
+		d := e * (dpv[i] - dv[i])
+		pv[i], dsv[i] = e, d
+	}
+}
+
+// tilesFor chooses the kernels for tensors of one call: pairs where all are BF16 and a row's pairs do not straddle heads.
+func (k *kernels) tilesFor(hd int, all ...floats) *tileKernels {
+	if k.pairTiles == nil || hd%2 != 0 {
+		return k.floatTiles
+	}
+	for _, v := range all {
+		if !v.half {
+			return k.floatTiles
+		}
+	}
+	return k.pairTiles
+}
+
+// slots is memory for n positions of a factor.
+func (t *tileKernels) slots(ws *workspace, n int) []float32 { return ws.floats(ceilDiv(n, t.unit)) }
+
+// factor is n positions from slot 0 on as the elements of an operand.
+func (t *tileKernels) factor(slots []float32, n int) floats {
+	if t.unit == 1 {
+		return floats{f: slots[:n]}
+	}
+	return floats{h: unsafe.Slice((*uint16)(unsafe.Pointer(&slots[0])), n), half: true}
+}
+
+// leftRows is rows [i0, i1) of an operand along the sum as direct takes them, hd positions each: in place, or a copy in buf that is
+// filled up with zeros to whole panels.
+func (k *kernels) leftRows(t *tileKernels, o *operand, i0, i1, hd int, buf []float32) (rows *float32, lda int) {
+	n := i1 - i0
+	if whole := n%t.mr == 0; whole && o.v.half && t.unit == 2 {
+		return (*float32)(unsafe.Pointer(&o.v.h[i0*o.ld])), 2 * o.ld
+	} else if whole && !o.v.half {
+		return &o.v.f[i0*o.ld], 4 * o.ld
+	}
+	size := ceilDiv(hd, t.unit)
+	buf = buf[:roundUp(n, t.mr)*size]
+	clear(buf[n*size:])
+	for i := range n {
+		row := buf[i*size:][:size]
+		off := (i0 + i) * o.ld
+		switch {
+		case t.unit == 2:
+			copy(t.factor(row, hd).h, o.v.h[off:])
+		case o.v.half:
+			k.widen(row, o.v.h[off:off+hd])
+		default:
+			copy(row, o.v.f[off:])
+		}
+	}
+	return &buf[0], 4 * size
+}
+
+// skipRows is the address of row i.
+func skipRows(rows *float32, lda, i int) *float32 {
+	return (*float32)(unsafe.Add(unsafe.Pointer(rows), i*lda))
+}
+
+// log2e turns a natural logarithm into one to base 2.
+const log2e = math.Log2E
