@@ -4,9 +4,9 @@ package cli
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -81,7 +81,22 @@ func TestKilledRunsContinueBitForBit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills runs for some seconds")
 	}
+	killAndContinue(t, newLab(t), 8)
+}
+
+// TestKilledRanksContinueBitForBit: the same where several ranks write each checkpoint together.
+func TestKilledRanksContinueBitForBit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills runs for some seconds")
+	}
 	l := newLab(t)
+	l.write("run.yaml", strings.Replace(string(l.read("run.yaml")), "gradient_accumulation_steps: 2", "devices: 2\nsharding: zero3\nmax_shard_size: 100KB", 1))
+	killAndContinue(t, l, 4)
+}
+
+// killAndContinue kills a run so many times, each at an arbitrary instant, and compares what it makes with a run left alone.
+func killAndContinue(t *testing.T, l *lab, most int) {
+	t.Helper()
 	l.run("train", "--config", "run.yaml", "--set", "output_dir=whole")
 	rng := rand.New(rand.NewPCG(1, 2))
 	kills := 0
@@ -90,7 +105,7 @@ func TestKilledRunsContinueBitForBit(t *testing.T) {
 			t.Fatal("the run does not come to its end")
 		}
 		steps := 1 + rng.IntN(7) // of this process, and then anywhere in the next step or save
-		if kills == 8 {
+		if kills == most {
 			steps = 1000
 		}
 		killed, err := l.trainAndKill(steps, time.Duration(rng.IntN(12))*time.Millisecond)
@@ -103,16 +118,31 @@ func TestKilledRunsContinueBitForBit(t *testing.T) {
 		kills++
 		l.checkpointsLoad()
 	}
-	if kills < 4 {
+	if kills < most/2 {
 		t.Errorf("only %d runs were killed", kills)
 	}
 	t.Logf("%d kills", kills)
-	if !bytes.Equal(l.read("whole/model.safetensors"), l.read("out/model.safetensors")) {
+	want := l.files("whole")
+	if got := l.files("out"); !maps.Equal(got, want) {
 		t.Error("the weights differ from those of the run that was left alone")
 	}
 	if strip(l.read("whole/metrics.jsonl")) != strip(l.read("out/metrics.jsonl")) {
 		t.Error("the losses differ from those of the run that was left alone")
 	}
+}
+
+// files is the content of the trained model's files of weights.
+func (l *lab) files(dir string) map[string]string {
+	l.t.Helper()
+	found, err := filepath.Glob(filepath.Join(l.dir, dir, "model*.safetensors"))
+	if err != nil || len(found) == 0 {
+		l.t.Fatalf("%s: %d files of weights, %v", dir, len(found), err)
+	}
+	out := map[string]string{}
+	for _, path := range found {
+		out[filepath.Base(path)] = string(l.read(filepath.Join(dir, filepath.Base(path))))
+	}
+	return out
 }
 
 // trainAndKill starts or continues the run and kills it a moment after it has reported a number of steps. It reports
