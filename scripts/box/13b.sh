@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Trains a 13B model on two RTX 3090, unattended: preflight, training with restarts, evaluation (README.md).
+#
+#   scripts/box/13b.sh [CONFIG]          # configs/llama-13b-2x3090.yaml when none is given
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "$0")/common.sh"
+train_and_evaluate "${1:-$root/configs/llama-13b-2x3090.yaml}"
