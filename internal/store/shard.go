@@ -53,16 +53,30 @@ func NewShard(d device.Device, c comm.Comm, params []*grad.Param, dt tensor.DTyp
 			return nil, fmt.Errorf("weights: %w", err)
 		}
 	}
-	block, table := shareBuffers(s.sizes())
-	for i := range 2 {
-		if s.blocks, err = s.addBuffer(s.blocks, fmt.Sprintf("gathered block %d", i), dt, block); err != nil {
-			return nil, err
+	return s, s.openBuffers(dt)
+}
+
+// openBuffers takes the buffers of gathered units. By matrix, where nothing but the next matrix is gathered ahead, a table
+// shares the first buffer alone, and only that one is as large.
+func (s *Shard) openBuffers(dt tensor.DType) (err error) {
+	block, table := s.sizes()
+	first := max(block, table)
+	if !s.byMatrix {
+		block, table = shareBuffers(block, table)
+		first = block
+	}
+	for i, n := range []int{first, block} {
+		if s.blocks, err = s.addBuffer(s.blocks, fmt.Sprintf("gathered block %d", i), dt, n); err != nil {
+			return err
 		}
 	}
-	if s.tables = s.blocks; table > 0 {
+	switch s.tables = s.blocks; {
+	case s.byMatrix:
+		s.tables = s.blocks[:1]
+	case table > 0:
 		s.tables, err = s.addBuffer(nil, "gathered table", dt, table)
 	}
-	return s, err
+	return err
 }
 
 func (s *Shard) addBuffer(list []*gathered, name string, dt tensor.DType, elements int) ([]*gathered, error) {

@@ -5,7 +5,7 @@
 box_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$box_dir/../.." && pwd)
 
-# shellcheck source=check.sh
+# shellcheck source-path=SCRIPTDIR source=check.sh
 . "$box_dir/check.sh"
 
 say() { printf '%s %s\n' "$(date '+%F %T')" "$*" >&2; }
