@@ -30,6 +30,9 @@ func DefaultCards() Cards {
 	return Cards{DeviceMemory: 24e9, TFLOPS: 42, MemoryGBps: 800, LinkGBps: []float64{6, 3}}
 }
 
+// channels is how many channels ranks have between them: one to gather weights and one to sum gradients.
+const channels = 2
+
 // contextBytes is what the CUDA driver takes on a card for the process: context, code, local memory of threads.
 const contextBytes = 500e6
 
@@ -37,6 +40,9 @@ const contextBytes = 500e6
 func planCards(o train.Options, c *config.Config, evalRows, evalLen int, a Cards) (*memprof.Profile, error) {
 	m := memprof.Machine{Ranks: c.Devices, Cards: true, Beside: map[string]int64{
 		"driver context": contextBytes, "kernel workspace": cudakern.WorkspaceBytes}}
+	if c.Devices > 1 {
+		m.Beside["communication"] = channels * cudakern.ChannelBytes
+	}
 	p, err := memprof.Run(o, m, evalRows, evalLen)
 	if err != nil {
 		return nil, err
