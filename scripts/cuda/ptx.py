@@ -105,7 +105,7 @@ class Clang:
             out = pathlib.Path(tmp) / "out.ptx"
             subprocess.run([self.clang, "-x", "cuda", "--cuda-device-only", "--cuda-gpu-arch=sm_86", f"--cuda-path={self.sdk}", "-nocudalib",
                             "-Xclang", "-mlink-builtin-bitcode", "-Xclang", str(self.sdk / "nvvm/libdevice/libdevice.10.bc"),
-                            "-Xclang", "-target-feature", "-Xclang", "+ptx78", "-O3", "-std=c++17", "-Wno-unknown-cuda-version",
+                            "-Xclang", "-target-feature", "-Xclang", "+ptx78", "-O3", "-ffp-contract=off", "-std=c++17", "-Wno-unknown-cuda-version",
                             "-S", "-o", str(out), str(source)], check=True)
             return out.read_text(encoding="utf-8")
 

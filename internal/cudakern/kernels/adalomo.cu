@@ -86,7 +86,7 @@ KERNEL factor_ema(const u32* stop, float* mean, const float* sums, int n, float 
 }
 
 // ada_rate is what remains of the step once Σw² and Σu² are known: w·keep − lr·u, written to rate[0] = lr and rate[1] = keep.
-__device__ inline void adaRate(float* rate, const double* stats, double n, float lr, float decay, float eps2, float d) {
+__device__ __forceinline__ void adaRate(float* rate, const double* stats, double n, float lr, float decay, float eps2, float d) {
     double size = sqrt(stats[0] / n), norm = sqrt(stats[2] / n) / (double)d;
     double a = (double)lr * (size > (double)eps2 ? size : (double)eps2);
     rate[0] = (float)(a / (norm > 1.0 ? norm : 1.0));
@@ -106,7 +106,7 @@ KERNEL factor_roots(const u32* stop, float* roots, const float* r, const float* 
 }
 
 // unit is u: h·(row·col), and 0 where h is 0 whatever the factors are.
-__device__ inline float unit(float g, float row, float col, const Step& s) {
+__device__ __forceinline__ float unit(float g, float row, float col, const Step& s) {
     float h = s.gradient(g);
     return h != 0.0f ? __fmul_rn(h, __fmul_rn(row, col)) : h;
 }
@@ -160,7 +160,7 @@ KERNEL factor_update(const u32* stop, void* w, const float* g, const float* root
     }
 }
 
-__device__ inline float vectorUnit(float h, float v) { return h != 0.0f ? __fmul_rn(h, (float)(1.0 / sqrt((double)v))) : 0.0f; }
+__device__ __forceinline__ float vectorUnit(float h, float v) { return h != 0.0f ? __fmul_rn(h, (float)(1.0 / sqrt((double)v))) : 0.0f; }
 
 // vector_stats is v ← β·v + (1−β)(h²+eps1), stats[0] = Σw², stats[2] = Σ(h·v^−½)², unless an element of g is not finite. halves: w.
 // One block, a multiple of 32: vectors are short, and the check comes before the first write without another launch. Shared: 384 bytes.

@@ -18,14 +18,14 @@ using Long = Panel<ROWS, HD, THREADS>;
 // A lane's place in ldmatrix's addresses.
 struct Lane {
     int eight, upper, last;
-    __device__ Lane() {
+    __device__ __forceinline__ Lane() {
         int lane = threadIdx.x % WARP;
         eight = lane % 8, upper = lane / 8 % 2, last = lane / 16;
     }
 };
 
 template <int N>
-__device__ inline void clear(float (&c)[N][4]) {
+__device__ __forceinline__ void clear(float (&c)[N][4]) {
 #pragma unroll
     for (int n = 0; n < N; n++)
 #pragma unroll
@@ -34,7 +34,7 @@ __device__ inline void clear(float (&c)[N][4]) {
 
 // alongHead is c (16, 8·N) = a·bᵀ over the head: rows row0 … row0+15 of panel a, all rows of panel b.
 template <int HD, class PA, class PB, int N>
-__device__ inline void alongHead(float (&c)[N][4], u32 a, int row0, u32 b) {
+__device__ __forceinline__ void alongHead(float (&c)[N][4], u32 a, int row0, u32 b) {
     Lane l;
     clear(c);
 #pragma unroll 4 // all eight of the largest head would need more registers than there are
@@ -53,7 +53,7 @@ __device__ inline void alongHead(float (&c)[N][4], u32 a, int row0, u32 b) {
 
 // weigh is c (16, HD) += a·b over the rows of panel b: a (16, 8·N) is what alongHead left in registers, rounded.
 template <int HD, class PB, int N>
-__device__ inline void weigh(float (&c)[HD / 8][4], const float (&a)[N][4], u32 b) {
+__device__ __forceinline__ void weigh(float (&c)[HD / 8][4], const float (&a)[N][4], u32 b) {
     Lane l;
 #pragma unroll
     for (int k = 0; k < N; k += 2) {
@@ -69,7 +69,7 @@ __device__ inline void weigh(float (&c)[HD / 8][4], const float (&a)[N][4], u32 
 }
 
 // put2 writes elements 0 and 1 at p, of which the first n exist; pairs: both always do, at multiples of their size.
-__device__ inline void put2(bf16* p, float x, float y, int n, bool pairs) {
+__device__ __forceinline__ void put2(bf16* p, float x, float y, int n, bool pairs) {
     u32 w = narrow2(x, y);
     if (pairs) {
         if (n > 0) *(u32*)p = w;
@@ -78,7 +78,7 @@ __device__ inline void put2(bf16* p, float x, float y, int n, bool pairs) {
     if (n > 0) p[0].bits = (u16)w;
     if (n > 1) p[1].bits = (u16)(w >> 16);
 }
-__device__ inline void put2(float* p, float x, float y, int n, bool pairs) {
+__device__ __forceinline__ void put2(float* p, float x, float y, int n, bool pairs) {
     if (pairs) {
         if (n > 0) *(float2*)p = make_float2(x, y);
         return;
@@ -89,7 +89,7 @@ __device__ inline void put2(float* p, float x, float y, int n, bool pairs) {
 
 // putRows writes 16 rows of a head, row i to p + i·ld where i < rows, times scale.
 template <int HD, class T>
-__device__ inline void putRows(T* p, int ld, const float (&c)[HD / 8][4], int row0, int rows, int hd, const float (&scale)[2]) {
+__device__ __forceinline__ void putRows(T* p, int ld, const float (&c)[HD / 8][4], int row0, int rows, int hd, const float (&scale)[2]) {
     int g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
     bool pairs = aligned(p, 2 * sizeof(T)) && ld % 2 == 0 && hd % 2 == 0;
 #pragma unroll
@@ -102,7 +102,7 @@ __device__ inline void putRows(T* p, int ld, const float (&c)[HD / 8][4], int ro
     }
 }
 template <int HD>
-__device__ inline void putRows(Result r, i64 at, int ld, const float (&c)[HD / 8][4], int row0, int rows, int hd, const float (&scale)[2]) {
+__device__ __forceinline__ void putRows(Result r, i64 at, int ld, const float (&c)[HD / 8][4], int row0, int rows, int hd, const float (&scale)[2]) {
     if (r.half)
         putRows<HD>((bf16*)r.p + at, ld, c, row0, rows, hd, scale);
     else
@@ -110,7 +110,7 @@ __device__ inline void putRows(Result r, i64 at, int ld, const float (&c)[HD / 8
 }
 
 template <int HD>
-__device__ inline void forward(char* shared, Result o, float* lse, const bf16* q, const bf16* k, const bf16* v, Shape s) {
+__device__ __forceinline__ void forward(char* shared, Result o, float* lse, const bf16* q, const bf16* k, const bf16* v, Shape s) {
     typedef Long<HD> P;
     const int KEYS = 64, N = KEYS / 8;
     int i0 = (gridDim.x - 1 - blockIdx.x) * ROWS, h = blockIdx.y, b = blockIdx.z; // late queries see the most keys: they go first
@@ -189,7 +189,7 @@ __device__ inline void forward(char* shared, Result o, float* lse, const bf16* q
 }
 
 // gradient turns a score and do·v of a pair into the probability and the gradient of the score.
-__device__ inline void gradient(float& p, float& ds, float scale, float lse, float delta, bool sees) {
+__device__ __forceinline__ void gradient(float& p, float& ds, float scale, float lse, float delta, bool sees) {
     p = sees ? exp2Approx(p * scale - lse * LOG2E) : 0;
     ds = sees ? p * (ds - delta) : 0;
 }
@@ -197,7 +197,7 @@ __device__ inline void gradient(float& p, float& ds, float scale, float lse, flo
 #define FACTORS const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *dO, const float *lse, const float *delta
 
 template <int HD, int BT>
-__device__ inline void backwardQueries(char* shared, Result dq, FACTORS, Shape s) {
+__device__ __forceinline__ void backwardQueries(char* shared, Result dq, FACTORS, Shape s) {
     typedef Long<HD> P;
     typedef Panel<BT, HD, THREADS> T;
     int i0 = (gridDim.x - 1 - blockIdx.x) * ROWS, h = blockIdx.y, b = blockIdx.z;
@@ -246,7 +246,7 @@ __device__ inline void backwardQueries(char* shared, Result dq, FACTORS, Shape s
 }
 
 template <int HD, int BT>
-__device__ inline void backwardKeys(char* shared, Result dk, Result dv, FACTORS, Shape s) {
+__device__ __forceinline__ void backwardKeys(char* shared, Result dk, Result dv, FACTORS, Shape s) {
     typedef Long<HD> P;
     typedef Panel<BT, HD, THREADS> T;
     int j0 = blockIdx.x * ROWS, hkv = blockIdx.y, b = blockIdx.z, group = s.Hq / s.Hkv; // early keys are seen by the most queries: they go first

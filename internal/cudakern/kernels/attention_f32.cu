@@ -14,7 +14,7 @@
 struct Source {
     const void* p;
     u32 half;
-    __device__ float at(i64 i) const { return half ? load((const bf16*)p + i) : load((const float*)p + i); }
+    __device__ __forceinline__ float at(i64 i) const { return half ? load((const bf16*)p + i) : load((const float*)p + i); }
 };
 
 // Tiles is what the three kernels do with tiles of R rows.
@@ -22,7 +22,7 @@ struct Tiles {
     int R, hd, stride;
 
     // bring reads rows row0 … of src, whose rows are ld apart; those beyond rows are zero.
-    __device__ void bring(float* tile, Source src, i64 at, int ld, int row0, int rows) const {
+    __device__ __forceinline__ void bring(float* tile, Source src, i64 at, int ld, int row0, int rows) const {
         for (int i = threadIdx.x; i < R * hd; i += THREADS) {
             int r = i / hd, c = i % hd;
             tile[r * stride + c] = row0 + r < rows ? src.at(at + (i64)(row0 + r) * ld + c) : 0;
@@ -30,7 +30,7 @@ struct Tiles {
     }
 
     // along is c (R, R) = a·bᵀ over the head.
-    __device__ void along(float* c, const float* a, const float* b) const {
+    __device__ __forceinline__ void along(float* c, const float* a, const float* b) const {
         for (int i = threadIdx.x; i < R * R; i += THREADS) {
             const float *x = a + i / R * stride, *y = b + i % R * stride;
             float sum = 0;
@@ -40,7 +40,7 @@ struct Tiles {
     }
 
     // weigh is sum (R, hd) += w·b, or with flip wᵀ·b; a thread holds elements threadIdx.x + e·THREADS.
-    __device__ void weigh(float (&sum)[ELEMENTS], const float* w, const float* b, bool flip) const {
+    __device__ __forceinline__ void weigh(float (&sum)[ELEMENTS], const float* w, const float* b, bool flip) const {
 #pragma unroll
         for (int e = 0; e < ELEMENTS; e++) {
             int i = threadIdx.x + e * THREADS;
@@ -54,7 +54,7 @@ struct Tiles {
     }
 
     // put writes the sums times scale (and times rowScale[r], unless that is 0) as rows row0 … of dst.
-    __device__ void put(Result dst, i64 at, int ld, const float (&sum)[ELEMENTS], int row0, int rows, float scale, const float* rowScale) const {
+    __device__ __forceinline__ void put(Result dst, i64 at, int ld, const float (&sum)[ELEMENTS], int row0, int rows, float scale, const float* rowScale) const {
 #pragma unroll
         for (int e = 0; e < ELEMENTS; e++) {
             int i = threadIdx.x + e * THREADS, r = i / hd;
@@ -122,7 +122,7 @@ struct Pairs {
     float *p, *ds, *lse, *delta;
 
     // make turns scores and do·v of queries i0 … and keys j0 … into them.
-    __device__ void make(const Shape& s, int R, int b, int i0, int j0) const {
+    __device__ __forceinline__ void make(const Shape& s, int R, int b, int i0, int j0) const {
         for (int x = threadIdx.x; x < R * R; x += THREADS) {
             int r = x / R, i = i0 + r, j = j0 + x % R;
             bool sees = s.first(b, i) <= j && j <= s.last(i);
@@ -133,7 +133,7 @@ struct Pairs {
     }
 
     // take reads lse and delta of queries i0 … of head h.
-    __device__ void take(const Shape& s, int R, int b, int h, int i0, const float* allLSE, const float* allDelta) const {
+    __device__ __forceinline__ void take(const Shape& s, int R, int b, int h, int i0, const float* allLSE, const float* allDelta) const {
         for (int r = threadIdx.x; r < R; r += THREADS) {
             i64 at = ((i64)b * s.Hq + h) * s.Tq + i0 + r;
             lse[r] = i0 + r < s.Tq ? allLSE[at] : 0, delta[r] = i0 + r < s.Tq ? allDelta[at] : 0;

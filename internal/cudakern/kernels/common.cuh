@@ -20,55 +20,55 @@ struct bf16 {
 #define FULL 0xffffffffu
 #define INF __int_as_float(0x7f800000)
 
-__device__ inline bool stopped(const u32* stop) { return *stop != 0; }
+__device__ __forceinline__ bool stopped(const u32* stop) { return *stop != 0; }
 
-__device__ inline float widen(u16 b) { return __uint_as_float((u32)b << 16); }
+__device__ __forceinline__ float widen(u16 b) { return __uint_as_float((u32)b << 16); }
 
 // narrow rounds to nearest even.
-__device__ inline u16 narrow(float v) {
+__device__ __forceinline__ u16 narrow(float v) {
     u16 b;
     asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(b) : "f"(v));
     return b;
 }
 
 // narrow2 is two values in one word, lo in the low half.
-__device__ inline u32 narrow2(float lo, float hi) {
+__device__ __forceinline__ u32 narrow2(float lo, float hi) {
     u32 w;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(w) : "f"(hi), "f"(lo));
     return w;
 }
 
-__device__ inline float load(const float* p) { return *p; }
-__device__ inline float load(const bf16* p) { return widen(p->bits); }
-__device__ inline void store(float* p, float v) { *p = v; }
-__device__ inline void store(bf16* p, float v) { p->bits = narrow(v); }
+__device__ __forceinline__ float load(const float* p) { return *p; }
+__device__ __forceinline__ float load(const bf16* p) { return widen(p->bits); }
+__device__ __forceinline__ void store(float* p, float v) { *p = v; }
+__device__ __forceinline__ void store(bf16* p, float v) { p->bits = narrow(v); }
 
 // aligned says whether p is a multiple of n bytes, n a power of two.
-__device__ inline bool aligned(const void* p, int n) { return ((u64)p & (u64)(n - 1)) == 0; }
+__device__ __forceinline__ bool aligned(const void* p, int n) { return ((u64)p & (u64)(n - 1)) == 0; }
 
 // Four elements at once; p must be a multiple of their size.
-__device__ inline float4 load4(const float* p) { return *(const float4*)p; }
-__device__ inline float4 load4(const bf16* p) {
+__device__ __forceinline__ float4 load4(const float* p) { return *(const float4*)p; }
+__device__ __forceinline__ float4 load4(const bf16* p) {
     uint2 w = *(const uint2*)p;
     return make_float4(__uint_as_float(w.x << 16), __uint_as_float(w.x & 0xffff0000u), __uint_as_float(w.y << 16), __uint_as_float(w.y & 0xffff0000u));
 }
-__device__ inline void store4(float* p, float4 v) { *(float4*)p = v; }
-__device__ inline void store4(bf16* p, float4 v) { *(uint2*)p = make_uint2(narrow2(v.x, v.y), narrow2(v.z, v.w)); }
+__device__ __forceinline__ void store4(float* p, float4 v) { *(float4*)p = v; }
+__device__ __forceinline__ void store4(bf16* p, float4 v) { *(uint2*)p = make_uint2(narrow2(v.x, v.y), narrow2(v.z, v.w)); }
 
 // Sums over a warp by halving distances: every lane gets the same bits.
-__device__ inline float warpSum(float v) {
+__device__ __forceinline__ float warpSum(float v) {
     for (int d = WARP / 2; d > 0; d /= 2) v += __shfl_xor_sync(FULL, v, d);
     return v;
 }
-__device__ inline float warpMax(float v) {
+__device__ __forceinline__ float warpMax(float v) {
     for (int d = WARP / 2; d > 0; d /= 2) v = fmaxf(v, __shfl_xor_sync(FULL, v, d));
     return v;
 }
-__device__ inline u32 warpMax(u32 v) {
+__device__ __forceinline__ u32 warpMax(u32 v) {
     for (int d = WARP / 2; d > 0; d /= 2) v = max(v, __shfl_xor_sync(FULL, v, d));
     return v;
 }
-__device__ inline double warpSum(double v) {
+__device__ __forceinline__ double warpSum(double v) {
     for (int d = WARP / 2; d > 0; d /= 2) {
         u64 bits = (u64)__double_as_longlong(v);
         u32 lo = __shfl_xor_sync(FULL, (u32)bits, d), hi = __shfl_xor_sync(FULL, (u32)(bits >> 32), d);
@@ -80,7 +80,7 @@ __device__ inline double warpSum(double v) {
 // Sums over a block of up to 32 warps in the warps' order; all threads call, and all get the result. scratch is shared memory for one
 // value a warp; it may be used again by the next call, which begins with a barrier.
 template <class T>
-__device__ inline T blockSum(T v, T* scratch) {
+__device__ __forceinline__ T blockSum(T v, T* scratch) {
     v = warpSum(v);
     int warps = (blockDim.x + WARP - 1) / WARP;
     __syncthreads();
@@ -91,7 +91,7 @@ __device__ inline T blockSum(T v, T* scratch) {
     return total;
 }
 template <class T>
-__device__ inline T blockMax(T v, T* scratch) {
+__device__ __forceinline__ T blockMax(T v, T* scratch) {
     v = warpMax(v);
     int warps = (blockDim.x + WARP - 1) / WARP;
     __syncthreads();
@@ -103,11 +103,11 @@ __device__ inline T blockMax(T v, T* scratch) {
 }
 
 // The bits of |v|, whose order as integers is that of the values, with infinity and then NaN above all: the twin of cpukern's absMax.
-__device__ inline u32 magnitude(float v) { return __float_as_uint(v) & 0x7fffffffu; }
+__device__ __forceinline__ u32 magnitude(float v) { return __float_as_uint(v) & 0x7fffffffu; }
 #define INF_BITS 0x7f800000u
 
 // Philox4x32-10, the bits of internal/rng.
-__device__ inline uint4 philox(u64 key, uint4 c) {
+__device__ __forceinline__ uint4 philox(u64 key, uint4 c) {
     u32 k0 = (u32)key, k1 = (u32)(key >> 32);
 #pragma unroll
     for (int i = 0; i < 10; i++) {
@@ -122,19 +122,19 @@ __device__ inline uint4 philox(u64 key, uint4 c) {
 #define PURPOSE_ROUNDING 1u // rng.Rounding
 
 // draws8 is rng.Uint16x8: the draws of elements 8·block … 8·block+7, two in a word, low half first.
-__device__ inline uint4 draws8(u64 seed, u32 tensor, u32 number, u64 block) {
+__device__ __forceinline__ uint4 draws8(u64 seed, u32 tensor, u32 number, u64 block) {
     return philox(seed, make_uint4((u32)block, (u32)(block >> 32) & 0xffffu | PURPOSE_ROUNDING << 16, tensor, number));
 }
 
 // draw is number i % 8 of eight draws.
-__device__ inline u32 draw(uint4 d, int i) {
+__device__ __forceinline__ u32 draw(uint4 d, int i) {
     u32 w = i & 4 ? (i & 2 ? d.w : d.z) : (i & 2 ? d.y : d.x);
     return i & 1 ? w >> 16 : w & 0xffffu;
 }
 
 // narrowStochastic rounds the magnitude up with the probability of the part cut off, r uniform in [0, 2¹⁶): the twin of
 // tensor.F32ToBF16Stochastic.
-__device__ inline u16 narrowStochastic(float v, u32 r) {
+__device__ __forceinline__ u16 narrowStochastic(float v, u32 r) {
     u32 u = __float_as_uint(v);
     if ((u & INF_BITS) == INF_BITS) return narrow(v);
     u32 up = u + r;
@@ -153,12 +153,12 @@ struct Step {
     i64 base;
 
     // gradient is what an update sees of g, updated the weight after LOMO's update; no multiply-add is fused, as in Go.
-    __device__ float gradient(float g) const { return __fmul_rn(fminf(fmaxf(__fmul_rn(g, scale), -clip), clip), coef); }
-    __device__ float updated(float w, float g) const { return __fsub_rn(__fmul_rn(w, keep), __fmul_rn(lr, gradient(g))); }
+    __device__ __forceinline__ float gradient(float g) const { return __fmul_rn(fminf(fmaxf(__fmul_rn(g, scale), -clip), clip), coef); }
+    __device__ __forceinline__ float updated(float w, float g) const { return __fsub_rn(__fmul_rn(w, keep), __fmul_rn(lr, gradient(g))); }
 
     // put stores v as element i of the tensor at w, rounded as the step says.
-    __device__ void put(float* w, i64 i, float v) const { w[i] = v; }
-    __device__ void put(bf16* w, i64 i, float v) const {
+    __device__ __forceinline__ void put(float* w, i64 i, float v) const { w[i] = v; }
+    __device__ __forceinline__ void put(bf16* w, i64 i, float v) const {
         u64 at = (u64)(base + i);
         w[i].bits = stochastic ? narrowStochastic(v, draw(draws8(seed, tensor, number, at / 8), (int)(at % 8))) : narrow(v);
     }

@@ -3,7 +3,7 @@
 #include "eights.cuh"
 
 // halfAt is the float16 at p, of any alignment.
-__device__ inline float halfAt(const unsigned char* p) {
+__device__ __forceinline__ float halfAt(const unsigned char* p) {
     u16 bits = (u16)(p[0] | p[1] << 8);
     float v;
     asm("cvt.f32.f16 %0, %1;" : "=f"(v) : "h"(bits));

@@ -8,18 +8,18 @@ struct Floats {
     void* p;
     bool half;
 
-    __device__ Floats(const void* p, bool half) : p((void*)p), half(half) {}
-    __device__ float get(i64 i) const { return half ? load((const bf16*)p + i) : ((const float*)p)[i]; }
-    __device__ void put(i64 i, float v) const {
+    __device__ __forceinline__ Floats(const void* p, bool half) : p((void*)p), half(half) {}
+    __device__ __forceinline__ float get(i64 i) const { return half ? load((const bf16*)p + i) : ((const float*)p)[i]; }
+    __device__ __forceinline__ void put(i64 i, float v) const {
         if (half) store((bf16*)p + i, v);
         else ((float*)p)[i] = v;
     }
-    __device__ bool wide() const { return aligned(p, 16); }
+    __device__ __forceinline__ bool wide() const { return aligned(p, 16); }
 };
 #define HALF(i) ((halves >> (i) & 1) != 0)
 
 // load8 reads elements i … i+n−1 (n at most 8; the rest is 0). wide promises that element i lies at a multiple of 16 bytes.
-__device__ inline void load8(float (&v)[8], const Floats& f, i64 i, int n, bool wide) {
+__device__ __forceinline__ void load8(float (&v)[8], const Floats& f, i64 i, int n, bool wide) {
     if (wide && n == 8) {
         if (f.half) {
             uint4 w = *(const uint4*)((const bf16*)f.p + i);
@@ -40,7 +40,7 @@ __device__ inline void load8(float (&v)[8], const Floats& f, i64 i, int n, bool 
 }
 
 // put8 writes eight bf16 patterns, two a word.
-__device__ inline void put8(bf16* p, i64 i, int n, bool wide, const u16 (&b)[8]) {
+__device__ __forceinline__ void put8(bf16* p, i64 i, int n, bool wide, const u16 (&b)[8]) {
     if (wide && n == 8) {
         *(uint4*)(p + i) = make_uint4(b[0] | (u32)b[1] << 16, b[2] | (u32)b[3] << 16, b[4] | (u32)b[5] << 16, b[6] | (u32)b[7] << 16);
         return;
@@ -50,7 +50,7 @@ __device__ inline void put8(bf16* p, i64 i, int n, bool wide, const u16 (&b)[8])
         if (k < n) p[i + k].bits = b[k];
 }
 
-__device__ inline void put8(float* p, i64 i, int n, bool wide, const float (&v)[8]) {
+__device__ __forceinline__ void put8(float* p, i64 i, int n, bool wide, const float (&v)[8]) {
     if (wide && n == 8) {
         *(float4*)(p + i) = make_float4(v[0], v[1], v[2], v[3]);
         *(float4*)(p + i + 4) = make_float4(v[4], v[5], v[6], v[7]);
@@ -62,7 +62,7 @@ __device__ inline void put8(float* p, i64 i, int n, bool wide, const float (&v)[
 }
 
 // store8 writes elements i … i+n−1, rounding to nearest even.
-__device__ inline void store8(const Floats& f, i64 i, int n, bool wide, const float (&v)[8]) {
+__device__ __forceinline__ void store8(const Floats& f, i64 i, int n, bool wide, const float (&v)[8]) {
     if (!f.half) {
         put8((float*)f.p, i, n, wide, v);
         return;
@@ -74,7 +74,7 @@ __device__ inline void store8(const Floats& f, i64 i, int n, bool wide, const fl
 }
 
 // weights8 is store8 with the rounding of the step: element i of the tensor takes draw base+i.
-__device__ inline void weights8(const Floats& w, i64 i, int n, bool wide, const float (&v)[8], const Step& s) {
+__device__ __forceinline__ void weights8(const Floats& w, i64 i, int n, bool wide, const float (&v)[8], const Step& s) {
     if (!w.half || !s.stochastic) {
         store8(w, i, n, wide, v);
         return;
@@ -99,7 +99,7 @@ __device__ inline void weights8(const Floats& w, i64 i, int n, bool wide, const 
 
 // stoppedBlock is stopped for kernels that may fail and have barriers: other blocks may set the word at any time, and the threads of a block must
 // not part over it. All threads call.
-__device__ inline bool stoppedBlock(const u32* stop) {
+__device__ __forceinline__ bool stoppedBlock(const u32* stop) {
     __shared__ u32 seen;
     if (threadIdx.x == 0) seen = *stop;
     __syncthreads();
@@ -107,4 +107,4 @@ __device__ inline bool stoppedBlock(const u32* stop) {
 }
 
 // fail stops everything that was launched behind this kernel: the first failure stays.
-__device__ inline void fail(u32* word, u32 number) { atomicCAS(word, 0u, number); }
+__device__ __forceinline__ void fail(u32* word, u32 number) { atomicCAS(word, 0u, number); }

@@ -37,7 +37,7 @@ KERNEL convert(const u32* stop, void* dst, const void* src, i64 n, u32 halves) {
     }
 }
 
-__device__ inline float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+__device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
 // swiglu is act = silu(gate)·up, n elements. halves: act, gate, up. Any grid and block.
 KERNEL swiglu(const u32* stop, void* act, const void* gate, const void* up, i64 n, u32 halves) {

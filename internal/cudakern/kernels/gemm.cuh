@@ -20,14 +20,14 @@ struct TensorProduct {
     int M, N, K, row0, col0, warpM, warpN;
     float c[WM / 16][WN / 8][4];
 
-    __device__ TensorProduct(char* shared, int M, int N, int K) : shared(shared), M(M), N(N), K(K) {
+    __device__ __forceinline__ TensorProduct(char* shared, int M, int N, int K) : shared(shared), M(M), N(N), K(K) {
         int m, n, warp = threadIdx.x / WARP;
         tileOf(blockIdx.x, (M + BM - 1) / BM, (N + BN - 1) / BN, m, n);
         row0 = m * BM, col0 = n * BN;
         warpM = warp / WARPS_N * WM, warpN = warp % WARPS_N * WN;
     }
 
-    __device__ void load(int step, const bf16* a, const bf16* b, bool wideA, bool wideB) const {
+    __device__ __forceinline__ void load(int step, const bf16* a, const bf16* b, bool wideA, bool wideB) const {
         char* to = shared + step % STAGES * STAGE;
         int k = step * BK;
         if (L == TN)
@@ -41,7 +41,7 @@ struct TensorProduct {
     }
 
     // multiply adds what one buffer holds: BK deep, 16 at a time.
-    __device__ void multiply(int step) {
+    __device__ __forceinline__ void multiply(int step) {
         u32 a0 = sharedAddress(shared + step % STAGES * STAGE), b0 = a0 + A::BYTES;
         int lane = threadIdx.x % WARP, eight = lane % 8, upper = lane / 8 % 2, last = lane / 16;
 #pragma unroll
@@ -71,7 +71,7 @@ struct TensorProduct {
     }
 
     // run makes the tile. Every step waits for its buffer, and refills the one that all warps have left behind.
-    __device__ void run(const bf16* a, const bf16* b) {
+    __device__ __forceinline__ void run(const bf16* a, const bf16* b) {
         bool wideA = aligned(a, 16) && (L == TN ? M : K) % 8 == 0, wideB = aligned(b, 16) && (L == NT ? K : N) % 8 == 0;
 #pragma unroll
         for (int i = 0; i < WM / 16; i++)
@@ -98,7 +98,7 @@ struct TensorProduct {
 
     // give hands the tile to out, a row of warps at a time.
     template <class Out>
-    __device__ void give(const Out& out) {
+    __device__ __forceinline__ void give(const Out& out) {
         float* band = (float*)shared;
         int lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
 #pragma unroll 1
@@ -120,7 +120,7 @@ struct TensorProduct {
     }
 
     // squares is the tile's Σc²; rows and columns outside c are zeros.
-    __device__ double squares() const {
+    __device__ __forceinline__ double squares() const {
         double sum = 0;
 #pragma unroll
         for (int i = 0; i < WM / 16; i++) {

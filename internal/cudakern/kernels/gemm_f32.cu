@@ -26,7 +26,7 @@ struct FloatProduct {
     int M, N, K, row0, col0, ty, tx;
     float c[TY][TX];
 
-    __device__ FloatProduct(char* shared, int M, int N, int K) : shared((float*)shared), M(M), N(N), K(K) {
+    __device__ __forceinline__ FloatProduct(char* shared, int M, int N, int K) : shared((float*)shared), M(M), N(N), K(K) {
         int m, n;
         tileOf(blockIdx.x, (M + BM - 1) / BM, (N + BN - 1) / BN, m, n);
         row0 = m * BM, col0 = n * BN;
@@ -34,7 +34,7 @@ struct FloatProduct {
     }
 
     template <class T>
-    __device__ static void read4(float* v, const T* p, int n) {
+    __device__ __forceinline__ static void read4(float* v, const T* p, int n) {
         if (n == 4 && aligned(p, 4 * sizeof(T))) {
             float4 w = load4(p);
             v[0] = w.x, v[1] = w.y, v[2] = w.z, v[3] = w.w;
@@ -46,7 +46,7 @@ struct FloatProduct {
 
     // fetch reads this thread's E elements of a tile of BX x BK, four at a time: along, from rows x of a (X, K) matrix; else from rows k of a (K, X) one.
     template <int BX, int E>
-    __device__ static void fetch(float (&v)[E], Factor f, bool along, int x0, int X, int k0, int K) {
+    __device__ __forceinline__ static void fetch(float (&v)[E], Factor f, bool along, int x0, int X, int k0, int K) {
 #pragma unroll
         for (int e = 0; e < E; e += 4) {
             int i = threadIdx.x * 4 + e * THREADS;
@@ -63,7 +63,7 @@ struct FloatProduct {
 
     // lay puts them into the tile in shared memory, (BK, BX) in rows of LX.
     template <int BX, int LX, int E>
-    __device__ static void lay(float* tile, const float (&v)[E], bool along) {
+    __device__ __forceinline__ static void lay(float* tile, const float (&v)[E], bool along) {
 #pragma unroll
         for (int e = 0; e < E; e++) {
             int i = threadIdx.x * 4 + e / 4 * 4 * THREADS + e % 4;
@@ -74,7 +74,7 @@ struct FloatProduct {
         }
     }
 
-    __device__ void run(Factor a, Factor b) {
+    __device__ __forceinline__ void run(Factor a, Factor b) {
 #pragma unroll
         for (int i = 0; i < TY; i++)
 #pragma unroll
@@ -97,7 +97,7 @@ struct FloatProduct {
         }
     }
 
-    __device__ void multiply(int step) {
+    __device__ __forceinline__ void multiply(int step) {
         const float *a = shared + step % 2 * BK * (LA + LB), *b = a + BK * LA;
 #pragma unroll 2
         for (int k = 0; k < BK; k++) {
@@ -114,7 +114,7 @@ struct FloatProduct {
     }
 
     template <class Out>
-    __device__ void give(const Out& out) {
+    __device__ __forceinline__ void give(const Out& out) {
 #pragma unroll
         for (int band = 0; band < BANDS; band++) {
             __syncthreads();
@@ -130,7 +130,7 @@ struct FloatProduct {
         }
     }
 
-    __device__ double squares() const {
+    __device__ __forceinline__ double squares() const {
         double sum = 0;
 #pragma unroll
         for (int i = 0; i < TY; i++) sum += sumSquares(c[i]);

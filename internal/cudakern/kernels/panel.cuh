@@ -10,14 +10,14 @@ struct Panel {
     static_assert(CHUNKS == 4 || CHUNKS % 8 == 0, "the swizzle knows rows of 64 bytes and of multiples of 128");
     static_assert(ROWS * CHUNKS % THREADS == 0, "every thread brings as many chunks");
 
-    __device__ static u32 at(int row, int chunk) {
+    __device__ __forceinline__ static u32 at(int row, int chunk) {
         int swap = CHUNKS == 4 ? row / 2 % 4 : row % 8;
         return (u32)((row * CHUNKS + (chunk ^ swap)) * 16);
     }
 
     // load brings rows row0 … and columns col0 … of src (rows, cols), whose rows are ld apart, to shared; what lies outside is zero. wide: addresses and ld are
     // multiples of 16 bytes, so that cp.async may be used, which commit and waitFor then complete.
-    __device__ static void load(char* shared, const bf16* src, i64 ld, int row0, int rows, int col0, int cols, bool wide) {
+    __device__ __forceinline__ static void load(char* shared, const bf16* src, i64 ld, int row0, int rows, int col0, int cols, bool wide) {
         if (wide) {
 #pragma unroll
             for (int j = 0; j < ROWS * CHUNKS / THREADS; j++) {

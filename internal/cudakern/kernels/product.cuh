@@ -10,7 +10,7 @@
 enum Layout { NT, NN, TN };
 
 // tileOf is which tile a block makes: eight rows of tiles at a time, column by column, so that what is read stays in the L2 cache.
-__device__ inline void tileOf(int block, int tilesM, int tilesN, int& m, int& n) {
+__device__ __forceinline__ void tileOf(int block, int tilesM, int tilesN, int& m, int& n) {
     const int band = 8;
     int first = block / (band * tilesN) * band, inside = block % (band * tilesN);
     int height = min(band, tilesM - first);
@@ -19,10 +19,10 @@ __device__ inline void tileOf(int block, int tilesM, int tilesN, int& m, int& n)
 }
 
 // Eight elements of a row, of which those from lo to hi−1 exist: wide accesses where all do and p is a multiple of 16 bytes.
-__device__ inline bool whole8(const void* p, int lo, int hi) { return lo == 0 && hi == 8 && aligned(p, 16); }
+__device__ __forceinline__ bool whole8(const void* p, int lo, int hi) { return lo == 0 && hi == 8 && aligned(p, 16); }
 
 template <class T>
-__device__ inline void read8(float (&v)[8], const T* p, int lo, int hi) {
+__device__ __forceinline__ void read8(float (&v)[8], const T* p, int lo, int hi) {
     if (whole8(p, lo, hi)) {
         float4 a = load4(p), b = load4(p + 4);
         v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w, v[4] = b.x, v[5] = b.y, v[6] = b.z, v[7] = b.w;
@@ -33,7 +33,7 @@ __device__ inline void read8(float (&v)[8], const T* p, int lo, int hi) {
 }
 
 template <class T>
-__device__ inline void write8(T* p, const float (&v)[8], int lo, int hi) {
+__device__ __forceinline__ void write8(T* p, const float (&v)[8], int lo, int hi) {
     if (whole8(p, lo, hi)) {
         store4(p, make_float4(v[0], v[1], v[2], v[3]));
         store4(p + 4, make_float4(v[4], v[5], v[6], v[7]));
@@ -45,7 +45,7 @@ __device__ inline void write8(T* p, const float (&v)[8], int lo, int hi) {
 }
 
 // write8Rounded is write8 of weights, k with draw k of d.
-__device__ inline void write8Rounded(bf16* p, const float (&v)[8], uint4 d, int lo, int hi) {
+__device__ __forceinline__ void write8Rounded(bf16* p, const float (&v)[8], uint4 d, int lo, int hi) {
     u32 b[8];
 #pragma unroll
     for (int k = 0; k < 8; k++) b[k] = narrowStochastic(v[k], draw(d, k));
@@ -70,7 +70,7 @@ struct Stored {
     bool half, acc;
 
     template <int COLS, int THREADS>
-    __device__ void take(const Band& t) const {
+    __device__ __forceinline__ void take(const Band& t) const {
         if (half)
             put<COLS, THREADS>((bf16*)y, t);
         else
@@ -78,7 +78,7 @@ struct Stored {
     }
 
     template <int COLS, int THREADS, class T>
-    __device__ void put(T* c, const Band& t) const {
+    __device__ __forceinline__ void put(T* c, const Band& t) const {
         for (int i = threadIdx.x; i < t.rows * (COLS / 8); i += THREADS) {
             int r = i / (COLS / 8), col = i % (COLS / 8) * 8, n = min(8, t.N - t.col0 - col);
             if (t.row0 + r >= t.M || n <= 0) continue;
@@ -102,7 +102,7 @@ struct Updated {
     Step step;
 
     template <int COLS, int THREADS>
-    __device__ void take(const Band& t) const {
+    __device__ __forceinline__ void take(const Band& t) const {
         if (half)
             put<COLS, THREADS>((bf16*)w, t);
         else
@@ -110,7 +110,7 @@ struct Updated {
     }
 
     template <int COLS, int THREADS, class T>
-    __device__ void put(T* weights, const Band& t) const {
+    __device__ __forceinline__ void put(T* weights, const Band& t) const {
         const int groups = COLS / 8 + 1;
         int width = min(COLS, t.N - t.col0);
         for (int i = threadIdx.x; i < t.rows * groups; i += THREADS) {
@@ -131,8 +131,8 @@ struct Updated {
         }
     }
 
-    __device__ void round(float* p, const float (&v)[8], u64, int lo, int hi) const { write8(p, v, lo, hi); }
-    __device__ void round(bf16* p, const float (&v)[8], u64 block, int lo, int hi) const {
+    __device__ __forceinline__ void round(float* p, const float (&v)[8], u64, int lo, int hi) const { write8(p, v, lo, hi); }
+    __device__ __forceinline__ void round(bf16* p, const float (&v)[8], u64 block, int lo, int hi) const {
         if (step.stochastic)
             write8Rounded(p, v, draws8(step.seed, step.tensor, step.number, block), lo, hi);
         else
@@ -143,7 +143,7 @@ struct Updated {
 // sumSquares is Σv² in double. Squares are summed in float, n at a time, under a power of two that keeps them in range; an infinity or a NaN among
 // v comes out as one.
 template <int N>
-__device__ inline double sumSquares(const float (&v)[N]) {
+__device__ __forceinline__ double sumSquares(const float (&v)[N]) {
     u32 most = 0;
 #pragma unroll
     for (int i = 0; i < N; i++) most = max(most, magnitude(v[i]));
@@ -162,7 +162,7 @@ __device__ inline double sumSquares(const float (&v)[N]) {
 
 // The bodies of the kernels for a product P (TensorProduct, FloatProduct).
 template <class P, class A, class B>
-__device__ inline void storeProduct(char* shared, void* y, A a, B b, int M, int N, int K, bool halfY, bool acc) {
+__device__ __forceinline__ void storeProduct(char* shared, void* y, A a, B b, int M, int N, int K, bool halfY, bool acc) {
     P p(shared, M, N, K);
     p.run(a, b);
     p.give(Stored{y, halfY, acc});
@@ -170,7 +170,7 @@ __device__ inline void storeProduct(char* shared, void* y, A a, B b, int M, int 
 
 // sumProduct writes the block's Σc² to sums.
 template <class P, class A, class B>
-__device__ inline void sumProduct(char* shared, double* sums, A a, B b, int M, int N, int K) {
+__device__ __forceinline__ void sumProduct(char* shared, double* sums, A a, B b, int M, int N, int K) {
     P p(shared, M, N, K);
     p.run(a, b);
     __syncthreads();
@@ -180,7 +180,7 @@ __device__ inline void sumProduct(char* shared, double* sums, A a, B b, int M, i
 
 // updateProduct also writes the block's Σc² to sums, unless that is 0.
 template <class P, class A, class B>
-__device__ inline void updateProduct(char* shared, void* w, double* sums, A a, B b, int M, int N, int K, bool halfW, const Step& step) {
+__device__ __forceinline__ void updateProduct(char* shared, void* w, double* sums, A a, B b, int M, int N, int K, bool halfW, const Step& step) {
     P p(shared, M, N, K);
     p.run(a, b);
     if (sums) {

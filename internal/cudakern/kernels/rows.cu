@@ -21,7 +21,7 @@ KERNEL move_rows(const u32* stop, void* dst, const void* src, const int* idx, in
 #define ROWS_PARAMS const int *ids, const int *offs, const int *index, const void *d, int count, int c
 
 // sum8 is elements j … j+m−1 of the gradient of entry u, added in the order of index.
-__device__ inline void sum8(float (&sum)[8], const Floats& d, const int* offs, const int* index, int u, int c, int j, int m, bool wide) {
+__device__ __forceinline__ void sum8(float (&sum)[8], const Floats& d, const int* offs, const int* index, int u, int c, int j, int m, bool wide) {
 #pragma unroll
     for (int k = 0; k < 8; k++) sum[k] = 0;
     for (int i = offs[u]; i < offs[u + 1]; i++) {

@@ -2,7 +2,7 @@
 #include "eights.cuh"
 
 // under is e^(v−top), where a top of −∞ (nothing finite so far) leaves 0 for v = −∞ and NaN for NaN.
-__device__ inline float under(float v, float top) { return expf(v - (top == -INF ? 0.0f : top)); }
+__device__ __forceinline__ float under(float v, float top) { return expf(v - (top == -INF ? 0.0f : top)); }
 
 // softmax_stats folds the logits z (rows, n) of the block v0 … v0+n−1 into stats (rows, 3): running maximum, sum of exponentials under it, the
 // target's logit. One read of z: each thread keeps its own maximum and sum, and they are put together in the threads' order.
