@@ -34,6 +34,9 @@ type arrival struct {
 func (w *warp) arrive(g *group, in *instr) bool {
 	op, b := in.bar, w.b
 	lane := lowest(g.mask)
+	if op.aligned && w.exited != 0 {
+		w.fault(lane, ErrDeadlock, "lanes %#x of the warp have exited: all of a warp must come to the same barrier", w.exited)
+	}
 	if op.aligned && !w.gathered(g, w.live) {
 		return false
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 	"strings"
+	"sync"
 )
 
 // block is one thread block being run, and what a goroutine keeps from one block to the next.
@@ -16,21 +17,53 @@ type block struct {
 	live  int // threads that have not exited
 
 	shared   []byte
-	cells    []cell // one a byte of shared memory, with checks
+	shadow   shadow // with checks
 	barriers [16]barrierState
 	time     uint32 // see shadow.go
 	start    uint32
 	full     uint32
 	order    [][]uint32
 
-	global globalCache
-	pages  pages
+	pending *Fault // see warp.later
+	global  globalCache
+	pages   pages
+}
+
+// blocks keeps what blocks of a kernel were run with, for the next launch: a launch may be short.
+type blocks struct {
+	mu   sync.Mutex
+	free []*block
+}
+
+// take is a block for l: one that has run before, if it was of the same size.
+func (p *blocks) take(l *launch) *block {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.free) > 0 {
+		b := p.free[len(p.free)-1]
+		p.free = p.free[:len(p.free)-1]
+		if len(b.shared) == l.shared && len(b.warps) == l.warps && (b.order == nil) == l.o.Unchecked {
+			b.l, b.global = l, globalCache{}
+			for _, w := range b.warps {
+				w.main.params = nil
+			}
+			return b
+		}
+	}
+	return newBlock(l)
+}
+
+func (p *blocks) give(b *block) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b.l = nil
+	p.free = append(p.free, b)
 }
 
 func newBlock(l *launch) *block {
 	b := &block{l: l, k: l.k, time: 1, shared: make([]byte, l.shared)}
 	if !l.o.Unchecked {
-		b.cells = make([]cell, l.shared)
+		b.shadow = newShadow(l.shared)
 		b.order = make([][]uint32, l.warps)
 		for i := range b.order {
 			b.order[i] = make([]uint32, l.warps)
@@ -56,6 +89,9 @@ func (b *block) run(n int64) (err error) {
 			if !ok {
 				panic(r)
 			}
+			if b.pending != nil && f.Err != ErrRace && f.Err != ErrAsync {
+				f = b.pending
+			}
 			err = f
 		}
 	}()
@@ -71,6 +107,9 @@ func (b *block) run(n int64) (err error) {
 		}
 	}
 	b.checkStuck()
+	if b.pending != nil {
+		panic(b.pending)
+	}
 	return b.finishPages()
 }
 
@@ -80,7 +119,7 @@ func (b *block) begin(n int64) {
 	b.n = n
 	b.id = [3]int{int(n % int64(g[0])), int(n / int64(g[0]) % int64(g[1])), int(n / int64(g[0]) / int64(g[1]))}
 	b.live = b.l.Block[0] * b.l.Block[1] * b.l.Block[2]
-	b.barriers = [16]barrierState{}
+	b.barriers, b.pending = [16]barrierState{}, nil
 	b.time++
 	b.start, b.full = b.time, b.time
 	b.pages.begin(!b.l.o.Unchecked && g != [3]int{1, 1, 1})
@@ -90,7 +129,7 @@ func (b *block) begin(n int64) {
 	for i, w := range b.warps {
 		threads := min(32, b.live-32*i)
 		w.live = uint32(mask(threads))
-		w.f = &w.main
+		w.f, w.exited = &w.main, 0
 		w.count, w.turn, w.time, w.full = 0, 0, w.time+1, w.time+1
 		w.copies.reset()
 		copy(w.main.r, w.main.fn.init)
@@ -125,7 +164,7 @@ func (b *block) checkStuck() {
 				at, lane, w.in = w, lowest(g.mask), in
 			}
 			if len(text) < 6 {
-				text = append(text, fmt.Sprintf("warp %d lanes %08x wait at line %d (%s)", w.id, g.mask, in.stmt.line, in.stmt.text))
+				text = append(text, fmt.Sprintf("warp %d lanes %08x wait at line %d (%s)", w.id, g.mask, in.stmt.line, in.stmt.text()))
 			}
 		}
 	}

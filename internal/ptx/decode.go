@@ -25,11 +25,11 @@ func decode(m *Module, f *function) []error {
 	for _, s := range f.stmts {
 		in, err := decodeOne(m, f, s)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: line %d: %s: %w: %s", f.name, s.line, s.text, ErrUnknown, err.text))
+			errs = append(errs, fmt.Errorf("%s: line %d: %s: %w: %s", f.name, s.line, s.text(), ErrUnknown, err.text))
 		}
 		f.code = append(f.code, in)
 	}
-	f.code = append(f.code, instr{kind: ret, pred: -1, stmt: &stmt{op: "ret", text: "end of the function", pred: -1}})
+	f.code = append(f.code, instr{kind: ret, pred: -1, stmt: &stmt{op: "ret", raw: "end of the function", pred: -1}})
 	f.finish()
 	return errs
 }

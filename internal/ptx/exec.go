@@ -272,6 +272,7 @@ func (w *warp) gathered(g *group, need uint32) bool {
 // exit ends the group's lanes.
 func (w *warp) exit(g *group) {
 	w.live &^= g.mask
+	w.exited |= g.mask
 	w.drop(g)
 	w.b.exited(w)
 }

@@ -43,11 +43,23 @@ func (f *Fault) Unwrap() error { return f.Err }
 
 // fault stops the launch: something is wrong with what a lane does at the instruction being run. It is recovered in block.run.
 func (w *warp) fault(lane int, err error, format string, args ...any) {
+	panic(w.newFault(lane, err, format, args...))
+}
+
+// later notes a fault that is reported at the next barrier or the end, unless a race explains it first: what has been read is
+// then written by another thread.
+func (w *warp) later(lane int, err error, format string, args ...any) {
+	if w.b.pending == nil {
+		w.b.pending = w.newFault(lane, err, format, args...)
+	}
+}
+
+func (w *warp) newFault(lane int, err error, format string, args ...any) *Fault {
 	f := &Fault{Err: err, Text: fmt.Sprintf(format, args...), Kernel: w.b.k.Name, Block: w.b.id, Thread: w.b.thread(w.id*32 + lane)}
 	if w.in != nil && w.in.stmt != nil {
-		f.Line, f.Source, f.Instruction = w.in.stmt.line, w.in.stmt.source, w.in.stmt.text
+		f.Line, f.Source, f.Instruction = w.in.stmt.line, w.in.stmt.source, w.in.stmt.text()
 	}
-	panic(f)
+	return f
 }
 
 // thread is the %tid of the block's nth thread.

@@ -206,7 +206,7 @@ func (b *block) conflict(all *touchedPage, p *page, word int, bad uint64, what s
 		}
 	}
 	if len(stores) > 0 {
-		f.Line, f.Source, f.Instruction = stores[0].line, stores[0].source, stores[0].text
+		f.Line, f.Source, f.Instruction = stores[0].line, stores[0].source, stores[0].text()
 	}
 	return f
 }

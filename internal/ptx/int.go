@@ -1,11 +1,14 @@
 package ptx
 
-import "math/bits"
+import (
+	"math/bits"
+	"strings"
+)
 
 var intOps = map[string]func(*decoder){
 	"add": arith, "sub": arith, "mul": arith, "mad": arith, "div": arith, "rem": arith, "min": arith, "max": arith,
 	"abs": arith, "neg": arith, "fma": arith,
-	"addc": carried, "subc": carried, "sad": sad,
+	"addc": carried, "subc": carried, "madc": carried, "sad": sad,
 	"and": logic, "or": logic, "xor": logic, "not": logic, "cnot": logic, "lop3": lop3,
 	"shl": shift, "shr": shift, "shf": funnel, "prmt": prmt,
 	"bfe": bfe, "bfi": bfi, "popc": countBits, "clz": countBits, "bfind": bfind, "brev": countBits,
@@ -248,40 +251,55 @@ func mad(d, a, b, c int, half string, t typ, sat bool) runner {
 	return each3(d, a, b, c, func(a, b, c uint64) uint64 { return (mul(a, b) + c) & out })
 }
 
-// carriedOut decodes add.cc and sub.cc, carried addc and subc: one carry bit a lane lives between them.
-func carriedOut(d *decoder, op string, t typ) { carryOp(d, op == "sub", false, true, t) }
+// carriedOut decodes add.cc, sub.cc and mad.cc, carried addc, subc and madc: one carry bit a lane lives between them.
+func carriedOut(d *decoder, op string, t typ) { carryOp(d, op, false, true, t) }
 
 func carried(d *decoder) {
-	out := d.has("cc")
-	carryOp(d, opcode(d) == "subc", true, out, d.last())
+	t := d.last()
+	carryOp(d, strings.TrimSuffix(opcode(d), "c"), true, d.has("cc"), t)
 }
 
-func carryOp(d *decoder, sub, in, out bool, t typ) {
-	d.args(3)
+func carryOp(d *decoder, op string, in, out bool, t typ) {
 	if t.bits < 32 || t.float() {
 		d.fail("type")
 	}
-	dst, ra, rb, n := d.dst(0, t), d.src(1, t), d.src(2, t), t.bits
-	d.in.run = func(w *warp, m uint32) {
-		for ; m != 0; m &= m - 1 {
-			i := bits.TrailingZeros32(m)
-			a, b := w.r[ra][i]&mask(n), w.r[rb][i]&mask(n)
-			var c uint64
-			if in {
-				c = uint64(w.carry >> i & 1)
-			}
-			var v, carry uint64
-			if sub {
-				v, carry = bits.Sub64(a, b, c)
-			} else if v, carry = bits.Add64(a, b, c); n == 32 {
-				carry = v >> 32
-			}
-			w.r[dst][i] = v & mask(n)
-			if out {
-				w.carry = w.carry&^(1<<i) | uint32(carry&1)<<i
+	n, m := t.bits, mask(t.bits)
+	dst, ra, rb := d.dst(0, t), d.src(1, t), d.src(2, t)
+	if op == "mad" {
+		d.args(4)
+		c, half := d.src(3, t), multiply(d.one("lo", "hi"), t)
+		d.in.run = func(w *warp, lanes uint32) {
+			for ; lanes != 0; lanes &= lanes - 1 {
+				i := bits.TrailingZeros32(lanes)
+				w.r[dst][i] = w.withCarry(i, half(w.r[ra][i], w.r[rb][i])&m, w.r[c][i]&m, n, false, in, out)
 			}
 		}
+		return
 	}
+	d.args(3)
+	d.in.run = func(w *warp, lanes uint32) {
+		for ; lanes != 0; lanes &= lanes - 1 {
+			i := bits.TrailingZeros32(lanes)
+			w.r[dst][i] = w.withCarry(i, w.r[ra][i]&m, w.r[rb][i]&m, n, op == "sub", in, out)
+		}
+	}
+}
+
+// withCarry is a + b or a - b of n bits with a lane's carry, which it uses if in and sets if out.
+func (w *warp) withCarry(lane int, a, b uint64, n int, sub, in, out bool) uint64 {
+	var c, v, carry uint64
+	if in {
+		c = uint64(w.carry >> lane & 1)
+	}
+	if sub {
+		v, carry = bits.Sub64(a, b, c)
+	} else if v, carry = bits.Add64(a, b, c); n == 32 {
+		carry = v >> 32
+	}
+	if out {
+		w.carry = w.carry&^(1<<lane) | uint32(carry&1)<<lane
+	}
+	return v & mask(n)
 }
 
 func sad(d *decoder) {

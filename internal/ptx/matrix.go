@@ -56,11 +56,7 @@ func ldmatrix(d *decoder) {
 			var m [8][8]uint16
 			for r := range 8 {
 				lane := 8*q + r
-				addr := w.r[at.base][lane] + at.off
-				if addr&15 != 0 {
-					w.fault(lane, ErrMisaligned, "address %#x of a matrix row of 16 bytes", addr)
-				}
-				w.matrixRow(&m[r], sp, addr, r, trans)
+				w.matrixRow(&m[r], sp, lane, w.r[at.base][lane]+at.off, r, trans)
 			}
 			out := &w.r[dst[q]]
 			for t := range 32 {
@@ -74,17 +70,31 @@ func ldmatrix(d *decoder) {
 	})
 }
 
-// matrixRow reads row r for the lanes that get its parts: they are the readers, for the order of accesses.
-func (w *warp) matrixRow(row *[8]uint16, sp space, addr uint64, r int, trans bool) {
-	if trans {
-		for c := range 8 {
-			row[c] = uint16(get(w.at(sp, 4*c+r/2, addr+uint64(2*c), 2, load)))
-		}
-		return
+// matrixRow reads row r, whose address lane gives, for the lanes that get its parts: they are the readers, for the order of accesses.
+func (w *warp) matrixRow(row *[8]uint16, sp space, lane int, addr uint64, r int, trans bool) {
+	if sp == spGeneric {
+		addr -= sharedBase
 	}
-	for c := range 4 {
-		v := get(w.at(sp, 4*r+c, addr+uint64(4*c), 4, load))
-		row[2*c], row[2*c+1] = uint16(v), uint16(v>>16)
+	if addr&15 != 0 {
+		w.fault(lane, ErrMisaligned, "shared address %d of a matrix row of 16 bytes", addr)
+	}
+	b := w.b
+	if addr+16 > uint64(len(b.shared)) || addr+16 < addr {
+		w.fault(lane, ErrBounds, "shared memory bytes %d to %d of %d", int64(addr), int64(addr)+15, len(b.shared))
+	}
+	if b.shadow.words != nil {
+		for c := range 4 {
+			if at := int(addr) + 4*c; trans {
+				w.sharedLoads(8*c+r/2, at, 4)
+				w.sharedLoads(8*c+4+r/2, at, 4)
+			} else {
+				w.sharedLoads(4*r+c, at, 4)
+			}
+		}
+	}
+	bytes := b.shared[addr : addr+16]
+	for c := range row {
+		row[c] = uint16(bytes[2*c]) | uint16(bytes[2*c+1])<<8
 	}
 }
 
@@ -122,21 +132,24 @@ func mma(d *decoder) {
 	d.args(4)
 	dst, a := d.registers(0, 4, float, true), d.registers(1, k/4, typB32, false)
 	b, c := d.registers(2, k/8, typB32, false), d.registers(3, 4, float, false)
-	value := halfValue(ta)
+	brain := ta.kind == 'g'
+	table := halfTable()
 	warpWide(d, func(w *warp) {
 		var ma [16][16]float64
 		var mb [8][16]float64 // by column
-		for lane := range 32 {
-			for i, r := range a {
-				row, col := fragmentA(lane, i)
-				v := w.r[r][lane]
-				ma[row][col], ma[row][col+1] = value(v), value(v>>16)
-			}
-			for i, r := range b {
-				row, col := fragmentB(lane, i)
-				v := w.r[r][lane]
-				mb[col][row], mb[col][row+1] = value(v), value(v>>16)
-			}
+		for i, r := range a {
+			row, col := fragmentA(0, i)
+			spread(&w.r[r], brain, table, func(lane int, low, high float64) {
+				m := &ma[row+lane/4]
+				m[(col+lane%4*2)&15], m[(col+lane%4*2+1)&15] = low, high
+			})
+		}
+		for i, r := range b {
+			row, _ := fragmentB(0, i)
+			spread(&w.r[r], brain, table, func(lane int, low, high float64) {
+				m := &mb[lane/4]
+				m[(row+lane%4*2)&15], m[(row+lane%4*2+1)&15] = low, high
+			})
 		}
 		for lane := range 32 {
 			var out [4]uint64 // d may name registers of c
@@ -149,6 +162,19 @@ func mma(d *decoder) {
 			}
 		}
 	})
+}
+
+// spread gives the two numbers in each lane's register to f.
+func spread(r *[32]uint64, brain bool, table *[1 << 16]float64, f func(lane int, low, high float64)) {
+	if brain {
+		for lane, v := range r {
+			f(lane, float64(math.Float32frombits(uint32(v)<<16)), float64(math.Float32frombits(uint32(v)&0xffff0000)))
+		}
+		return
+	}
+	for lane, v := range r {
+		f(lane, table[uint16(v)], table[uint16(v>>16)])
+	}
 }
 
 // fragmentA is the place in A of the low half of a lane's register i; the high half is one column on.
@@ -167,15 +193,6 @@ func dot(a, b *[16]float64) float64 {
 	s2 := a[2]*b[2] + a[6]*b[6] + a[10]*b[10] + a[14]*b[14]
 	s3 := a[3]*b[3] + a[7]*b[7] + a[11]*b[11] + a[15]*b[15]
 	return (s0 + s1) + (s2 + s3)
-}
-
-// halfValue is the value of the low 16 bits of a register.
-func halfValue(t typ) func(uint64) float64 {
-	if t.kind == 'g' {
-		return func(v uint64) float64 { return float64(math.Float32frombits(uint32(v) << 16)) }
-	}
-	table := halfTable()
-	return func(v uint64) float64 { return table[uint16(v)] }
 }
 
 // halfTable is the value of every float16.

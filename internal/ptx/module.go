@@ -23,12 +23,22 @@ type Kernel struct {
 	MaxNTID [3]int // the block the kernel was compiled for, zero where nothing is said
 	fn      *function
 	mod     *Module
+	blocks  blocks
 }
 
 // Param is where a parameter lies in the kernel's parameter space, in bytes.
 type Param struct {
 	Name                string
 	Size, Align, Offset int
+}
+
+// Clone is the module as another card loads it: the same code, with variables of its own that hold what m's do now.
+func (m *Module) Clone() *Module {
+	n := &Module{funcs: m.funcs, files: m.files, data: slices.Clone(m.data)}
+	for _, k := range m.kernels {
+		n.kernels = append(n.kernels, &Kernel{Name: k.Name, Params: k.Params, Static: k.Static, MaxNTID: k.MaxNTID, fn: k.fn, mod: n})
+	}
+	return n
 }
 
 // Kernel is the kernel of that name, nil if there is none.
@@ -39,17 +49,6 @@ func (m *Module) Kernel(name string) *Kernel {
 		}
 	}
 	return nil
-}
-
-// Clone is the module as another card loads it: the same code, with variables of its own that hold what m's do now.
-func (m *Module) Clone() *Module {
-	c := &Module{funcs: m.funcs, vars: m.vars, data: slices.Clone(m.data), files: m.files}
-	for _, k := range m.kernels {
-		own := *k
-		own.mod = c
-		c.kernels = append(c.kernels, &own)
-	}
-	return c
 }
 
 // Kernels are all kernels in the order of the text.

@@ -6,26 +6,53 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 )
 
-// Parse reads PTX text and decodes every instruction; those it does not know are errors, all of them named.
+// Parse reads PTX text and decodes every instruction; those it does not know are errors, all of them named. Each call gives a
+// module of its own, with its own variables, though a text is decoded once.
 func Parse(src string) (*Module, error) {
-	tokens, err := lex(src)
+	decoded.mu.Lock()
+	defer decoded.mu.Unlock()
+	if m := decoded.texts[src]; m != nil {
+		return m.Clone(), nil
+	}
+	m, err := parse(src)
 	if err != nil {
 		return nil, fmt.Errorf("ptx: %w", err)
 	}
+	if len(decoded.texts) >= 64 {
+		clear(decoded.texts)
+	}
+	decoded.texts[src] = m
+	return m.Clone(), nil
+}
+
+// decoded are the texts decoded so far: every card loads the same ones.
+var decoded = struct {
+	mu    sync.Mutex
+	texts map[string]*Module
+}{texts: map[string]*Module{}}
+
+func parse(src string) (*Module, error) {
+	tokens, err := lex(src)
+	if err != nil {
+		return nil, err
+	}
 	p := &parser{src: src, tokens: tokens, mod: &Module{funcs: map[string]*function{}, files: map[string]string{}}}
 	if err := p.module(); err != nil {
-		return nil, fmt.Errorf("ptx: line %d: near %q: %w", p.peek().line, p.peek().text, err)
+		return nil, fmt.Errorf("line %d: near %q: %w", p.peek().line, p.peek().text, err)
 	}
 	var unknown []error
 	for _, f := range p.all {
+		for _, s := range f.stmts {
+			if no, line, ok := strings.Cut(s.source, ":"); ok {
+				s.source = p.mod.files[no] + ":" + line
+			}
+		}
 		unknown = append(unknown, decode(p.mod, f)...)
 	}
-	if len(unknown) > 0 {
-		return nil, fmt.Errorf("ptx: %w", errors.Join(unknown...))
-	}
-	return p.mod, nil
+	return p.mod, errors.Join(unknown...)
 }
 
 type parser struct {
@@ -132,10 +159,10 @@ func (p *parser) file() {
 	}
 }
 
-// loc notes  .loc file line column.
+// loc notes  .loc file line column.  Files are named at the end of the text.
 func (p *parser) loc() {
 	if rest := p.restOfLine(); len(rest) >= 2 {
-		p.source = p.mod.files[rest[0].text] + ":" + rest[1].text
+		p.source = rest[0].text + ":" + rest[1].text
 	}
 }
 

@@ -142,7 +142,8 @@ func newLaunch(k *Kernel, m Memory, args Launch, o Options) (*launch, error) {
 
 // work runs blocks until none is left or one has failed.
 func (l *launch) work(blocks int64) error {
-	b := newBlock(l)
+	b := l.k.blocks.take(l)
+	defer l.k.blocks.give(b)
 	for !l.stopped.Load() {
 		n := l.next.Add(1) - 1
 		if n >= blocks {

@@ -1,10 +1,12 @@
 package ptx
 
+import "math/bits"
+
 // The order of accesses to shared memory is kept in two clocks. The block's time advances when a barrier completes: order[B][A]
 // is the time before which accesses of warp A are ordered before what warp B does now, and full the same for all pairs.
 // A warp's time advances with each instruction that synchronises its lanes: lanes[i][j] and full likewise within the warp.
 
-// cell is what is known of one byte of shared memory.
+// cell is what is known of a byte of shared memory, or of four with the same past.
 type cell struct {
 	wTime   uint32 // of the last write, by the block's clock; before block.start: unwritten
 	wWarp   uint32 // the same by the warp's clock
@@ -60,6 +62,9 @@ func (w *warp) sync(m uint32) {
 
 // ordered tells the clocks that a barrier has completed.
 func (b *block) ordered(list []arrival, all bool) {
+	if b.pending != nil {
+		panic(b.pending)
+	}
 	b.time++
 	if all {
 		b.full = b.time
@@ -104,43 +109,133 @@ func (w *warp) sharedAt(lane int, addr uint64, n int, how access) []byte {
 	if addr&uint64(n-1) != 0 {
 		w.fault(lane, ErrMisaligned, "shared address %d for %d bytes", addr, n)
 	}
-	if b.cells != nil {
-		cells := b.cells[addr : addr+uint64(n)]
+	if b.shadow.words != nil {
 		if how == load || how == relaxed {
-			w.sharedLoad(lane, addr, cells)
+			w.sharedLoads(lane, int(addr), n)
 		} else {
-			w.sharedStore(lane, addr, cells, how)
+			w.sharedStores(lane, int(addr), n, how)
 		}
 	}
 	return b.shared[addr : addr+uint64(n) : addr+uint64(n)]
 }
 
-func (w *warp) sharedLoad(lane int, addr uint64, cells []cell) {
+// shadow is the cells of a block's shared memory: one a word of four bytes, or one a byte where an access has touched less.
+type shadow struct {
+	words []cell
+	split []bool
+	bytes []cell // four a word, made when the first word is split
+}
+
+func newShadow(bytes int) shadow {
+	n := (bytes + 3) / 4
+	return shadow{words: make([]cell, n), split: make([]bool, n)}
+}
+
+// part is the cells of n < 4 bytes of a word.
+func (s *shadow) part(addr, n int) []cell {
+	word := addr / 4
+	if s.bytes == nil {
+		s.bytes = make([]cell, 4*len(s.words))
+	}
+	if !s.split[word] {
+		s.split[word] = true
+		for i := range 4 {
+			s.bytes[4*word+i] = s.words[word]
+		}
+	}
+	return s.bytes[addr : addr+n]
+}
+
+func (w *warp) sharedLoads(lane, addr, n int) {
+	s := &w.b.shadow
+	if n < 4 {
+		for i := range s.part(addr, n) {
+			w.sharedLoad(lane, addr+i, &s.bytes[addr+i])
+		}
+		return
+	}
+	for at := addr; at < addr+n; at += 4 {
+		if !s.split[at/4] {
+			w.sharedLoad(lane, at, &s.words[at/4])
+			continue
+		}
+		for i := range 4 {
+			w.sharedLoad(lane, at+i, &s.bytes[at+i])
+		}
+	}
+}
+
+func (w *warp) sharedStores(lane, addr, n int, how access) {
+	s := &w.b.shadow
+	if n < 4 {
+		for i := range s.part(addr, n) {
+			w.sharedStore(lane, addr+i, &s.bytes[addr+i], how)
+		}
+		return
+	}
+	for at := addr; at < addr+n; at += 4 {
+		if s.split[at/4] {
+			for i := range 4 {
+				w.sharedStore(lane, at+i, &s.bytes[at+i], how)
+			}
+			s.join(at / 4)
+			continue
+		}
+		w.sharedStore(lane, at, &s.words[at/4], how)
+	}
+}
+
+// join makes one cell of a word again, all of which has just been written, if its bytes have the same readers.
+func (s *shadow) join(word int) {
+	c := s.bytes[4*word : 4*word+4]
+	if c[0] == c[1] && c[0] == c[2] && c[0] == c[3] {
+		s.words[word], s.split[word] = c[0], false
+	}
+}
+
+// sharedLoad notes a read of a cell.
+func (w *warp) sharedLoad(lane, addr int, c *cell) {
 	b := w.b
-	me := uint16(w.id*32 + lane)
-	bit := uint32(1) << w.id
-	for i := range cells {
-		c := &cells[i]
-		if c.wTime < b.start || c.state >= inFlight || !(c.writer == me || w.before(c.writer, c.wTime, c.wWarp, lane)) {
-			w.checkLoad(lane, addr+uint64(i), c)
-		}
-		if c.rTime < b.full {
-			c.readers = 0
-		}
-		if int(c.reader) != w.id || c.rTime < b.full || c.rWarp < w.full {
-			c.lanes = 0
-		}
-		c.readers |= bit
-		c.lanes |= 1 << lane
+	if c.wTime < b.start || c.state >= inFlight || int(c.writer) != w.id*32+lane && !w.before(c.writer, c.wTime, c.wWarp, lane) {
+		w.checkLoad(lane, addr, c)
+	}
+	if c.rTime != b.time || c.rWarp != w.time || int(c.reader) != w.id {
+		w.forgetReaders(c, lane)
 		c.reader, c.rTime, c.rWarp = uint8(w.id), b.time, w.time
+		c.readers |= 1 << w.id
+	}
+	c.lanes |= 1 << lane
+}
+
+// forgetReaders drops the readers of a byte that are ordered before what lane does now: who is ordered after its read is
+// ordered after theirs. What remains counts as read at the present time.
+func (w *warp) forgetReaders(c *cell, lane int) {
+	b := w.b
+	if c.rTime < b.full {
+		c.readers, c.lanes = 0, 0
+		return
+	}
+	for rest := c.readers; rest != 0 && c.rTime != b.time; rest &= rest - 1 {
+		if o := bits.TrailingZeros32(rest); c.rTime < b.order[w.id][o] {
+			c.readers &^= 1 << o
+		}
+	}
+	if int(c.reader) != w.id || c.rWarp < w.full {
+		c.lanes = 0
+		return
+	}
+	for rest := c.lanes; rest != 0; rest &= rest - 1 {
+		if o := bits.TrailingZeros32(rest); c.rWarp < w.lanes[lane][o] {
+			c.lanes &^= 1 << o
+		}
 	}
 }
 
 // checkLoad fails if the byte may not be read.
-func (w *warp) checkLoad(lane int, addr uint64, c *cell) {
+func (w *warp) checkLoad(lane, addr int, c *cell) {
 	switch {
 	case c.wTime < w.b.start:
-		w.fault(lane, ErrUnwritten, "shared byte %d", addr)
+		w.later(lane, ErrUnwritten, "shared byte %d", addr)
 	case c.state == inFlight:
 		w.fault(lane, ErrAsync, "shared byte %d is the target of a cp.async by thread %v that has not been waited for", addr, w.b.thread(int(c.writer)))
 	case c.writer == uint16(w.id*32+lane) || w.before(c.writer, c.wTime, c.wWarp, lane):
@@ -151,46 +246,38 @@ func (w *warp) checkLoad(lane int, addr uint64, c *cell) {
 	}
 }
 
-func (w *warp) sharedStore(lane int, addr uint64, cells []cell, how access) {
+// sharedStore notes a write of a cell.
+func (w *warp) sharedStore(lane, addr int, c *cell, how access) {
 	b := w.b
-	me := uint16(w.id*32 + lane)
-	state := uint8(written)
-	switch how {
-	case atomicRW:
-		state = byAtomic
-	case issue:
-		state = inFlight
-	case land:
-		state = landed
+	if c.wTime >= b.start {
+		if how != land && (c.state == inFlight || !w.before(c.writer, c.wTime, c.wWarp, lane)) {
+			w.checkStore(lane, addr, c, how)
+		}
+	} else if how == atomicRW {
+		w.later(lane, ErrUnwritten, "shared byte %d", addr)
 	}
-	for i := range cells {
-		c := &cells[i]
-		if how == atomicRW && c.wTime < b.start {
-			w.fault(lane, ErrUnwritten, "shared byte %d", addr+uint64(i))
-		}
-		if c.wTime >= b.start && how != land {
-			switch {
-			case c.state == inFlight:
-				w.fault(lane, ErrAsync, "shared byte %d is the target of a cp.async by thread %v that has not been waited for",
-					addr+uint64(i), b.thread(int(c.writer)))
-			case c.state == byAtomic && how == atomicRW:
-			case !w.before(c.writer, c.wTime, c.wWarp, lane):
-				w.fault(lane, ErrRace, "shared byte %d was written by thread %v too, no barrier since", addr+uint64(i), b.thread(int(c.writer)))
-			}
-		}
-		if c.rTime >= b.start && how != land {
-			w.checkReaders(lane, addr+uint64(i), c)
-		}
-		c.wTime, c.wWarp, c.writer, c.state = b.time, w.time, me, state
+	if c.rTime >= b.full && c.rTime >= b.start && how != land {
+		w.checkReaders(lane, addr, c)
+	}
+	c.wTime, c.wWarp, c.writer, c.state = b.time, w.time, uint16(w.id*32+lane), states[how]
+}
+
+// states is what an access leaves a cell in.
+var states = [...]uint8{store: written, atomicRW: byAtomic, issue: inFlight, land: landed}
+
+// checkStore fails if another thread's write to the cell is not ordered before this one.
+func (w *warp) checkStore(lane, addr int, c *cell, how access) {
+	switch {
+	case c.state == inFlight:
+		w.fault(lane, ErrAsync, "shared byte %d is the target of a cp.async by thread %v that has not been waited for", addr, w.b.thread(int(c.writer)))
+	case c.state != byAtomic || how != atomicRW:
+		w.fault(lane, ErrRace, "shared byte %d was written by thread %v too, no barrier since", addr, w.b.thread(int(c.writer)))
 	}
 }
 
 // checkReaders fails if a thread has read the byte and no barrier stands between that and this lane's write.
-func (w *warp) checkReaders(lane int, addr uint64, c *cell) {
+func (w *warp) checkReaders(lane, addr int, c *cell) {
 	b := w.b
-	if c.rTime < b.full {
-		return
-	}
 	for o := range b.warps {
 		if o != w.id && c.readers>>o&1 != 0 && c.rTime >= b.order[w.id][o] {
 			w.fault(lane, ErrRace, "shared byte %d was read by a thread of warp %d, no barrier since", addr, o)

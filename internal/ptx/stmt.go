@@ -9,16 +9,18 @@ import (
 
 // stmt is one instruction as it is written, its names resolved.
 type stmt struct {
-	op       string // opcode with modifiers
-	args     []operand
-	pred     int // predicate that guards it, -1 if none
-	negated  bool
-	line     int
-	source   string // file:line of the last .loc
-	text     string
-	targets  []operand // of brx.idx
-	at, last int       // token range, for text
+	op      string // opcode with modifiers
+	args    []operand
+	pred    int // predicate that guards it, -1 if none
+	negated bool
+	line    int
+	source  string // file:line of the last .loc
+	raw     string
+	targets []operand // of brx.idx
 }
+
+// text is the instruction on one line.
+func (s *stmt) text() string { return strings.Join(strings.Fields(s.raw), " ") }
 
 type operandKind uint8
 
@@ -186,7 +188,7 @@ func (p *parser) statement(f *function) error {
 	if s.args, err = p.operands(";"); err != nil {
 		return fmt.Errorf("%s: %w", s.op, err)
 	}
-	s.text = strings.Join(strings.Fields(p.src[first.at:p.tokens[p.pos-1].at]), " ")
+	s.raw = p.src[first.at:p.tokens[p.pos-1].at]
 	f.stmts = append(f.stmts, s)
 	return nil
 }
