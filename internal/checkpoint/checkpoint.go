@@ -1,4 +1,4 @@
-// Package checkpoint brings weights in and out of files: Hugging Face folders of safetensors and GGUF files in,
+// Package checkpoint brings weights in and out of files: Hugging Face folders, Meta's parts and GGUF files in,
 // safetensors out, and the checkpoints of a run, which survive a kill at any instant.
 //
 // Weights are read and written row range by row range through the caller's memory. No file is mapped and no tensor
@@ -39,7 +39,8 @@ type Source interface {
 	Close() error
 }
 
-// Open opens a Hugging Face folder or a GGUF file and checks every header, shape and offset. No weight is read.
+// Open opens a Hugging Face folder (safetensors, or pytorch_model.bin), a folder of Meta's (params.json and
+// consolidated.*.pth) or a GGUF file and checks every header, shape and offset. No weight is read.
 func Open(path string) (Source, error) {
 	st, err := os.Stat(path)
 	switch {
@@ -52,7 +53,7 @@ func Open(path string) (Source, error) {
 	case strings.EqualFold(filepath.Ext(path), ".gguf"):
 		return openGGUF(path)
 	}
-	return nil, fmt.Errorf("%s: want a folder with config.json and *.safetensors, or a .gguf file", path)
+	return nil, fmt.Errorf("%s: want a folder with config.json and *.safetensors or pytorch_model.bin, one with params.json and consolidated.*.pth, or a .gguf file", path)
 }
 
 // readSmall reads a file of at most limit bytes.

@@ -3,7 +3,9 @@ package checkpoint
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,25 +27,27 @@ var auxNames = []string{
 	"chat_template.jinja", "generation_config.json", "vocab.json", "merges.txt",
 }
 
-// folder is a Hugging Face folder, or with OpenFile one safetensors file.
+// folder is a Hugging Face folder, Meta's parts seen as one, or with OpenFile one safetensors file.
 type folder struct {
 	table
-	config []byte
-	aux    map[string]string
-	files  []*safetensors.File
+	config  []byte
+	aux     map[string]string
+	files   []*safetensors.File
+	closers []io.Closer // of other formats
 }
 
 func (f *folder) Config() []byte              { return f.config }
 func (f *folder) AuxFiles() map[string]string { return f.aux }
 
 func (f *folder) Close() error {
-	var first error
+	var errs []error
 	for _, s := range f.files {
-		if err := s.Close(); err != nil && first == nil {
-			first = err
-		}
+		errs = append(errs, s.Close())
 	}
-	return first
+	for _, c := range f.closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func newFolder(path string) *folder {
@@ -64,6 +68,9 @@ func OpenFile(path string) (Source, error) {
 }
 
 func openFolder(dir string) (_ Source, err error) {
+	if isMeta(dir) {
+		return openMeta(dir)
+	}
 	f := newFolder(dir)
 	defer func() {
 		if err != nil {
@@ -82,6 +89,10 @@ func openFolder(dir string) (_ Source, err error) {
 		err = f.addFile(filepath.Join(dir, singleName), nil)
 	case exists(filepath.Join(dir, indexName)):
 		err = f.addShards(dir)
+	case exists(filepath.Join(dir, torchName)):
+		err = f.addTorch(filepath.Join(dir, torchName))
+	case exists(filepath.Join(dir, torchIndexName)):
+		err = f.addTorchShards(dir)
 	default:
 		err = noWeights(dir)
 	}
@@ -195,8 +206,8 @@ func parseIndex(raw []byte) (map[string]map[string]bool, error) {
 func noWeights(dir string) error {
 	for _, c := range []struct{ glob, what string }{
 		{"*.gguf", "it holds a GGUF file: give its path"},
-		{"pytorch_model*.bin", "it holds pytorch_model.bin files: save them as safetensors first (save_pretrained in transformers)"},
-		{"consolidated.*.pth", "it holds Meta shards: convert them to a Hugging Face folder first"},
+		{"pytorch_model*.bin", "it holds shards of pytorch_model.bin without their pytorch_model.bin.index.json"},
+		{"consolidated.*.pth", "it holds Meta's parts without their params.json"},
 	} {
 		if found, _ := filepath.Glob(filepath.Join(dir, c.glob)); len(found) > 0 {
 			return fmt.Errorf("%s: no %s: %s", dir, singleName, c.what)

@@ -2,6 +2,8 @@ package checkpoint
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -9,8 +11,27 @@ import (
 	"strings"
 	"testing"
 
+	"lomo/internal/checkpoint/safetensors"
 	"lomo/internal/tensor"
 )
+
+// madeBy checks that a golden file is the work of a script as it is now.
+func madeBy(t *testing.T, path, script string) {
+	t.Helper()
+	text, err := os.ReadFile(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := safetensors.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	sum := sha256.Sum256(text)
+	if got, want := f.Metadata["sha256"], hex.EncodeToString(sum[:]); got != want {
+		t.Errorf("%s was made by a script with hash %s, %s has %s: run it again", path, got, script, want)
+	}
+}
 
 // stopAt makes the step-th call of failpoint (from 1) behave as kind says, for the duration of the test; the returned
 // function tells how many steps there were.

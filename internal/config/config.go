@@ -9,7 +9,7 @@ package config
 // yaml is the name, alias other names for it, oneof the values a string may take, help the line that
 // `lomo help config` prints, and resume:"free" marks keys that may change when a run is resumed.
 type Config struct {
-	Model     string `yaml:"model" alias:"base_model,model_name_or_path" help:"Hugging Face folder or .gguf file to start from"`
+	Model     string `yaml:"model" alias:"base_model,model_name_or_path" help:"Hugging Face folder, folder of Meta's consolidated.*.pth, or .gguf file to start from"`
 	OutputDir string `yaml:"output_dir" resume:"free" help:"folder of the run: checkpoints, metrics, the trained model"`
 
 	Device            string `yaml:"device" oneof:"auto,cpu,cuda" resume:"free" help:"where to compute; auto takes a usable GPU, else the CPU"`

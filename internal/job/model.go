@@ -55,10 +55,10 @@ type Model struct {
 	Net    *model.Network
 }
 
-// OpenModel opens a Hugging Face folder or a GGUF file and checks every name and shape against its configuration.
+// OpenModel opens a Hugging Face folder, a folder of Meta's or a GGUF file and checks every name and shape against its configuration.
 func OpenModel(path string) (*Model, error) {
 	if _, err := os.Stat(path); err != nil {
-		return nil, hint("model takes a Hugging Face folder or a .gguf file; `lomo new` makes a random one", "model %s: %w", path, errors.Unwrap(err))
+		return nil, hint("model takes a Hugging Face folder, a folder with consolidated.*.pth and params.json, or a .gguf file; `lomo new` makes a random one", "model %s: %w", path, errors.Unwrap(err))
 	}
 	src, err := checkpoint.Open(path)
 	if err != nil {
@@ -77,7 +77,7 @@ func OpenModel(path string) (*Model, error) {
 	return m, nil
 }
 
-const copyAgain = "copy or download the model again: lomo reads Hugging Face folders with safetensors, and .gguf files"
+const copyAgain = "copy or download the model again: lomo reads Hugging Face folders (safetensors, pytorch_model.bin), Meta's consolidated.*.pth with params.json, and .gguf files"
 
 // check compares the tensors of the file with those the configuration asks for.
 func (m *Model) check() error {

@@ -93,3 +93,17 @@ func TestDiscard(t *testing.T) {
 		}
 	}
 }
+
+// TestOpenMeta: a folder as Meta publishes them is a model like any other, its configuration and shapes agree.
+func TestOpenMeta(t *testing.T) {
+	for _, dir := range []string{"meta2", "meta3"} {
+		m, err := OpenModel("../checkpoint/testdata/" + dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		if m.Config.VocabSize != 14 || m.Config.TieWordEmbeddings {
+			t.Errorf("%s: vocab_size %d, tied %v", dir, m.Config.VocabSize, m.Config.TieWordEmbeddings)
+		}
+	}
+}

@@ -14,8 +14,8 @@ import (
 // layers are the packages under internal/ from the bottom up. A package imports only from layers below its own.
 var layers = []string{
 	"tensor rng golden data/records cudakern/driver ptx",
-	"device checkpoint/gguf checkpoint/safetensors tasks cudakern/sim cudakern/drivertest",
-	"comm",
+	"device checkpoint/gguf checkpoint/safetensors checkpoint/torch tasks cudakern/sim cudakern/drivertest",
+	"comm checkpoint/meta",
 	"grad checkpoint cpukern cudakern memdev devtest commtest tokenizer cudakern/simserver doctor",
 	"model optim store data",
 	"train preset infer report bench",

@@ -1,0 +1,126 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"lomo/internal/checkpoint/meta"
+	"lomo/internal/checkpoint/safetensors"
+	"lomo/internal/checkpoint/torch"
+	"lomo/internal/tensor"
+)
+
+const (
+	torchName      = "pytorch_model.bin"
+	torchIndexName = "pytorch_model.bin.index.json"
+)
+
+// addTorch adds the tensors of one file of torch.save.
+func (f *folder) addTorch(path string) error {
+	file, err := torch.Open(path)
+	if err != nil {
+		return err
+	}
+	f.closers = append(f.closers, file)
+	for i := range file.Tensors {
+		t := &file.Tensors[i]
+		if f.tensors[t.Name] != nil {
+			return fmt.Errorf("%s: tensor %q is in another file too", path, t.Name)
+		}
+		f.add(fromTorch(file, t))
+	}
+	return nil
+}
+
+func fromTorch(file *torch.File, t *torch.Tensor) *stored {
+	rows, cols := dims(t.Shape)
+	s := &stored{
+		info: Info{t.Name, t.DType, t.Shape}, rows: rows, cols: cols,
+		block: 1, size: t.DType.Size(), exact: true,
+		read:   func(off int64, dst []byte) error { return file.ReadRaw(t, off, dst) },
+		decode: func(dst []float32, src []byte) error { return tensor.Float32s(dst, src, t.DType) },
+	}
+	if t.Contiguous() {
+		s.file, s.position = file.Handle(), t.Position(0)
+	}
+	return s
+}
+
+// addTorchShards opens the files of pytorch_model.bin.index.json in the order of their names.
+func (f *folder) addTorchShards(dir string) error {
+	path := filepath.Join(dir, torchIndexName)
+	raw, err := readSmall(path, safetensors.MaxHeader)
+	if err != nil {
+		return err
+	}
+	var index struct {
+		WeightMap map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(raw, &index); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	var names []string
+	for name, file := range index.WeightMap {
+		if file != filepath.Base(file) || !filepath.IsLocal(file) || filepath.Ext(file) != ".bin" {
+			return fmt.Errorf("%s: tensor %q is placed in %q, want the name of a .bin file in the same folder", path, name, file)
+		}
+		if !slices.Contains(names, file) {
+			names = append(names, file)
+		}
+	}
+	slices.Sort(names)
+	for i, name := range names {
+		err := f.addTorch(filepath.Join(dir, name))
+		if os.IsNotExist(err) {
+			return fmt.Errorf("%s: shard %d of %d, %s, is missing; download it again", path, i+1, len(names), name)
+		}
+		if err != nil {
+			return fmt.Errorf("shard %d of %d: %w", i+1, len(names), err)
+		}
+	}
+	for name := range index.WeightMap {
+		if f.tensors[name] == nil {
+			return fmt.Errorf("%s: tensor %q is in no shard", path, name)
+		}
+	}
+	return nil
+}
+
+// isMeta reports whether a folder holds a checkpoint as Meta publishes them.
+func isMeta(dir string) bool {
+	parts, _ := filepath.Glob(filepath.Join(dir, meta.Glob))
+	if len(parts) == 0 || !exists(filepath.Join(dir, "params.json")) {
+		return false
+	}
+	for _, name := range []string{singleName, indexName, torchName, torchIndexName} { // beside such files it is the same model again
+		if exists(filepath.Join(dir, name)) {
+			return false
+		}
+	}
+	return true
+}
+
+// openMeta shows such a folder as a Hugging Face one.
+func openMeta(dir string) (Source, error) {
+	m, err := meta.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	f := newFolder(dir)
+	f.config, f.aux = m.Config, findAux(dir)
+	f.closers = append(f.closers, m)
+	for i := range m.Tensors {
+		t := &m.Tensors[i]
+		rows, cols := dims(t.Shape)
+		f.add(&stored{
+			info: Info{t.Name, t.DType, t.Shape}, rows: rows, cols: cols, head: t.Head,
+			block: 1, size: t.DType.Size(), exact: true,
+			read:   func(off int64, dst []byte) error { return t.Read(off, dst, adviseDontNeed) },
+			decode: func(dst []float32, src []byte) error { return tensor.Float32s(dst, src, t.DType) },
+		})
+	}
+	return f, nil
+}
