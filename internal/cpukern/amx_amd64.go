@@ -20,7 +20,7 @@ func amxKernels(base *kernels) *kernels {
 	k := *base
 	k.level, k.name = "amx", "amx-bf16"
 	k.tiles = &kernels{level: k.level, mr: tileRows, nr: tileRows, step: tileStep, blockK: tileBlock,
-		packA: packTilesA, pack: packTilesB, whole: multiplyAMX, spinning: spinTiles}
+		packA: packTilesA, pack: packTilesB, whole: multiplyAMX, spinning: spinTiles, prefetch: prefetchRows}
 	return &k
 }
 
@@ -34,9 +34,9 @@ func hasAMX() bool {
 		xgetbv()&tiles == tiles && requestTiles()
 }
 
-// multiplyAMX is multiplyPacked.
-func multiplyAMX(c []float32, ld int, pa, pb []float32, rows, cols, depth int, acc bool) {
-	tilesAMX(&c[0], &pa[0], &pb[0], ld, rows/tileRows, cols/tileRows, depth/tileStep, acc)
+// multiplyAMX is multiplyPanel.
+func multiplyAMX(c []float32, ld int, pa, pb []float32, rows, depth int, acc bool) {
+	tilesAMX(&c[0], &pa[0], &pb[0], ld, rows/tileRows, 1, depth/tileStep, acc)
 }
 
 // spinTiles has as many operations as micro would have on panels of spinDepth pairs.

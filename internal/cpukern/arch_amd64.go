@@ -25,7 +25,7 @@ func archKernels() []*kernels {
 func avx2Kernels() *kernels {
 	return &kernels{
 		level: "avx2", name: "avx2+fma",
-		mr: 6, nr: 16, blockK: 256, micro: microAVX2, pack: packAVX2, floatTiles: avx2Tiles(),
+		mr: 6, nr: 16, blockK: 256, micro: microAVX2, pack: packAVX2, floatTiles: avx2Tiles(), prefetch: prefetchRows,
 		dot: dotAVX2, dot16: dot16AVX2,
 		widen: widenAVX2, narrow: narrowAVX2, stochastic: stochasticAVX2,
 		philox: philoxAVX2,
@@ -48,7 +48,7 @@ func avx512Kernels() *kernels {
 	k.expSum, k.silu, k.siluBackward = expSumAVX512, siluAVX512, siluBackwardAVX512
 	if cpuid.CPU.Supports(cpuid.AVX512BF16, cpuid.AVX512VL) {
 		k.name = "avx512f+bf16"
-		k.pairs = &kernels{mr: k.mr, nr: k.nr, blockK: k.blockK, micro: microBF16, pack: packPairsAVX512}
+		k.pairs = &kernels{mr: k.mr, nr: k.nr, blockK: k.blockK, micro: microBF16, pack: packPairsAVX512, prefetch: prefetchRows}
 		k.pairTiles = pairTiles()
 	}
 	return k

@@ -13,6 +13,7 @@ type operand struct {
 type product struct {
 	m, n, k int
 	a, b    operand
+	c       floats // where C is to go, by rows of n: it is brought near while its last block is made; empty: nowhere
 }
 
 // tile is a finished piece of C: rows [i0, i1), columns [j0, j1), element (i, j) at c[(i−i0)·ld + j−j0].
@@ -129,14 +130,19 @@ func (k *kernels) forMatrices(a, b floats) (m *kernels, unit int) {
 
 // multiplyPacked is C = A·Bᵀ (with acc, C += A·Bᵀ) for packed factors; rows and cols are multiples of mr and nr.
 func (k *kernels) multiplyPacked(c []float32, ld int, pa, pb []float32, rows, cols, depth int, acc bool) {
+	for j := 0; j < cols; j += k.nr {
+		k.multiplyPanel(c[j:], ld, pa, pb[j*depth:], rows, depth, acc)
+	}
+}
+
+// multiplyPanel is multiplyPacked for one panel of B.
+func (k *kernels) multiplyPanel(c []float32, ld int, pa, pb []float32, rows, depth int, acc bool) {
 	if k.whole != nil {
-		k.whole(c, ld, pa, pb, rows, cols, depth, acc)
+		k.whole(c, ld, pa, pb, rows, depth, acc)
 		return
 	}
-	for j := 0; j < cols; j += k.nr {
-		for i := 0; i < rows; i += k.mr {
-			k.micro(depth, &pa[i*depth], &pb[j*depth], &c[i*ld+j], ld, acc)
-		}
+	for i := 0; i < rows; i += k.mr {
+		k.micro(depth, &pa[i*depth], &pb[0], &c[i*ld], ld, acc)
 	}
 }
 

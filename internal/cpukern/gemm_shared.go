@@ -1,6 +1,9 @@
 package cpukern
 
-import "sync"
+import (
+	"sync"
+	"unsafe"
+)
 
 // sharedBytes is the memory, common to all threads, for the packed factors of one product.
 const sharedBytes = 12 << 20
@@ -110,6 +113,44 @@ func (s *shared) makeTile(ws *workspace, t *tile) {
 	}
 	for k := 0; k < s.depth; k += s.block {
 		depth := min(s.block, s.depth-k)
-		s.k.multiplyPacked(t.c, cols, s.a[s.rows*k+(t.i0-s.i0)*depth:], s.b[s.cols*k+(t.j0-s.j0)*depth:], rows, cols, depth, k > 0)
+		a, b := s.a[s.rows*k+(t.i0-s.i0)*depth:], s.b[s.cols*k+(t.j0-s.j0)*depth:]
+		if k+depth < s.depth {
+			s.k.multiplyPacked(t.c, cols, a, b, rows, cols, depth, k > 0)
+		} else {
+			s.lastBlock(t, a, b, rows, depth, k > 0)
+		}
+	}
+}
+
+// lastBlock is multiplyPacked that brings the place near where the tile will be written, a row or two between the cells: the rows of a
+// tile are too short for the processor to foresee them, and of many requests at once it drops most.
+func (s *shared) lastBlock(t *tile, a, b []float32, rows, depth int, acc bool) {
+	step := s.k.mr
+	if s.k.whole != nil {
+		step = rows
+	}
+	at, cells := 0, t.ld/s.k.nr*(rows/step)
+	for j := 0; j < t.ld; j += s.k.nr {
+		for i := 0; i < rows; i += step {
+			s.bringNear(t, at, cells)
+			s.k.multiplyPanel(t.c[i*t.ld+j:], t.ld, a[i*depth:], b[j*depth:], step, depth, acc)
+			at++
+		}
+	}
+}
+
+// bringNear asks for the at-th of so many parts of the tile's rows.
+func (s *shared) bringNear(t *tile, at, parts int) {
+	rows, cols := t.i1-t.i0, t.j1-t.j0
+	lo, hi := rows*at/parts, rows*(at+1)/parts
+	if s.k.prefetch == nil || lo == hi {
+		return
+	}
+	off := (t.i0+lo)*s.n + t.j0
+	switch {
+	case s.c.half:
+		s.k.prefetch((*byte)(unsafe.Pointer(&s.c.h[off])), 2*cols, 2*s.n, hi-lo)
+	case s.c.f != nil:
+		s.k.prefetch((*byte)(unsafe.Pointer(&s.c.f[off])), 4*cols, 4*s.n, hi-lo)
 	}
 }

@@ -62,6 +62,9 @@ func packPairs12(dst *float32, src *uint16, ld int, pairs int)
 // packPairs32 is dst[p·32+i] = src[2p·ld+i] | src[(2p+1)·ld+i]<<16 for i < 32, p < pairs, as bits.
 func packPairs32(dst *float32, src *uint16, ld int, pairs int)
 
+// prefetchRows brings rows of so many bytes > 0, stride bytes apart, into the caches, for writing.
+func prefetchRows(p *byte, bytes int, stride int, rows int)
+
 // packTileRows copies 32 positions of 16 rows, src[i·ld + 32s …], to the 16 lines at dst[512s …], for s < steps.
 func packTileRows(dst *float32, src *uint16, ld int, steps int)
 

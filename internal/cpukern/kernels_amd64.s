@@ -1913,6 +1913,31 @@ loop:
 	VZEROUPPER
 	RET
 
+// func prefetchRows(p *byte, bytes int, stride int, rows int)
+TEXT ·prefetchRows(SB), NOSPLIT, $0-32
+	MOVQ p+0(FP), SI
+	MOVQ bytes+8(FP), DI
+	MOVQ stride+16(FP), CX
+	MOVQ rows+24(FP), DX
+	ADDQ SI, DI
+
+row:
+	MOVQ SI, AX
+
+line:
+	// prefetchw (%rax)
+	BYTE $0x0f
+	BYTE $0x0d
+	BYTE $0x08
+	ADDQ $0x40, AX
+	CMPQ AX, DI
+	JCS  line
+	ADDQ CX, SI
+	ADDQ CX, DI
+	DECQ DX
+	JNZ  row
+	RET
+
 // func packTileRows(dst *float32, src *uint16, ld int, steps int)
 // Requires: AVX, AVX512F
 TEXT ·packTileRows(SB), NOSPLIT, $0-32

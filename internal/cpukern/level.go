@@ -21,13 +21,15 @@ type kernels struct {
 
 	// What kernels for tiles have beside mr, nr and pack, which is B's there.
 	packA    func(dst []float32, o *operand, width, i0, i1, k0, k1 int)
-	whole    func(c []float32, ld int, pa, pb []float32, rows, cols, depth int, acc bool) // multiplyPacked, instead of micro
-	spinning func()                                                                       // spin
-	step     int                                                                          // depths of panels are multiples of it; 0: any
+	whole    func(c []float32, ld int, pa, pb []float32, rows, depth int, acc bool) // multiplyPanel, instead of micro
+	spinning func()                                                                 // spin
+	step     int                                                                    // depths of panels are multiples of it; 0: any
 
 	blockK int // elements of a panel, at most, in a block of the sum
 
 	floatTiles, pairTiles *tileKernels // attention's, for float32 and for BF16 pairs (nil as pairs is)
+
+	prefetch func(p *byte, bytes, stride, rows int) // lines that will be written soon; nil: leave it to the processor
 
 	dot   func(x, y []float32) float32
 	dot16 func(x []float32, y []uint16) float32

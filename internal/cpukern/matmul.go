@@ -21,7 +21,7 @@ func (d *Device) MatMul(y, x, w tensor.Tensor, acc bool) {
 		d.fewRowsMatMul(yv, xv, wv, n, in, out, acc)
 		return
 	}
-	p := product{m: n, n: out, k: in, a: operand{xv, in, true}, b: operand{wv, in, true}}
+	p := product{m: n, n: out, k: in, a: operand{xv, in, true}, b: operand{wv, in, true}, c: yv}
 	d.multiply(p, d.storeTile(yv, out, acc))
 }
 
@@ -36,8 +36,9 @@ func (d *Device) MatMulBackwardInput(dx, dy, w tensor.Tensor, acc bool) {
 	}
 	p := product{m: n, n: in, k: out,
 		a: operand{floatsOf("MatMulBackwardInput", dy), out, true},
-		b: operand{floatsOf("MatMulBackwardInput", w), in, false}}
-	d.multiply(p, d.storeTile(floatsOf("MatMulBackwardInput", dx), in, acc))
+		b: operand{floatsOf("MatMulBackwardInput", w), in, false},
+		c: floatsOf("MatMulBackwardInput", dx)}
+	d.multiply(p, d.storeTile(p.c, in, acc))
 }
 
 // storeTile writes tiles to v (with acc, adds them to it), a matrix of so many columns.
@@ -72,7 +73,8 @@ func (d *Device) OuterAdd(g, dy, x tensor.Tensor, acc bool) {
 	if !d.ready() {
 		return
 	}
-	d.multiply(p, d.storeTile(floats{f: g.F32s()}, p.n, acc))
+	p.c = floats{f: g.F32s()}
+	d.multiply(p, d.storeTile(p.c, p.n, acc))
 }
 
 // OuterSumSq adds ‖dyᵀ·x‖² to sum.
@@ -106,6 +108,7 @@ func (d *Device) OuterUpdate(w, dy, x tensor.Tensor, s device.Step) {
 		return
 	}
 	c, wv := constsOf(s), floatsOf("OuterUpdate", w)
+	p.c = wv
 	sums, wantSum := d.cells(&p), !s.SumSq.IsZero()
 	d.multiply(p, func(ws *workspace, t *tile) {
 		scratch := newWeightScratch(ws, t.j1-t.j0)

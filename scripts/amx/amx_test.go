@@ -23,7 +23,8 @@ func TestDecode(t *testing.T) {
 	var code []byte
 	n := 0
 	check := func() {
-		if len(code) == 0 {
+		if len(code) == 0 || comment == "prefetchw (%rax)" {
+			code = nil
 			return
 		}
 		n++

@@ -19,6 +19,7 @@ func main() {
 	packs()
 	packPairs(12)
 	packPairs(32)
+	prefetchRows()
 	tilePacks()
 	amxProducts()
 	conversions()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/ir"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -192,4 +193,32 @@ func transpose8(r [8]reg.VecVirtual) [8]reg.VecVirtual {
 		VPERM2F128(Imm(0x31), u[i+4], u[i], v[i+4])
 	}
 	return v
+}
+
+// prefetchRows asks for lines to be written.
+func prefetchRows() {
+	TEXT("prefetchRows", NOSPLIT, "func(p *byte, bytes, stride, rows int)")
+	Doc("prefetchRows brings rows of so many bytes > 0, stride bytes apart, into the caches, for writing.")
+	p, bytes, stride, rows := reg.RSI, reg.RDI, reg.RCX, reg.RDX
+	Load(Param("p"), p)
+	Load(Param("bytes"), bytes)
+	Load(Param("stride"), stride)
+	Load(Param("rows"), rows)
+	ADDQ(p, bytes) // the end
+	Label("row")
+	q := reg.RAX // by name: the assembler does not know PREFETCHW, so it is written as bytes
+	MOVQ(p, q)
+	Label("line")
+	Comment("prefetchw (%rax)")
+	for _, b := range []uint8{0x0f, 0x0d, 0x08} {
+		Instruction(&ir.Instruction{Opcode: "BYTE", Operands: []Op{U8(b)}})
+	}
+	ADDQ(Imm(64), q)
+	CMPQ(q, bytes)
+	JCS(LabelRef("line"))
+	ADDQ(stride, p)
+	ADDQ(stride, bytes)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
+	RET()
 }
