@@ -29,7 +29,7 @@ func avx2Kernels() *kernels {
 		dot: dotAVX2, dot16: dot16AVX2,
 		widen: widenAVX2, narrow: narrowAVX2, stochastic: stochasticAVX2,
 		philox: philoxAVX2,
-		update: updateAVX2, adam: adamAVX2,
+		update: updateAVX2, updateHalves: updateHalvesAVX2, adam: adamAVX2,
 		squares: squaresAVX2, addSquares: addSquaresAVX2, unit: unitAVX2, rsqrt: rsqrtAVX2,
 		axpy: axpyAVX2, scale: scaleAVX2, mulScale: mulScaleAVX2, dot3: dot3AVX2,
 		normInput: normInputAVX2, normWeight: normWeightAVX2, rotate: rotateAVX2,
@@ -39,12 +39,13 @@ func avx2Kernels() *kernels {
 	}
 }
 
-// avx512Kernels have wider matrix products and exponentials, and products of BF16 pairs where the machine knows them; other rows
-// are bound by memory and stay as they are.
+// avx512Kernels have wider matrix products and what their tiles go through, wider exponentials, and products of BF16 pairs where the
+// machine knows them; other rows are bound by memory and stay as they are.
 func avx512Kernels() *kernels {
 	k := avx2Kernels()
 	k.level, k.name = "avx512", "avx512f"
-	k.mr, k.nr, k.micro, k.floatTiles = 12, 32, microAVX512, avx512Tiles()
+	k.mr, k.nr, k.micro = 12, 32, microAVX512
+	k.widen, k.narrow, k.updateHalves, k.philox = widenAVX512, narrowAVX512, updateHalvesAVX512, philoxAVX512
 	k.expSum, k.silu, k.siluBackward = expSumAVX512, siluAVX512, siluBackwardAVX512
 	if cpuid.CPU.Supports(cpuid.AVX512BF16, cpuid.AVX512VL) {
 		k.name = "avx512f+bf16"

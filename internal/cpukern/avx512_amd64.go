@@ -2,7 +2,47 @@
 
 package cpukern
 
-// The exponentials on 512 bits: what is left over goes to the 256-bit ones.
+import (
+	"math"
+
+	"lomo/internal/rng"
+)
+
+// Rows on 512 bits: what is left over goes to the 256-bit twins.
+
+func widenAVX512(dst []float32, src []uint16) {
+	n := len(dst) &^ 15
+	if n > 0 {
+		widenVec512(&dst[0], &src[0], n)
+	}
+	widenAVX2(dst[n:], src[n:])
+}
+
+func narrowAVX512(dst []uint16, src []float32) {
+	n := len(dst) &^ 15
+	if n > 0 {
+		narrowVec512(&dst[0], &src[0], n)
+	}
+	narrowAVX2(dst[n:], src[n:])
+}
+
+func updateHalvesAVX512(w []uint16, g []float32, noise []uint16, s *stepConsts) {
+	n := len(w) &^ 15
+	if n > 0 {
+		updateHalvesVec512(&w[0], &g[0], &noise[0], n, s.scale, s.clip, s.coef, s.keep, s.lr)
+	}
+	updateHalvesAVX2(w[n:], g[n:], noise[n:], s)
+}
+
+func philoxAVX512(dst []uint16, s *stream, block uint64) {
+	c := rng.Counter(rng.Rounding, s.tensor, s.step, block)
+	n := len(dst) &^ 127
+	if n > 0 && c[0] <= math.MaxUint32-uint32(n/8) { // else the low word of the counter overflows on the way
+		philoxVec512(&dst[0], s.seed, c[0], c[1], c[2], c[3], n)
+		dst, block = dst[n:], block+uint64(n/8)
+	}
+	philoxAVX2(dst, s, block)
+}
 
 func expSumAVX512(x []float32, scale, shift float32) float32 {
 	n := len(x) &^ 15

@@ -16,7 +16,7 @@ func genericKernels() *kernels {
 		dot: dotGeneric, dot16: dot16Generic,
 		widen: widenGeneric, narrow: narrowGeneric, stochastic: stochasticGeneric,
 		philox: philoxGeneric,
-		update: updateGeneric, adam: adamGeneric,
+		update: updateGeneric, updateHalves: updateHalvesGeneric, adam: adamGeneric,
 		squares: squaresGeneric, addSquares: addSquaresGeneric, unit: unitGeneric, rsqrt: rsqrtGeneric,
 		axpy: axpyGeneric, scale: scaleGeneric, mulScale: mulScaleGeneric, dot3: dot3Generic,
 		normInput: normInputGeneric, normWeight: normWeightGeneric, rotate: rotateGeneric,
@@ -68,6 +68,15 @@ func updateGeneric(w, g []float32, s *stepConsts) {
 	for i := range w {
 		h := s.gradient(g[i])
 		w[i] = float32(w[i]*s.keep) - float32(s.lr*h)
+	}
+}
+
+// updateHalvesGeneric is update of BF16 weights, rounded stochastically.
+func updateHalvesGeneric(w []uint16, g []float32, noise []uint16, s *stepConsts) {
+	g, noise = g[:len(w)], noise[:len(w)]
+	for i := range w {
+		h := s.gradient(g[i])
+		w[i] = tensor.F32ToBF16Stochastic(float32(tensor.BF16ToF32(w[i])*s.keep)-float32(s.lr*h), noise[i])
 	}
 }
 

@@ -135,6 +135,21 @@ func unitVec(u *float32, grad *float32, cf *float32, n int, scale float32, clip 
 // rsqrtVec is rsqrtGeneric for n > 0, a multiple of 8.
 func rsqrtVec(dst *float32, x *float32, n int)
 
+// updateHalvesVec is updateHalvesGeneric for n > 0, a multiple of 8.
+func updateHalvesVec(w *uint16, grad *float32, noise *uint16, n int, scale float32, clip float32, coef float32, keep float32, lr float32)
+
+// widenVec512 is widenGeneric for n > 0, a multiple of 16.
+func widenVec512(dst *float32, src *uint16, n int)
+
+// narrowVec512 is narrowGeneric for n > 0, a multiple of 16.
+func narrowVec512(dst *uint16, src *float32, n int)
+
+// updateHalvesVec512 is updateHalvesGeneric for n > 0, a multiple of 16.
+func updateHalvesVec512(w *uint16, grad *float32, noise *uint16, n int, scale float32, clip float32, coef float32, keep float32, lr float32)
+
+// philoxVec512 fills dst with the n draws, a multiple of 128, of the counters {c0, c1, c2, c3}, {c0+1, …}, …; c0 must not overflow.
+func philoxVec512(dst *uint16, key uint64, c0 uint32, c1 uint32, c2 uint32, c3 uint32, n int)
+
 // dotVec is dotGeneric for n > 0, a multiple of 32, with fused multiply-adds and 32 partial sums.
 func dotVec(x *float32, y *float32, n int) float32
 

@@ -149,6 +149,15 @@ func TestOptimizerKernels(t *testing.T) {
 			}
 		}
 		on("update", func(k *kernels, w, _, _ []float32) { k.update(w, grad, &c) })
+		h, noise := s.halves(n, off), s.halves(n, 3-off)
+		twin := slices.Clone(h)
+		k.updateHalves(h, grad, noise, &c)
+		g.updateHalves(twin, grad, noise, &c)
+		for i := range h {
+			if h[i] != twin[i] {
+				t.Fatalf("updateHalves[%d] = %#x, generic %#x", i, h[i], twin[i])
+			}
+		}
 		on("adam", func(k *kernels, w, m, v []float32) { k.adam(w, m, v, grad, &constants, &c) })
 		on("addSquares", func(k *kernels, w, _, _ []float32) { k.addSquares(w, grad, &c, 1e-30) })
 		on("unit", func(k *kernels, w, _, _ []float32) { k.unit(w, grad, cf, &c, 1.5) })

@@ -39,12 +39,13 @@ type kernels struct {
 	stochastic func(dst []uint16, src []float32, noise []uint16)
 	philox     func(dst []uint16, s *stream, block uint64)
 
-	update     func(w, g []float32, s *stepConsts)
-	adam       func(w, m, v, g []float32, k *adam, c *stepConsts)
-	squares    func(g []float32, c *stepConsts, eps float32) float32
-	addSquares func(sum, g []float32, c *stepConsts, eps float32)
-	unit       func(u, g, cf []float32, c *stepConsts, rf float32)
-	rsqrt      func(dst, x []float32)
+	update       func(w, g []float32, s *stepConsts)
+	updateHalves func(w []uint16, g []float32, noise []uint16, s *stepConsts)
+	adam         func(w, m, v, g []float32, k *adam, c *stepConsts)
+	squares      func(g []float32, c *stepConsts, eps float32) float32
+	addSquares   func(sum, g []float32, c *stepConsts, eps float32)
+	unit         func(u, g, cf []float32, c *stepConsts, rf float32)
+	rsqrt        func(dst, x []float32)
 
 	axpy     func(y, x []float32, a float32)
 	scale    func(x []float32, a float32)

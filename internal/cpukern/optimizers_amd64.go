@@ -10,6 +10,14 @@ func updateAVX2(w, g []float32, s *stepConsts) {
 	updateGeneric(w[n:], g[n:], s)
 }
 
+func updateHalvesAVX2(w []uint16, g []float32, noise []uint16, s *stepConsts) {
+	n := len(w) &^ 7
+	if n > 0 {
+		updateHalvesVec(&w[0], &g[0], &noise[0], n, s.scale, s.clip, s.coef, s.keep, s.lr)
+	}
+	updateHalvesGeneric(w[n:], g[n:], noise[n:], s)
+}
+
 func adamAVX2(w, m, v, g []float32, k *adam, c *stepConsts) {
 	n := len(w) &^ 7
 	if n > 0 {

@@ -62,23 +62,32 @@ func newWeightScratch(ws *workspace, n int) weightScratch {
 
 // updateRow is LOMO's update of the weights at off with their gradients g.
 func (k *kernels) updateRow(s *weightScratch, w floats, off int, g []float32, c *stepConsts) {
+	if w.half && c.stochastic {
+		k.updateHalves(w.h[off:off+len(g)], g, k.draws(s, off, len(g), c), c)
+		return
+	}
 	row := w.dst(off, len(g), s.w)
 	if w.half {
 		k.widen(row, w.h[off:off+len(g)])
 	}
 	k.update(row, g, c)
-	k.storeWeights(s, w, off, row, c)
+	k.store(w, off, row)
 }
 
-// storeWeights is store with the rounding of the step: element i of the tensor takes draw base+i.
+// storeWeights is store with the rounding of the step.
 func (k *kernels) storeWeights(s *weightScratch, w floats, off int, x []float32, c *stepConsts) {
 	if !w.half || !c.stochastic {
 		k.store(w, off, x)
 		return
 	}
+	k.stochastic(w.h[off:off+len(x)], x, k.draws(s, off, len(x), c))
+}
+
+// draws is the noise of n elements of a tensor: element i takes draw base+i.
+func (k *kernels) draws(s *weightScratch, off, n int, c *stepConsts) []uint16 {
 	first := uint64(c.base + int64(off))
 	skip := int(first % 8)
-	noise := s.noise[:roundUp(skip+len(x), 8)]
+	noise := s.noise[:roundUp(skip+n, 8)]
 	k.philox(noise, &c.noise, first/8)
-	k.stochastic(w.h[off:off+len(x)], x, noise[skip:][:len(x)])
+	return noise[skip:][:n]
 }

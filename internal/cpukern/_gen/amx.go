@@ -331,17 +331,20 @@ func transpose16(r [16]reg.VecVirtual) [16]reg.VecVirtual {
 			u[i+2*j], u[i+2*j+1] = low, high
 		}
 	}
-	const even, odd = 0x88, 0xdd // of the four lanes of each source
-	lanes := func(imm uint8, a, b reg.VecVirtual) reg.VecVirtual {
-		z := ZMM()
-		VSHUFI32X4(Imm(uint64(imm)), b, a, z)
-		return z
-	}
 	for c := range 4 { // column 4·lane + c of the four rows of each u
-		for i, imm := range []uint8{even, odd} {
-			x, y := lanes(imm, u[c], u[4+c]), lanes(imm, u[8+c], u[12+c])
-			v[4*i+c], v[8+4*i+c] = lanes(even, x, y), lanes(odd, x, y)
+		for i, imm := range []uint8{evenLanes, oddLanes} {
+			x, y := shuffleLanes(imm, u[c], u[4+c]), shuffleLanes(imm, u[8+c], u[12+c])
+			v[4*i+c], v[8+4*i+c] = shuffleLanes(evenLanes, x, y), shuffleLanes(oddLanes, x, y)
 		}
 	}
 	return v
+}
+
+const evenLanes, oddLanes = 0x88, 0xdd // of the four lanes of each source
+
+// shuffleLanes is two lanes of 128 bits of a and two of b.
+func shuffleLanes(imm uint8, a, b reg.VecVirtual) reg.VecVirtual {
+	z := ZMM()
+	VSHUFI32X4(Imm(uint64(imm)), b, a, z)
+	return z
 }

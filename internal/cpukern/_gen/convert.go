@@ -51,18 +51,23 @@ func stochasticVec() {
 	exponent := inRegister(constant("exponentBits", U32(0x7f800000)))
 	quiet := inRegister(constant("quietBit", U32(0x400000)))
 	vectors(n, []reg.GPVirtual{dst, src, noise}, []int{16, 32, 16}, func() {
-		u, v, a, b, nan := load(at(src, 0)), YMM(), YMM(), YMM(), YMM()
-		VPMOVZXWD(at(noise, 0), v)
-		VPADDD(u, v, v)
-		VPAND(exponent, u, a) // infinities and NaN keep their bits, and nothing finite becomes one
-		VPCMPEQD(exponent, a, a)
-		VPAND(exponent, v, b)
-		VPCMPEQD(exponent, b, b)
-		VPOR(a, b, b)
-		VBLENDVPS(b, u, v, v)
-		VCMPPS(Imm(3), u, u, nan)
-		VPAND(quiet, nan, nan)
-		VPOR(nan, v, v)
-		storeHighHalves(v, at(dst, 0))
+		storeStochastic(load(at(src, 0)), exponent, quiet, at(noise, 0), at(dst, 0))
 	})
+}
+
+// storeStochastic stores u rounded with noise; exponent and quiet are constants, in registers or memory.
+func storeStochastic(u reg.VecVirtual, exponent, quiet Op, noise, dst Mem) {
+	v, a, b, nan := YMM(), YMM(), YMM(), YMM()
+	VPMOVZXWD(noise, v)
+	VPADDD(u, v, v)
+	VPAND(exponent, u, a) // infinities and NaN keep their bits, and nothing finite becomes one
+	VPCMPEQD(exponent, a, a)
+	VPAND(exponent, v, b)
+	VPCMPEQD(exponent, b, b)
+	VPOR(a, b, b)
+	VBLENDVPS(b, u, v, v)
+	VCMPPS(Imm(3), u, u, nan)
+	VPAND(quiet, nan, nan)
+	VPOR(nan, v, v)
+	storeHighHalves(v, dst)
 }

@@ -26,6 +26,8 @@ func main() {
 	philox()
 	arithmetic()
 	optimizers()
+	updateHalvesVec()
+	wide()
 	sums()
 	exponentials()
 	attention()
