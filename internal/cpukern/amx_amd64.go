@@ -71,7 +71,7 @@ func packTilesA(dst []float32, o *operand, width, i0, i1, k0, k1 int) {
 // packTile packs up to 16 rows, steps of a whole panel apart: whole steps of 16 rows by assembly.
 func packTile(dst []float32, o *operand, i0, i1, k0, k1 int) {
 	whole := (k1 - k0) / (2 * tileStep)
-	if i1-i0 < 16 || !cpuid.CPU.Supports(cpuid.AVX512F) {
+	if i1-i0 < 16 || !hasAVX512 {
 		whole = 0
 	}
 	switch {

@@ -15,14 +15,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/klauspost/cpuid/v2"
-
 	"lomo/internal/tensor"
 )
 
 // TestPackTiles compares the panels of AMX, which need AVX-512 only, with their definitions.
 func TestPackTiles(t *testing.T) {
-	if !cpuid.CPU.Supports(cpuid.AVX512F) {
+	if !hasAVX512 {
 		t.Skip("without AVX-512 panels for AMX are made by their definition")
 	}
 	s := newSource()

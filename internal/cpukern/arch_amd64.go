@@ -6,12 +6,14 @@ import "github.com/klauspost/cpuid/v2"
 
 //go:generate go run -C _gen . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg cpukern
 
+var hasAVX512 = cpuid.CPU.Supports(cpuid.AVX512F)
+
 // archKernels are the levels with assembly that this machine and its system can run.
 func archKernels() []*kernels {
 	var all []*kernels
 	if cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3) {
 		all = append(all, avx2Kernels())
-		if cpuid.CPU.Supports(cpuid.AVX512F) {
+		if hasAVX512 {
 			all = append(all, avx512Kernels())
 		}
 		if hasAMX() {
@@ -25,7 +27,7 @@ func archKernels() []*kernels {
 func avx2Kernels() *kernels {
 	return &kernels{
 		level: "avx2", name: "avx2+fma",
-		mr: 6, nr: 16, blockK: 256, micro: microAVX2, pack: packAVX2, floatTiles: avx2Tiles(), prefetch: prefetchRows,
+		mr: 6, nr: 16, blockK: 384, micro: microAVX2, pack: packAVX2, floatTiles: avx2Tiles(), prefetch: prefetchRows,
 		dot: dotAVX2, dot16: dot16AVX2,
 		widen: widenAVX2, narrow: narrowAVX2, stochastic: stochasticAVX2,
 		philox: philoxAVX2,

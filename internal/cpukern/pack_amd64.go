@@ -51,7 +51,11 @@ func packPanelAcross(panel []float32, o *operand, width, i, k0, depth int) {
 // last.
 func packPanelAlong(panel []float32, o *operand, width, i, k0, k1 int) {
 	whole := (k1 - k0) &^ 7
-	if whole > 0 {
+	if width == 32 && !o.v.half && whole >= 16 && hasAVX512 {
+		whole &^= 15
+		packAlong16(&panel[0], &o.v.f[i*o.ld+k0], o.ld, whole, width)
+		packAlong16(&panel[16], &o.v.f[(i+16)*o.ld+k0], o.ld, whole, width)
+	} else if whole > 0 {
 		for g := 0; g < width; g += 8 {
 			packGroup(panel[g:], o, min(8, width-g), (i+g)*o.ld+k0, whole, width)
 		}

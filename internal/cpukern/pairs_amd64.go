@@ -32,12 +32,18 @@ func packWholePairs(panel []float32, o *operand, width, i, k0, k1 int) int {
 		if pairs &^= 7; pairs == 0 || o.ld%2 != 0 {
 			return 0
 		}
+		row := func(g int) *float32 { return (*float32)(unsafe.Pointer(&o.v.h[(i+g)*o.ld+k0])) }
+		if width == 32 && pairs >= 16 && hasAVX512 {
+			pairs &^= 15
+			packAlong16(&panel[0], row(0), o.ld/2, pairs, width)
+			packAlong16(&panel[16], row(16), o.ld/2, pairs, width)
+			return pairs
+		}
 		for g := 0; g < width; g += 8 {
-			src := (*float32)(unsafe.Pointer(&o.v.h[(i+g)*o.ld+k0]))
 			if width-g == 4 {
-				packAlong4x32(&panel[g], src, o.ld/2, pairs, width)
+				packAlong4x32(&panel[g], row(g), o.ld/2, pairs, width)
 			} else {
-				packAlong8x32(&panel[g], src, o.ld/2, pairs, width)
+				packAlong8x32(&panel[g], row(g), o.ld/2, pairs, width)
 			}
 		}
 		return pairs
