@@ -46,7 +46,7 @@ func avx2Kernels() *kernels {
 func avx512Kernels() *kernels {
 	k := avx2Kernels()
 	k.level, k.name = "avx512", "avx512f"
-	k.mr, k.nr, k.micro = 12, 32, microAVX512
+	k.mr, k.nr, k.micro, k.floatTiles = 12, 32, microAVX512, avx512Tiles()
 	k.widen, k.narrow, k.updateHalves, k.philox = widenAVX512, narrowAVX512, updateHalvesAVX512, philoxAVX512
 	k.expSum, k.silu, k.siluBackward = expSumAVX512, siluAVX512, siluBackwardAVX512
 	if cpuid.CPU.Supports(cpuid.AVX512BF16, cpuid.AVX512VL) {
