@@ -29,10 +29,13 @@ type fixture struct {
 	cfg     *model.Config
 }
 
-func newFixture(t *testing.T) *fixture {
+// newFixture has more blocks than buffers that take turns.
+func newFixture(t *testing.T) *fixture { return newFixtureOf(t, 7) }
+
+func newFixtureOf(t *testing.T, layers int) *fixture {
 	t.Helper()
 	dir := t.TempDir()
-	m := newTiny(t, tinyOptions{tied: true, layers: 7}) // more blocks than buffers that take turns
+	m := newTiny(t, tinyOptions{tied: true, layers: layers})
 	tr := &Trainer{o: Options{Model: m.net.Cfg, DType: tensor.F32}, d: m.d, net: m.net, store: m.sweep.Store, sweep: m.sweep}
 	if err := tr.writeModel(dir); err != nil {
 		t.Fatal(err)
