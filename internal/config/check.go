@@ -132,8 +132,8 @@ func (l *Loaded) ranks(p *problems) {
 	if l.Sharding == "none" {
 		p.add(l.where("devices"), "set sharding: zero3, or devices: 1", "devices: %d with sharding: none", l.Devices)
 	}
-	if l.Offload != "none" {
-		p.add(l.where("offload"), "set offload: none, or devices: 1", "offload: %s with devices: %d is not supported by this build yet", l.Offload, l.Devices)
+	if l.Offload == "disk" {
+		p.add(l.where("offload"), "set offload: host or none, or devices: 1", "offload: %s with devices: %d is not supported by this build yet", l.Offload, l.Devices)
 	}
 	if l.ActivationOffload == "disk" {
 		p.add(l.where("activation_offload"), "set activation_offload: host or none, or devices: 1",

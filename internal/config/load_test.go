@@ -141,7 +141,7 @@ func TestErrors(t *testing.T) {
 		{"cards and disk", "device: cuda\nactivation_offload: disk\n", `run.yaml:2: activation_offload: disk with device: cuda`, "set activation_offload: host"},
 		{"later number", "neftune_alpha: 5\n", `neftune_alpha: 5 is not supported by this build yet`, "set neftune_alpha: 0"},
 		{"devices apart", "devices: 8\n", `run.yaml:1: devices: 8 with sharding: none`, "set sharding: zero3, or devices: 1"},
-		{"devices and disk", "devices: 2\nsharding: zero3\noffload: disk\n", `run.yaml:3: offload: disk with devices: 2 is not supported by this build yet`, "set offload: none, or devices: 1"},
+		{"devices and disk", "devices: 2\nsharding: zero3\noffload: disk\n", `run.yaml:3: offload: disk with devices: 2 is not supported by this build yet`, "set offload: host or none, or devices: 1"},
 		{"task", "datasets: [{path: a, type: superglue:rta}]\n", `datasets[0].type: "superglue:rta" is not one of`, `did you mean "superglue:rte"?`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

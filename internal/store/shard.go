@@ -26,6 +26,8 @@ type Shard struct {
 	held   map[*grad.Param]*gathered // by a unit's first matrix: acquired now
 	turn   int
 
+	home *home // offload: host, where the rows live; nil: on the device
+
 	byMatrix bool
 	order    []*grad.Param // byMatrix: the matrices that will be used, in turn
 	using    []*grad.Param // byMatrix: the one in use
@@ -34,19 +36,30 @@ type Shard struct {
 // gathered is one buffer: the matrices of one unit, padded.
 type gathered struct {
 	buf   tensor.Tensor
-	unit  *grad.Param  // first matrix of the unit in it, nil for none
-	turn  int          // when it was last gathered into or used: the oldest goes first
-	ready device.Event // of the last gather into it; nil when that was waited for
+	stage tensor.Tensor // offload: host, this rank's rows of the unit on their way to all
+	unit  *grad.Param   // first matrix of the unit in it, nil for none
+	turn  int           // when it was last gathered into or used: the oldest goes first
+	ready device.Event  // of the last gather into it; nil when that was waited for
 }
 
-// NewShard takes this rank's rows of every matrix, all vectors, and the buffers units are gathered in. With byMatrix a block's
-// matrices are gathered one at a time, in buffers of the largest one: see Order.
-func NewShard(d device.Device, c comm.Comm, params []*grad.Param, dt tensor.DType, byMatrix bool) (*Shard, error) {
-	s := &Shard{d: d, c: c, params: params, byMatrix: byMatrix, own: map[*grad.Param]*grad.Param{},
+// ShardOptions are how a rank keeps its share.
+type ShardOptions struct {
+	ByMatrix bool // a block's matrices are gathered one at a time, in buffers of the largest one: see Order
+	OnHost   bool // the rank's rows live in pinned host memory and pass through the device: see home
+}
+
+// NewShard takes this rank's rows of every matrix, all vectors, and the buffers units are gathered in.
+func NewShard(d device.Device, c comm.Comm, params []*grad.Param, dt tensor.DType, o ShardOptions) (*Shard, error) {
+	s := &Shard{d: d, c: c, params: params, byMatrix: o.ByMatrix, own: map[*grad.Param]*grad.Param{},
 		part: map[*grad.Param]tensor.Tensor{}, held: map[*grad.Param]*gathered{}}
 	var err error
 	if s.gather, err = c.Open("gather"); err != nil {
 		return nil, err
+	}
+	if o.OnHost {
+		if s.home, err = newHome(d); err != nil {
+			return nil, err
+		}
 	}
 	for _, p := range params {
 		if err := s.take(p, dt); err != nil {
@@ -76,6 +89,9 @@ func (s *Shard) openBuffers(dt tensor.DType) (err error) {
 	case table > 0:
 		s.tables, err = s.addBuffer(nil, "gathered table", dt, table)
 	}
+	if err == nil && s.home != nil {
+		err = s.home.open(s, dt)
+	}
 	return err
 }
 
@@ -92,6 +108,9 @@ func (s *Shard) take(p *grad.Param, dt tensor.DType) error {
 	shape := slices.Clone(p.Shape)
 	if p.Matrix() {
 		shape[0] = comm.Each(p.Shape[0], s.c.Size())
+	}
+	if p.Matrix() && s.home != nil {
+		return s.home.take(s, p, dt, shape)
 	}
 	t, err := s.d.Scratch("weights", p.Name, dt, shape...)
 	if err != nil || !p.Matrix() {
@@ -193,9 +212,13 @@ func (s *Shard) fetch(ms []*grad.Param) *gathered {
 	at.unit = ms[0]
 	s.touch(at)
 	after, n := s.d.Record(), 0
+	parts := s.part
+	if s.home != nil {
+		parts, after = s.home.bring(at, ms, s.part, after)
+	}
 	for _, p := range ms {
 		full := at.buf.Slice(n, n+s.padded(p)).Named(p.Name)
-		at.ready = s.gather.Gather(full, s.part[p].View(s.part[p].Len()), after)
+		at.ready = s.gather.Gather(full, parts[p].View(parts[p].Len()), after)
 		n += s.padded(p)
 	}
 	return at
@@ -297,7 +320,7 @@ func (s *Shard) Release(unit []*grad.Param, dirty bool) error {
 func (s *Shard) Load(src Reader) error {
 	for _, p := range s.params {
 		own := s.Own(p)
-		if err := LoadRows(s.d, p.Name, own.Row0, own.W, src); err != nil {
+		if err := LoadRows(s.d, p.Name, own.Row0, s.kept(own), src); err != nil {
 			return err
 		}
 	}
@@ -306,7 +329,7 @@ func (s *Shard) Load(src Reader) error {
 
 // Save writes this rank's rows of every matrix to dst, and rank 0 the vectors. All ranks together write the whole.
 func (s *Shard) Save(dst Writer) error {
-	if err := s.d.Sync(); err != nil {
+	if err := errors.Join(s.d.Sync(), s.home.sync()); err != nil {
 		return err
 	}
 	for _, p := range s.params {
@@ -314,15 +337,30 @@ func (s *Shard) Save(dst Writer) error {
 		if !p.Matrix() && s.c.Rank() > 0 {
 			continue
 		}
-		if err := SaveTensorAt(s.d, p.Name, own.Row0, own.W, dst); err != nil {
+		if err := SaveTensorAt(s.d, p.Name, own.Row0, s.kept(own), dst); err != nil {
 			return fmt.Errorf("save %q: %w", p.Name, err)
 		}
 	}
 	return nil
 }
 
-// Traffic is the bytes moved to and from places that are not ranks: none.
-func (s *Shard) Traffic() (in, out int64) { return 0, 0 }
+// kept is where this rank's rows live: on the device or, as bytes of the host, at home.
+func (s *Shard) kept(own *grad.Param) tensor.Tensor {
+	if s.home == nil || !own.Matrix() {
+		return own.W
+	}
+	t := own.W
+	t.Host = s.home.bytes[own.Name][:t.Bytes()]
+	return t
+}
+
+// Traffic is the bytes moved to and from places that are not ranks.
+func (s *Shard) Traffic() (in, out int64) {
+	if s.home == nil {
+		return 0, 0
+	}
+	return s.home.moved.in, s.home.moved.out
+}
 
 // Close waits for gathers that nobody asked for any more.
 func (s *Shard) Close() error {
@@ -333,5 +371,5 @@ func (s *Shard) Close() error {
 			b.ready = nil
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.home.sync())...)
 }

@@ -129,7 +129,7 @@ func TestStoresKeepWhatTheyAreGiven(t *testing.T) {
 		},
 		"host": func(d *cpukern.Device, ps []*grad.Param) (Store, error) { return NewHost(d, ps, tensor.F32) },
 		"shard of one": func(d *cpukern.Device, ps []*grad.Param) (Store, error) {
-			return NewShard(d, comm.NewLocal(1)[0], ps, tensor.F32, false)
+			return NewShard(d, comm.NewLocal(1)[0], ps, tensor.F32, ShardOptions{})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -179,7 +179,7 @@ func TestShardOfSeveral(t *testing.T) {
 		wg.Go(func() {
 			errs[r] = func() error {
 				ps := params()
-				s, err := NewShard(devices[r], c, ps, tensor.F32, false)
+				s, err := NewShard(devices[r], c, ps, tensor.F32, ShardOptions{})
 				if err != nil {
 					return err
 				}

@@ -25,7 +25,7 @@ func (p *Pass) Backward(sink grad.Sink, again bool) (float64, error) {
 	if p.whole == 0 {
 		return 0, nil
 	}
-	sink = p.s.across(sink)
+	sink = p.s.across(sink, again)
 	mark := s.D.Memory().Mark()
 	defer s.D.Memory().Release(mark)
 	dres, err := s.D.Scratch("residual gradient", "residual gradient", tensor.F32, p.rows, cfg.HiddenSize)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"lomo/internal/comm"
 	"lomo/internal/device"
 	"lomo/internal/devtest"
 )
@@ -94,4 +95,39 @@ func TestSpillOnRanks(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameFiles(t, filepath.Join(keep.OutputDir, "model.safetensors"), filepath.Join(spill.OutputDir, "model.safetensors"))
+}
+
+// TestRanksOnHost: ranks whose rows live in host memory make the bits of those whose rows live on the device, gathered in blocks or
+// matrix by matrix, with a norm pass before the update; a checkpoint continues; and the device holds only buffers and vectors.
+func TestRanksOnHost(t *testing.T) {
+	f := newFixture(t)
+	f.opts.MicroBatch = 1
+	for _, byMatrix := range []bool{false, true} {
+		o := f.options(t.TempDir(), "adalomo")
+		o.ClipLagged, o.GatherByMatrix, o.MicroBatch, o.Accumulation, o.NumEpochs, o.MaxSteps, o.SaveSteps = false, byMatrix, 1, 2, 0, 4, 2
+		if err := f.runRanks(context.Background(), 3, o, ""); err != nil {
+			t.Fatal(err)
+		}
+		host := o
+		host.OutputDir, host.Offload = t.TempDir(), OnHost
+		var last device.Device
+		err := f.runRanksOn(context.Background(), 3, host, "", func(_ int, d device.Device, c comm.Comm) (device.Device, comm.Comm) {
+			last = d
+			return d, c
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameFiles(t, filepath.Join(o.OutputDir, "model.safetensors"), filepath.Join(host.OutputDir, "model.safetensors"))
+		sameFiles(t, filepath.Join(o.OutputDir, "checkpoint-2", stateTensors), filepath.Join(host.OutputDir, "checkpoint-2", stateTensors))
+		if onDevice, pinned := last.Memory().OwnerPeak("weights"), last.PinnedMemory().OwnerPeak("weights"); onDevice*8 > pinned {
+			t.Errorf("%d bytes of weights on the device, %d in host memory", onDevice, pinned)
+		}
+		again := host
+		again.OutputDir = t.TempDir()
+		if err := f.runRanks(context.Background(), 3, again, filepath.Join(host.OutputDir, "checkpoint-2")); err != nil {
+			t.Fatal(err)
+		}
+		sameFiles(t, filepath.Join(o.OutputDir, "model.safetensors"), filepath.Join(again.OutputDir, "model.safetensors"))
+	}
 }

@@ -12,11 +12,12 @@ import (
 
 // across is the sink that gradients go to in a group of ranks: each is summed over the ranks first, and sink gets the
 // rows its rank owns. Alone, it is sink itself.
-func (s *Sweep) across(sink grad.Sink) grad.Sink {
+// With keep, sink writes no weight.
+func (s *Sweep) across(sink grad.Sink, keep bool) grad.Sink {
 	if s.Comm.Size() == 1 {
 		return sink
 	}
-	return &summed{sink: sink, s: s}
+	return &summed{sink: sink, s: s, keep: keep}
 }
 
 // summed hands on the sum over ranks. One matrix's gradient is held at a time, and it travels while the next one's dX is
@@ -26,6 +27,8 @@ type summed struct {
 	s    *Sweep
 
 	full, part tensor.Tensor // room for a block's largest matrix, whole and this rank's rows; zero outside blocks
+
+	keep bool // sink writes no weight
 
 	own *grad.Param // what is on its way, nil for none
 	sum tensor.Tensor
@@ -76,7 +79,10 @@ func (r *summed) fill(full tensor.Tensor, p *grad.Param, g grad.Grad) error {
 
 // start sends a gradient on its way.
 func (r *summed) start(p *grad.Param, full tensor.Tensor) error {
-	r.own = r.s.Store.(*store.Shard).Own(p)
+	r.own = r.shard().Own(p)
+	if !r.keep {
+		r.shard().Hold(r.own)
+	}
 	part := r.part
 	if part.IsZero() {
 		mark := r.s.D.Memory().Mark()
@@ -106,8 +112,18 @@ func (r *summed) flush() error {
 	own := r.own
 	r.own = nil
 	r.s.D.Wait(r.e)
-	return r.sink.Consume(own, grad.FromDense(r.sum))
+	if r.keep {
+		return r.sink.Consume(own, grad.FromDense(r.sum))
+	}
+	r.shard().Held(own)
+	if err := r.sink.Consume(own, grad.FromDense(r.sum)); err != nil {
+		return err
+	}
+	r.shard().Return(own)
+	return nil
 }
+
+func (r *summed) shard() *store.Shard { return r.s.Store.(*store.Shard) }
 
 // flush ends the use of gradients given to a sink of across.
 func flush(sink grad.Sink) error {

@@ -91,7 +91,7 @@ func (t *Trainer) openSpill() error {
 // openStore is where the run's weights live.
 func openStore(d device.Device, c comm.Comm, net *model.Network, o Options) (store.Store, error) {
 	if c.Size() > 1 {
-		return store.NewShard(d, c, net.Params(), o.DType, o.GatherByMatrix)
+		return store.NewShard(d, c, net.Params(), o.DType, store.ShardOptions{ByMatrix: o.GatherByMatrix, OnHost: o.Offload == OnHost})
 	}
 	switch o.Offload {
 	case OnHost:
