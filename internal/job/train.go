@@ -287,6 +287,7 @@ func onDevices(ctx context.Context, c *config.Config, o train.Options, weights c
 	if len(devices) == 1 {
 		return train.Run(ctx, devices[0], o, in[0], resume)
 	}
+	o.OnRank = rankLogs(o.OutputDir)
 	return train.RunRanks(ctx, devices, comm.NewLocal(len(devices)), o, in, resume)
 }
 

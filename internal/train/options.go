@@ -61,6 +61,10 @@ type Options struct {
 	OnSave func(dir string, step int)
 	OnDone func(bytesIn, bytesOut int64) // at the end: what was moved to and from disk
 	Note   func(format string, args ...any)
+
+	// OnRank, of a run on several devices, sees each rank's options before it starts and may add to its callbacks; what it
+	// returns is called with how the rank ended.
+	OnRank func(rank int, device string, o *Options) (ended func(error) error, err error)
 }
 
 // Place is where tensors wait for their use.

@@ -125,7 +125,14 @@ func RunRanks(ctx context.Context, devices []device.Device, group []comm.Comm, o
 		if r > 0 {
 			mine.OnStep, mine.OnEval, mine.OnSave, mine.OnDone, mine.Note = nil, nil, nil, nil, nil
 		}
-		return runRank(ctx, devices[r], group[r], mine, in[r], resume)
+		if o.OnRank == nil {
+			return runRank(ctx, devices[r], group[r], mine, in[r], resume)
+		}
+		ended, err := o.OnRank(r, devices[r].Name(), &mine)
+		if err != nil {
+			return err
+		}
+		return ended(guarded(func() error { return runRank(ctx, devices[r], group[r], mine, in[r], resume) }))
 	}, comm.Comm.Close)
 }
 

@@ -47,6 +47,7 @@ for script in ${SELFTEST_RUNS:-7b 13b 30b 65b}; do
 	said "^step 3/3 "
 	said '^{"loss":'
 	[ -f "$BOX_OUT/model.safetensors" ] && [ -f "$BOX_OUT-logs/plan.json" ] && [ -f "$BOX_OUT-logs/train.log" ] || fail "$script: files are missing"
+	[ "$script" = 7b ] || grep -q "step 3/3 .*" "$BOX_OUT/logs/rank-1.log" || fail "$script: rank 1 has no log"
 	echo "selftest: $script.sh passed"
 done
 
