@@ -19,7 +19,7 @@ var layers = []string{
 	"grad checkpoint cpukern cudakern memdev devtest commtest tokenizer cudakern/simserver doctor",
 	"model optim store data",
 	"train preset infer report bench",
-	"eval memprof config",
+	"eval memprof config verify",
 	"job",
 	"cli",
 }
