@@ -17,7 +17,7 @@ type block struct {
 	live  int // threads that have not exited
 
 	shared   []byte
-	shadow   shadow // with checks
+	shadow   *shadow // with checks
 	barriers [16]barrierState
 	time     uint32 // see shadow.go
 	start    uint32
@@ -63,7 +63,7 @@ func (p *blocks) give(b *block) {
 func newBlock(l *launch) *block {
 	b := &block{l: l, k: l.k, time: 1, shared: make([]byte, l.shared)}
 	if !l.o.Unchecked {
-		b.shadow = newShadow(l.shared)
+		b.shadow = newShadow(spShared, l.shared)
 		b.order = make([][]uint32, l.warps)
 		for i := range b.order {
 			b.order[i] = make([]uint32, l.warps)
@@ -89,7 +89,7 @@ func (b *block) run(n int64) (err error) {
 			if !ok {
 				panic(r)
 			}
-			if b.pending != nil && f.Err != ErrRace && f.Err != ErrAsync {
+			if b.pending != nil && f.Err != ErrRace && f.Err != ErrAsync && f.Err != ErrGlobalRace {
 				f = b.pending
 			}
 			err = f
@@ -122,7 +122,7 @@ func (b *block) begin(n int64) {
 	b.barriers, b.pending = [16]barrierState{}, nil
 	b.time++
 	b.start, b.full = b.time, b.time
-	b.pages.begin(!b.l.o.Unchecked && g != [3]int{1, 1, 1})
+	b.pages.begin(!b.l.o.Unchecked, g == [3]int{1, 1, 1})
 	for i := range b.shared {
 		b.shared[i] = 0xff // a NaN in every float format
 	}

@@ -60,6 +60,11 @@ func TestChecks(t *testing.T) {
 		{"handover", 1, 64, nil, ""},
 		{"handover_deadlock", 1, 64, ErrDeadlock, "wait for others that never come"},
 		{"handover_race", 1, 64, ErrRace, ""},
+		{"shift", 1, 64, nil, ""},
+		{"shift_no_barrier", 1, 64, ErrGlobalRace, "was read by"},
+		{"shift_no_barrier", 1, 32, ErrGlobalRace, "nothing orders the lanes"},
+		{"spread", 1, 64, nil, ""},
+		{"spread_no_barrier", 1, 64, ErrGlobalRace, "nothing orders the lanes"},
 		{"endless", 1, 32, ErrLimit, "the launch may take 1000000"},
 		{"gives_up", 1, 32, ErrTrap, ""},
 		{"turns", 1, 32, nil, ""},
@@ -100,6 +105,9 @@ func check(t *testing.T, m *Module, kernel string, grid, block, workers int) err
 		n = grid*block - 10
 		y, px = upload(h, make([]float32, n)), upload(h, x[:n])
 		args = []uint64{y, px, uint64(n)}
+	case "shift":
+		y = px
+		args = []uint64{y}
 	case "total", "leave", "endless", "gives", "turns":
 		args = []uint64{y}
 	case "neighbours":
@@ -183,6 +191,14 @@ func expected(base string, grid, block, n int) []float32 {
 	case "leave":
 		for i := range uint32(16) {
 			raw(i ^ 1)
+		}
+	case "shift":
+		for i := range block {
+			y = append(y, float32(i+2))
+		}
+	case "spread":
+		for range block + 1 {
+			y = append(y, 3)
 		}
 	case "turns":
 		raw(0)

@@ -7,8 +7,9 @@
 //
 // The checks (on unless Options.Unchecked) make an error of what a card leaves undefined: an address outside every
 // allocation, a misaligned one, a read of shared memory that nothing has written, two threads that touch a byte of shared
-// memory with no barrier between them and one of them writing, a copy of cp.async read before it was waited for, blocks of one
-// grid that touch a byte and one of them writes it otherwise than by an atomic, a barrier that can never complete.
+// or global memory with no barrier between them and one of them writing, a copy of cp.async read before it was waited for, blocks of one
+// grid that touch a byte and one of them writes it otherwise than by an atomic, a barrier that can never complete. In global memory a
+// plain read may meet an atomic: a flag that says stop.
 //
 // What a card leaves open is taken at its worst or at its best: shared memory starts as NaN; cp.async lands only in the wait that forces it;
 // approximate functions are exact; the sum inside mma is taken in float64 and rounded once, so that comparisons with

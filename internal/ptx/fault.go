@@ -11,6 +11,7 @@ var (
 	ErrMisaligned = errors.New("misaligned access")
 	ErrUnwritten  = errors.New("read of unwritten shared memory")
 	ErrRace       = errors.New("shared memory race")
+	ErrGlobalRace = errors.New("race of a block's threads in global memory")
 	ErrAsync      = errors.New("missing cp.async wait")
 	ErrBlocks     = errors.New("blocks in conflict")
 	ErrDeadlock   = errors.New("deadlock")

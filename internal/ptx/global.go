@@ -24,7 +24,7 @@ func (w *warp) globalAt(lane int, addr uint64, n int, how access) []byte {
 		return w.moduleAt(lane, addr, n)
 	}
 	if b.pages.on {
-		b.pages.mark(w, addr, n, how)
+		b.pages.mark(w, lane, addr, n, how)
 	}
 	c := &b.global
 	for i := range c.base {
@@ -56,17 +56,19 @@ func (w *warp) moduleAt(lane int, addr uint64, n int) []byte {
 	return data[off : off+uint64(n) : off+uint64(n)]
 }
 
-// pages notes which bytes of global memory a block touches, a bit a byte, so that blocks in conflict are found when they end.
+// pages notes which bytes of global memory a block touches: a bit a byte, so that blocks in conflict are found when they end, and
+// cells, so that threads of the block are.
 type pages struct {
 	on    bool
+	alone bool // the grid is one block
 	byNo  map[uint64]*page
 	cache [16]*page
 	free  []*page
 }
 
 // begin forgets the block before.
-func (p *pages) begin(on bool) {
-	p.on = on
+func (p *pages) begin(on, alone bool) {
+	p.on, p.alone = on, alone
 	if p.byNo == nil {
 		p.byNo = map[uint64]*page{}
 	}
@@ -86,14 +88,24 @@ type page struct {
 	writes  [pageBytes / 64]uint64
 	atomics [pageBytes / 64]uint64
 	stores  []*stmt // that wrote, a few of them
+	shadow  *shadow
 }
 
 // mark notes an access of n bytes, a power of two at a multiple of it.
-func (p *pages) mark(w *warp, addr uint64, n int, how access) {
+func (p *pages) mark(w *warp, lane int, addr uint64, n int, how access) {
 	no := addr / pageBytes
 	pg := p.cache[no%16]
 	if pg == nil || pg.no != no {
 		pg = p.find(no)
+	}
+	switch how {
+	case load:
+		w.loads(pg.shadow, lane, int(addr%pageBytes), n)
+	case store, atomicRW:
+		w.stores(pg.shadow, lane, int(addr%pageBytes), n, how)
+	}
+	if p.alone {
+		return
 	}
 	word := addr % pageBytes / 64
 	bit := mask(n) << (addr % 64)
@@ -114,11 +126,11 @@ func (p *pages) find(no uint64) *page {
 	if pg == nil {
 		if n := len(p.free); n > 0 {
 			pg, p.free = p.free[n-1], p.free[:n-1]
-			*pg = page{stores: pg.stores[:0]}
+			*pg = page{stores: pg.stores[:0], shadow: pg.shadow}
 		} else {
-			pg = new(page)
+			pg = &page{shadow: newShadow(spGlobal, pageBytes)}
 		}
-		pg.no = no
+		pg.no, pg.shadow.base = no, no*pageBytes
 		p.byNo[no] = pg
 	}
 	p.cache[no%16] = pg
@@ -145,7 +157,7 @@ type writer struct {
 
 // finishPages adds the block's accesses to the launch's and fails if they are in conflict with another block's.
 func (b *block) finishPages() error {
-	if !b.pages.on {
+	if !b.pages.on || b.pages.alone {
 		return nil
 	}
 	t := &b.l.touched

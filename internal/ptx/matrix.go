@@ -82,13 +82,13 @@ func (w *warp) matrixRow(row *[8]uint16, sp space, lane int, addr uint64, r int,
 	if addr+16 > uint64(len(b.shared)) || addr+16 < addr {
 		w.fault(lane, ErrBounds, "shared memory bytes %d to %d of %d", int64(addr), int64(addr)+15, len(b.shared))
 	}
-	if b.shadow.words != nil {
+	if s := b.shadow; s != nil {
 		for c := range 4 {
 			if at := int(addr) + 4*c; trans {
-				w.sharedLoads(8*c+r/2, at, 4)
-				w.sharedLoads(8*c+4+r/2, at, 4)
+				w.loads(s, 8*c+r/2, at, 4)
+				w.loads(s, 8*c+4+r/2, at, 4)
 			} else {
-				w.sharedLoads(4*r+c, at, 4)
+				w.loads(s, 4*r+c, at, 4)
 			}
 		}
 	}

@@ -1,14 +1,17 @@
 package ptx
 
-import "math/bits"
+import (
+	"fmt"
+	"math/bits"
+)
 
-// The order of accesses to shared memory is kept in two clocks. The block's time advances when a barrier completes: order[B][A]
+// The order of accesses to memory within a block is kept in two clocks. The block's time advances when a barrier completes: order[B][A]
 // is the time before which accesses of warp A are ordered before what warp B does now, and full the same for all pairs.
 // A warp's time advances with each instruction that synchronises its lanes: lanes[i][j] and full likewise within the warp.
 
-// cell is what is known of a byte of shared memory, or of four with the same past.
+// cell is what is known of a byte of memory, or of four with the same past.
 type cell struct {
-	wTime   uint32 // of the last write, by the block's clock; before block.start: unwritten
+	wTime   uint32 // of the last write, by the block's clock; before block.start: none
 	wWarp   uint32 // the same by the warp's clock
 	rTime   uint32 // of the last reads
 	rWarp   uint32
@@ -109,26 +112,45 @@ func (w *warp) sharedAt(lane int, addr uint64, n int, how access) []byte {
 	if addr&uint64(n-1) != 0 {
 		w.fault(lane, ErrMisaligned, "shared address %d for %d bytes", addr, n)
 	}
-	if b.shadow.words != nil {
+	if b.shadow != nil {
 		if how == load || how == relaxed {
-			w.sharedLoads(lane, int(addr), n)
+			w.loads(b.shadow, lane, int(addr), n)
 		} else {
-			w.sharedStores(lane, int(addr), n, how)
+			w.stores(b.shadow, lane, int(addr), n, how)
 		}
 	}
 	return b.shared[addr : addr+uint64(n) : addr+uint64(n)]
 }
 
-// shadow is the cells of a block's shared memory: one a word of four bytes, or one a byte where an access has touched less.
+// shadow is the cells of a block's shared memory, or of a page of global memory: one a word of four bytes, or one a byte where
+// an access has touched less.
 type shadow struct {
+	space space
+	base  uint64 // address of the first byte
 	words []cell
 	split []bool
 	bytes []cell // four a word, made when the first word is split
 }
 
-func newShadow(bytes int) shadow {
+func newShadow(sp space, bytes int) *shadow {
 	n := (bytes + 3) / 4
-	return shadow{words: make([]cell, n), split: make([]bool, n)}
+	return &shadow{space: sp, words: make([]cell, n), split: make([]bool, n)}
+}
+
+// at names a byte.
+func (s *shadow) at(addr int) string {
+	if s.space == spShared {
+		return fmt.Sprintf("shared byte %d", addr)
+	}
+	return fmt.Sprintf("global address %#x", s.base+uint64(addr))
+}
+
+// race is the error of accesses that nothing orders.
+func (s *shadow) race() error {
+	if s.space == spShared {
+		return ErrRace
+	}
+	return ErrGlobalRace
 }
 
 // part is the cells of n < 4 bytes of a word.
@@ -146,42 +168,42 @@ func (s *shadow) part(addr, n int) []cell {
 	return s.bytes[addr : addr+n]
 }
 
-func (w *warp) sharedLoads(lane, addr, n int) {
-	s := &w.b.shadow
+// loads notes a read of n bytes.
+func (w *warp) loads(s *shadow, lane, addr, n int) {
 	if n < 4 {
 		for i := range s.part(addr, n) {
-			w.sharedLoad(lane, addr+i, &s.bytes[addr+i])
+			w.loadCell(s, lane, addr+i, &s.bytes[addr+i])
 		}
 		return
 	}
 	for at := addr; at < addr+n; at += 4 {
 		if !s.split[at/4] {
-			w.sharedLoad(lane, at, &s.words[at/4])
+			w.loadCell(s, lane, at, &s.words[at/4])
 			continue
 		}
 		for i := range 4 {
-			w.sharedLoad(lane, at+i, &s.bytes[at+i])
+			w.loadCell(s, lane, at+i, &s.bytes[at+i])
 		}
 	}
 }
 
-func (w *warp) sharedStores(lane, addr, n int, how access) {
-	s := &w.b.shadow
+// stores notes a write of n bytes.
+func (w *warp) stores(s *shadow, lane, addr, n int, how access) {
 	if n < 4 {
 		for i := range s.part(addr, n) {
-			w.sharedStore(lane, addr+i, &s.bytes[addr+i], how)
+			w.storeCell(s, lane, addr+i, &s.bytes[addr+i], how)
 		}
 		return
 	}
 	for at := addr; at < addr+n; at += 4 {
 		if s.split[at/4] {
 			for i := range 4 {
-				w.sharedStore(lane, at+i, &s.bytes[at+i], how)
+				w.storeCell(s, lane, at+i, &s.bytes[at+i], how)
 			}
 			s.join(at / 4)
 			continue
 		}
-		w.sharedStore(lane, at, &s.words[at/4], how)
+		w.storeCell(s, lane, at, &s.words[at/4], how)
 	}
 }
 
@@ -193,11 +215,11 @@ func (s *shadow) join(word int) {
 	}
 }
 
-// sharedLoad notes a read of a cell.
-func (w *warp) sharedLoad(lane, addr int, c *cell) {
+// loadCell notes a read of a cell.
+func (w *warp) loadCell(s *shadow, lane, addr int, c *cell) {
 	b := w.b
 	if c.wTime < b.start || c.state >= inFlight || int(c.writer) != w.id*32+lane && !w.before(c.writer, c.wTime, c.wWarp, lane) {
-		w.checkLoad(lane, addr, c)
+		w.checkLoad(s, lane, addr, c)
 	}
 	if c.rTime != b.time || c.rWarp != w.time || int(c.reader) != w.id {
 		w.forgetReaders(c, lane)
@@ -232,32 +254,33 @@ func (w *warp) forgetReaders(c *cell, lane int) {
 }
 
 // checkLoad fails if the byte may not be read.
-func (w *warp) checkLoad(lane, addr int, c *cell) {
+func (w *warp) checkLoad(s *shadow, lane, addr int, c *cell) {
 	switch {
+	case s.space != spShared && (c.wTime < w.b.start || c.state == byAtomic): // from before the launch, or as a flag that others may set at any time
 	case c.wTime < w.b.start:
-		w.later(lane, ErrUnwritten, "shared byte %d", addr)
+		w.later(lane, ErrUnwritten, "%s", s.at(addr))
 	case c.state == inFlight:
-		w.fault(lane, ErrAsync, "shared byte %d is the target of a cp.async by thread %v that has not been waited for", addr, w.b.thread(int(c.writer)))
+		w.fault(lane, ErrAsync, "%s is the target of a cp.async by thread %v that has not been waited for", s.at(addr), w.b.thread(int(c.writer)))
 	case c.writer == uint16(w.id*32+lane) || w.before(c.writer, c.wTime, c.wWarp, lane):
 	case c.state == landed:
-		w.fault(lane, ErrAsync, "shared byte %d came by a cp.async of thread %v; no barrier since its wait", addr, w.b.thread(int(c.writer)))
+		w.fault(lane, ErrAsync, "%s came by a cp.async of thread %v; no barrier since its wait", s.at(addr), w.b.thread(int(c.writer)))
 	default:
-		w.fault(lane, ErrRace, "shared byte %d was written by thread %v, no barrier since", addr, w.b.thread(int(c.writer)))
+		w.fault(lane, s.race(), "%s was written by thread %v, no barrier since", s.at(addr), w.b.thread(int(c.writer)))
 	}
 }
 
-// sharedStore notes a write of a cell.
-func (w *warp) sharedStore(lane, addr int, c *cell, how access) {
+// storeCell notes a write of a cell.
+func (w *warp) storeCell(s *shadow, lane, addr int, c *cell, how access) {
 	b := w.b
 	if c.wTime >= b.start {
 		if how != land && (c.state == inFlight || !w.before(c.writer, c.wTime, c.wWarp, lane)) {
-			w.checkStore(lane, addr, c, how)
+			w.checkStore(s, lane, addr, c, how)
 		}
-	} else if how == atomicRW {
-		w.later(lane, ErrUnwritten, "shared byte %d", addr)
+	} else if how == atomicRW && s.space == spShared {
+		w.later(lane, ErrUnwritten, "%s", s.at(addr))
 	}
-	if c.rTime >= b.full && c.rTime >= b.start && how != land {
-		w.checkReaders(lane, addr, c)
+	if c.rTime >= b.full && c.rTime >= b.start && how != land && !(how == atomicRW && s.space != spShared) {
+		w.checkReaders(s, lane, addr, c)
 	}
 	c.wTime, c.wWarp, c.writer, c.state = b.time, w.time, uint16(w.id*32+lane), states[how]
 }
@@ -266,21 +289,21 @@ func (w *warp) sharedStore(lane, addr int, c *cell, how access) {
 var states = [...]uint8{store: written, atomicRW: byAtomic, issue: inFlight, land: landed}
 
 // checkStore fails if another thread's write to the cell is not ordered before this one.
-func (w *warp) checkStore(lane, addr int, c *cell, how access) {
+func (w *warp) checkStore(s *shadow, lane, addr int, c *cell, how access) {
 	switch {
 	case c.state == inFlight:
-		w.fault(lane, ErrAsync, "shared byte %d is the target of a cp.async by thread %v that has not been waited for", addr, w.b.thread(int(c.writer)))
+		w.fault(lane, ErrAsync, "%s is the target of a cp.async by thread %v that has not been waited for", s.at(addr), w.b.thread(int(c.writer)))
 	case c.state != byAtomic || how != atomicRW:
-		w.fault(lane, ErrRace, "shared byte %d was written by thread %v too, no barrier since", addr, w.b.thread(int(c.writer)))
+		w.fault(lane, s.race(), "%s was written by thread %v too, no barrier since", s.at(addr), w.b.thread(int(c.writer)))
 	}
 }
 
 // checkReaders fails if a thread has read the byte and no barrier stands between that and this lane's write.
-func (w *warp) checkReaders(lane, addr int, c *cell) {
+func (w *warp) checkReaders(s *shadow, lane, addr int, c *cell) {
 	b := w.b
 	for o := range b.warps {
 		if o != w.id && c.readers>>o&1 != 0 && c.rTime >= b.order[w.id][o] {
-			w.fault(lane, ErrRace, "shared byte %d was read by a thread of warp %d, no barrier since", addr, o)
+			w.fault(lane, s.race(), "%s was read by a thread of warp %d, no barrier since", s.at(addr), o)
 		}
 	}
 	if int(c.reader) != w.id || c.rWarp < w.full {
@@ -288,7 +311,7 @@ func (w *warp) checkReaders(lane, addr int, c *cell) {
 	}
 	for o := range 32 {
 		if c.lanes>>o&1 != 0 && !w.before(uint16(w.id*32+o), c.rTime, c.rWarp, lane) {
-			w.fault(lane, ErrRace, "shared byte %d was read by thread %v, nothing orders the lanes of the warp since", addr, b.thread(w.id*32+o))
+			w.fault(lane, s.race(), "%s was read by thread %v, nothing orders the lanes of the warp since", s.at(addr), b.thread(w.id*32+o))
 		}
 	}
 }

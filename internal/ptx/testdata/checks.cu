@@ -181,6 +181,25 @@ HANDOVER(handover, "64")
 HANDOVER(handover_deadlock, "96")
 HANDOVER(handover_race, "32")
 
+// y[t] = y[t+1] in place: all must have read before one writes. Grid 1.
+#define SHIFT(name, barrier)                                        \
+  extern "C" __global__ void name(float* y) {                       \
+    float v = y[threadIdx.x + 1];                                   \
+    barrier;                                                        \
+    y[threadIdx.x] = v;                                             \
+  }
+SHIFT(shift, __syncthreads())
+SHIFT(shift_no_barrier, )
+// A value that one thread leaves in global memory for the others.
+#define SPREAD(name, barrier)                                       \
+  extern "C" __global__ void name(float* y, const float* x) {       \
+    if (threadIdx.x == 0) y[0] = x[0] + x[1];                       \
+    barrier;                                                        \
+    y[1 + threadIdx.x] = y[0];                                      \
+  }
+SPREAD(spread, __syncthreads())
+SPREAD(spread_no_barrier, )
+
 extern "C" __global__ void endless(volatile u32* y) { while (y[0] == 0) {} }
 extern "C" __global__ void gives_up(u32* y) { if (y[0] == 0) __trap(); }
 
@@ -188,7 +207,7 @@ extern "C" __global__ void gives_up(u32* y) { if (y[0] == 0) __trap(); }
 extern "C" __global__ void turns(u32* y) {
   for (bool done = false; !done;) {
     if (atomicCAS(y, 0u, 1u) == 0) {
-      y[1] += threadIdx.x;
+      atomicAdd(y + 1, threadIdx.x);
       atomicExch(y, 0u);
       done = true;
     }
