@@ -67,8 +67,8 @@ func newRootCmd(io *Streams, r runs) *cobra.Command {
 		Short: "Fine-tune all the weights of a LLaMA-family model in little more memory than the weights",
 		Long: `lomo fine-tunes all the weights of a LLaMA-family model in little more memory than
 the weights themselves: the optimizers LOMO and AdaLomo consume each gradient as
-the backward pass makes it. It reads a Hugging Face folder or a GGUF file and writes
-a Hugging Face folder.`,
+the backward pass makes it. It reads a Hugging Face folder, Meta's
+consolidated.*.pth or a GGUF file and writes a Hugging Face folder.`,
 		Example: `  lomo train --config configs/smollm2-135m-adalomo.yaml
   lomo eval --model out/smollm2-135m --data held-out.jsonl --type messages
   lomo generate --model out/smollm2-135m --chat --prompt "Who wrote this program?"`,

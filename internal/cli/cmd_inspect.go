@@ -27,7 +27,7 @@ func newInspectCmd(io *Streams, run func(*Streams, *inspectOptions) error) *cobr
 	c := &cobra.Command{
 		Use:   "inspect PATH",
 		Short: "Show what a model, checkpoint, run, tokenizer or data set holds",
-		Long: `Inspect describes a Hugging Face folder, a GGUF file, a run's folder, a tokenizer or a
+		Long: `Inspect describes a Hugging Face folder, Meta's, a GGUF file, a run's folder, a tokenizer or a
 data set. Of a data set it shows the first samples token by token, with the tokens that
 are learned; --type says what a record is, --model gives the tokenizer. No weights are read.`,
 		Example: `  lomo inspect models/smollm2
@@ -84,7 +84,7 @@ func runInspect(s *Streams, o *inspectOptions) error {
 	switch {
 	case o.Type != "":
 		return inspectData(s, o)
-	case st.IsDir() && has("config.json"), strings.EqualFold(filepath.Ext(o.Path), ".gguf"):
+	case st.IsDir() && (has("config.json") || has("params.json")), strings.EqualFold(filepath.Ext(o.Path), ".gguf"):
 		return inspectModel(s, o)
 	case st.IsDir() && has("config.yaml"):
 		return inspectRun(s, o)

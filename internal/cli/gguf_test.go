@@ -48,3 +48,28 @@ func TestGGUF(t *testing.T) {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
 }
+
+// TestMeta takes a folder as Meta publishes them through inspect and a training of two ranks, each of which reads its rows.
+func TestMeta(t *testing.T) {
+	folder, err := filepath.Abs("../checkpoint/testdata/meta3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := succeeds(t, "inspect", folder); !strings.Contains(got, ": model of 4.37k weights\n") {
+		t.Errorf("inspect: %s", got)
+	}
+	dir := t.TempDir()
+	samples, run := filepath.Join(dir, "data.jsonl"), filepath.Join(dir, "run")
+	if err := os.WriteFile(samples, []byte("{\"input_ids\": [3, 4, 5, 6, 7]}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out, talk bytes.Buffer
+	code := Run(context.Background(), &Streams{In: strings.NewReader(""), Out: &out, Err: &talk}, []string{"train", "--set", "model=" + folder,
+		"--set", "output_dir=" + run, "--set", "max_steps=2", "--set", "devices=2", "--set", "sharding=zero3", "--set", "datasets=[{path: " + samples + ", type: tokenized}]"})
+	if code != 0 || !strings.Contains(talk.String(), "\nrank 1: read 4.4") {
+		t.Fatalf("exit code %d\n%s", code, talk.String())
+	}
+	if got := succeeds(t, "inspect", run); !strings.Contains(got, ": model of 4.37k weights\n") {
+		t.Errorf("inspect: %s", got)
+	}
+}

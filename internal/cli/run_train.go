@@ -63,6 +63,9 @@ func (r *runReport) Planned(p job.Summary) {
 	if p.Steps > 0 {
 		steps = fmt.Sprintf("%d steps", p.Steps)
 	}
+	if c.Devices > 1 {
+		steps += fmt.Sprintf(" of %d devices", c.Devices)
+	}
 	fmt.Fprintf(w, "%s of %d x %d sequences of at most %d tokens\n", steps, c.GradientAccumulationSteps, c.MicroBatchSize, c.SequenceLen)
 	if p.Memory == nil {
 		return
