@@ -99,8 +99,35 @@ type HeadPass struct {
 
 // Forward fills Normed, LSE and Loss from X, and as p asks dX and the head's gradient. It writes no weight.
 func (h *Head) Forward(p HeadPass) error {
-	d, rows, vocab := h.d, h.X.Shape[0], h.w.Shape[0]
+	d := h.d
 	d.RMSNorm(h.Normed, h.Rstd, h.X, h.norm.W, h.net.Cfg.RMSNormEps)
+	return h.chunks(func(z, stats tensor.Tensor, buf logits, r, e int) {
+		x, t, lse := h.Normed.Slice(r, e), h.Targets.Slice(r, e), h.LSE.Slice(r, e)
+		d.SoftmaxStats(stats, z, t, 0, true)
+		d.SoftmaxLoss(h.Loss.Slice(r, e), lse, stats)
+		if p.DNormed.IsZero() {
+			return
+		}
+		d.SoftmaxGrad(z, lse, t, 0, p.Scale)
+		dz := h.narrow(buf, z)
+		d.MatMulBackwardInput(p.DNormed.Slice(r, e), dz, h.w.W, false)
+		if !p.GradW.IsZero() {
+			d.OuterAdd(p.GradW, dz, x, r > 0)
+		}
+	})
+}
+
+// Gradient is the head's gradient alone (=), after Forward: g (V, C) F32.
+func (h *Head) Gradient(g tensor.Tensor, scale float32) error {
+	return h.chunks(func(z, _ tensor.Tensor, buf logits, r, e int) {
+		h.d.SoftmaxGrad(z, h.LSE.Slice(r, e), h.Targets.Slice(r, e), 0, scale)
+		h.d.OuterAdd(g, h.narrow(buf, z), h.Normed.Slice(r, e), r > 0)
+	})
+}
+
+// chunks calls f with the logits z of the rows [r, e) of Normed, chunk by chunk, and scratch for their statistics.
+func (h *Head) chunks(f func(z, stats tensor.Tensor, buf logits, r, e int)) error {
+	d, rows, vocab := h.d, h.Normed.Shape[0], h.w.Shape[0]
 	mark := d.Memory().Mark()
 	defer d.Memory().Release(mark)
 	step := h.chunk(rows, vocab)
@@ -114,20 +141,9 @@ func (h *Head) Forward(p HeadPass) error {
 	}
 	for r := 0; r < rows; r += step {
 		e := min(r+step, rows)
-		x, t, lse := h.Normed.Slice(r, e), h.Targets.Slice(r, e), h.LSE.Slice(r, e)
 		z := buf.f32.Slice(0, (e-r)*vocab).View(e-r, vocab)
-		d.MatMul(z, x, h.w.W, false)
-		d.SoftmaxStats(stats.Slice(0, e-r), z, t, 0, true)
-		d.SoftmaxLoss(h.Loss.Slice(r, e), lse, stats.Slice(0, e-r))
-		if p.DNormed.IsZero() {
-			continue
-		}
-		d.SoftmaxGrad(z, lse, t, 0, p.Scale)
-		dz := h.narrow(buf, z)
-		d.MatMulBackwardInput(p.DNormed.Slice(r, e), dz, h.w.W, false)
-		if !p.GradW.IsZero() {
-			d.OuterAdd(p.GradW, dz, x, r > 0)
-		}
+		d.MatMul(z, h.Normed.Slice(r, e), h.w.W, false)
+		f(z, stats.Slice(0, e-r), buf, r, e)
 	}
 	return nil
 }
@@ -136,7 +152,7 @@ func (h *Head) Forward(p HeadPass) error {
 // rows of the head, from the old rows. With dnormed (untied) dX is added up on the way; with rows (tied) the rows' own
 // gradient as an embedding is added to each block, so that the tensor is updated once with the sum.
 func (h *Head) Blocks(sink grad.Sink, scale float32, dnormed tensor.Tensor, rows *device.Rows) error {
-	d, n, vocab := h.d, h.X.Shape[0], h.w.Shape[0]
+	d, n, vocab := h.d, h.Normed.Shape[0], h.w.Shape[0]
 	mark := d.Memory().Mark()
 	defer d.Memory().Release(mark)
 	step := h.chunk(vocab, max(n, h.w.Shape[1])) // a tied block also holds its (step, C) gradient

@@ -89,6 +89,22 @@ func (t Tensor) Slice(i0, i1 int) Tensor {
 	return s
 }
 
+// Part is a tensor of any type in t's memory, off bytes from its beginning.
+func (t Tensor) Part(name string, dt DType, off int64, shape ...int) Tensor {
+	p := Tensor{Name: name, DType: dt, Shape: shape}
+	end := off + p.Bytes()
+	if off < 0 || end > t.Bytes() || off%int64(max(1, dt.Size())) != 0 {
+		panic(fmt.Sprintf("tensor %q: %v of %d bytes at %d in %d", t.Name, p, p.Bytes(), off, t.Bytes()))
+	}
+	if t.Host != nil {
+		p.Host = t.Host[off:end:end]
+	}
+	if t.Addr != 0 {
+		p.Addr = t.Addr + uint64(off)
+	}
+	return p
+}
+
 // Named is t under another name.
 func (t Tensor) Named(name string) Tensor { t.Name = name; return t }
 

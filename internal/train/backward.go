@@ -26,15 +26,31 @@ func (p *Pass) Backward(sink grad.Sink, again bool) (float64, error) {
 		return 0, nil
 	}
 	sink = p.s.across(sink, again)
+	second := p.kept != nil && !again
+	if again && p.kept == nil && s.Comm.Size() == 1 {
+		if err := p.keep(); err != nil {
+			return 0, err
+		}
+	}
 	mark := s.D.Memory().Mark()
 	defer s.D.Memory().Release(mark)
 	dres, err := s.D.Scratch("residual gradient", "residual gradient", tensor.F32, p.rows, cfg.HiddenSize)
 	if err != nil {
 		return 0, err
 	}
-	top, err := p.backwardHead(sink, dres, !again)
+	var top top
+	if second {
+		s.D.Copy(dres, p.kept.dres)
+		top, err = p.secondHead(sink)
+	} else {
+		top, err = p.backwardHead(sink, dres, !again)
+	}
 	if err != nil {
 		return top.loss, err
+	}
+	if again && p.kept != nil {
+		s.D.Copy(p.kept.dres, dres)
+		p.kept.loss = top.loss
 	}
 	if err := p.backwardBlocks(sink, dres, again); err != nil {
 		return top.loss, err
@@ -100,8 +116,10 @@ func (p *Pass) backwardHead(sink grad.Sink, dres tensor.Tensor, dirty bool) (top
 		return t, err
 	}
 	mark := s.D.Memory().Mark()
-	head, err := p.openHead()
-	if err != nil {
+	var head *model.Head
+	if p.kept != nil {
+		head = p.kept.head
+	} else if head, err = p.openHead(); err != nil {
 		return t, err
 	}
 	if whole && (!tied || split) {
@@ -162,6 +180,9 @@ func (p *Pass) headPasses(sink grad.Sink, head *model.Head, pass model.HeadPass,
 		return loss, err
 	}
 	head.BackwardNorm(dx, dw, dnormed)
+	if p.kept != nil {
+		s.D.Copy(p.kept.dw, dw)
+	}
 	if err := sink.Consume(s.Net.Norm, grad.FromDense(dw)); err != nil {
 		return loss, err
 	}

@@ -69,7 +69,11 @@ func (w *blockSweep) open(l int, again bool) (err error) {
 	} else {
 		w.acts = w.Pass.acts[l]
 	}
-	if w.g, err = s.newGrads(w.maxRows, held, inPlace); err != nil {
+	var share *model.Acts
+	if s.Recompute && w.hold != HoldFactors { // else they are other micro-batches' too
+		share = w.acts
+	}
+	if w.g, err = s.newGrads(w.maxRows, held, inPlace, share); err != nil {
 		return err
 	}
 	switch w.hold {

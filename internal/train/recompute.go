@@ -55,52 +55,50 @@ func (s *Sweep) newActs(rows, held int) (*model.Acts, error) {
 	})
 }
 
-// newGrads takes the scratch of a block's backward pass. inPlace says that gate and up may be overwritten by their gradients.
-// What attention's backward pass needs lies, as far as it fits, in dhidden, which the MLP's is done with by then.
-func (s *Sweep) newGrads(rows, held int, inPlace bool) (*model.Grads, error) {
+// newGrads takes the scratch of a block's backward pass. inPlace says that gate and up may be overwritten by their gradients. With share,
+// activations that nobody reads after the matrices of the MLP have been handed over, the gradients of attention lie in its gate and up.
+func (s *Sweep) newGrads(rows, held int, inPlace bool, share *model.Acts) (*model.Grads, error) {
 	cfg := s.Net.Cfg
 	C, F, q, kv := cfg.HiddenSize, cfg.IntermediateSize, cfg.QSize(), cfg.KVSize()
 	g := &model.Grads{}
-	list := []sized{
-		{&g.DHidden, "dhidden", s.Act, []int{rows, F}}, {&g.DNorm, "dnorm", tensor.F32, []int{rows, C}},
-		{&g.DInput, "dinput_norm", tensor.F32, []int{C}}, {&g.DPost, "dpost_norm", tensor.F32, []int{C}},
-	}
+	list := []sized{{&g.DInput, "dinput_norm", tensor.F32, []int{C}}, {&g.DPost, "dpost_norm", tensor.F32, []int{C}}}
 	if s.Act != tensor.F32 {
 		list = append(list, sized{&g.DOut, "dout", s.Act, []int{rows, C}})
 	}
 	if !inPlace {
 		list = append(list, sized{&g.DGate, "dgate", s.Act, []int{held, F}}, sized{&g.DUp, "dup", s.Act, []int{held, F}})
 	}
-	late := []sized{{&g.DAtt, "datt", s.Act, []int{rows, q}}}
-	factors := []sized{{&g.DQ, "dq", s.Act, []int{held, q}}, {&g.DK, "dk", s.Act, []int{held, kv}}, {&g.DV, "dv", s.Act, []int{held, kv}}}
-	if held == rows { // they do not wait for other micro-batches
-		late = append(late, factors...)
-	} else {
-		list = append(list, factors...)
+	// DHidden is read for the last time before DNorm is written for the first: they have one memory.
+	both := max(int64(rows*F*s.Act.Size()), int64(rows*C*4))
+	var hidden tensor.Tensor
+	list = append(list, sized{&hidden, "dhidden, dnorm", s.Act, []int{int(both) / s.Act.Size()}})
+	attention := []sized{{&g.DAtt, "datt", s.Act, []int{rows, q}}, {&g.DQ, "dq", s.Act, []int{held, q}},
+		{&g.DK, "dk", s.Act, []int{held, kv}}, {&g.DV, "dv", s.Act, []int{held, kv}}}
+	if share == nil || !layInto(attention, share.Gate, share.Up) {
+		list = append(list, attention...)
 	}
 	if err := s.take("activations", list); err != nil {
 		return nil, err
 	}
-	return g, s.take("activations", carve(g.DHidden, late))
+	g.DHidden, g.DNorm = hidden.Part("dhidden", s.Act, 0, rows, F), hidden.Part("dnorm", tensor.F32, 0, rows, C)
+	return g, nil
 }
 
-// carve puts tensors of t's dtype into t one after the other as long as they fit, and returns those that do not.
-func carve(t tensor.Tensor, list []sized) (rest []sized) {
-	flat, at := t.View(t.Len()), 0
-	const step = device.Align / 2 // elements: no tensor begins less aligned than it would by itself
+// layInto gives tensors their place in the memory of others, in order. It reports whether there is room for all.
+func layInto(list []sized, room ...tensor.Tensor) bool {
+	off := int64(0)
 	for _, e := range list {
-		n := 1
-		for _, d := range e.shape {
-			n *= d
+		t := tensor.Tensor{DType: e.dt, Shape: e.shape}
+		for len(room) > 0 && off+t.Bytes() > room[0].Bytes() {
+			room, off = room[1:], 0
 		}
-		if at+n > t.Len() {
-			rest = append(rest, e)
-			continue
+		if len(room) == 0 {
+			return false
 		}
-		*e.t = flat.Slice(at, at+n).View(e.shape...).Named(e.name)
-		at += (n + step - 1) / step * step
+		*e.t = room[0].Part(e.name, e.dt, off, e.shape...)
+		off += (t.Bytes() + device.Align - 1) / device.Align * device.Align
 	}
-	return rest
+	return true
 }
 
 type sized struct {

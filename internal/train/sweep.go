@@ -51,6 +51,7 @@ type Pass struct {
 
 	in   *inputs       // what every block was given: (rows, C)
 	acts []*model.Acts // without recomputation: every block's
+	kept *kept         // of a norm pass
 }
 
 // micro is one micro-batch: rows row0 … row0+n−1 of the step.
@@ -162,7 +163,7 @@ func (p *Pass) Forward(keep bool) error {
 	if p.in, err = p.newInputs(keep); err != nil {
 		return err
 	}
-	p.acts = nil
+	p.acts, p.kept = nil, nil
 	if keep && !s.Recompute {
 		for range s.Net.Blocks {
 			a, err := s.newActs(p.rows, p.rows)

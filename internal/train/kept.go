@@ -1,0 +1,72 @@
+package train
+
+import (
+	"errors"
+
+	"lomo/internal/grad"
+	"lomo/internal/model"
+	"lomo/internal/tensor"
+)
+
+// kept is what the head's part of a norm pass leaves for the sweep that updates: no weight has changed in between, so the loss and dX, two of
+// the head's products, need not be made again. With several ranks the head's gradient travels in between, and both passes are whole.
+type kept struct {
+	loss float64
+	head *model.Head   // its normed rows and log-sums
+	dres tensor.Tensor // (rows, C) F32: the gradient of the last block's output
+	dw   tensor.Tensor // (C) F32: the final norm's gradient
+}
+
+// keep takes the memory.
+func (p *Pass) keep() (err error) {
+	s, c := p.s, p.s.Net.Cfg.HiddenSize
+	k := &kept{}
+	if k.head, err = p.openHead(); err != nil {
+		return err
+	}
+	if k.dres, err = s.D.Scratch("residual gradient", "residual gradient of the top", tensor.F32, p.rows, c); err != nil {
+		return err
+	}
+	if k.dw, err = s.D.Scratch("head", "kept "+s.Net.Norm.Name, tensor.F32, c); err != nil {
+		return err
+	}
+	p.kept = k
+	return nil
+}
+
+// secondHead is backwardHead when a norm pass has gone before: it hands over the head's gradient and the final norm's.
+func (p *Pass) secondHead(sink grad.Sink) (top, error) {
+	s, k := p.s, p.kept
+	t := top{loss: k.loss}
+	s.D.Memory().SetPhase("head, second pass")
+	norm, table := []*grad.Param{s.Net.Norm}, []*grad.Param{s.Net.Head}
+	if err := errors.Join(s.Store.Acquire(norm), s.Store.Acquire(table)); err != nil {
+		return t, err
+	}
+	var err error
+	tied, whole := s.Net.Tied(), sink.Whole()
+	mark := s.D.Memory().Mark()
+	switch {
+	case whole:
+		var g tensor.Tensor
+		if g, err = s.D.Scratch("gradient", s.Net.Head.Name, tensor.F32, s.Net.Head.Shape...); err != nil {
+			return t, err
+		}
+		if tied { // it waits for the embedding's rows at the end of the sweep
+			t.grad = g
+			mark = s.D.Memory().Mark()
+		}
+		if err = k.head.Gradient(g, p.scale()); err == nil && !tied {
+			err = sink.Consume(s.Net.Head, grad.FromDense(g))
+		}
+	case tied:
+		t.head = k.head
+	default:
+		err = k.head.Blocks(sink, p.scale(), tensor.Tensor{}, nil)
+	}
+	if err == nil {
+		err = sink.Consume(s.Net.Norm, grad.FromDense(k.dw))
+	}
+	s.D.Memory().Release(mark)
+	return t, errors.Join(err, s.Store.Release(norm, true), s.Store.Release(table, !tied))
+}
