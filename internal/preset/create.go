@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/grad"
@@ -99,9 +100,18 @@ func initialize(w *checkpoint.Writer, p *grad.Param, std float64, o Options) err
 }
 
 // normals fills out with the draws base, base+1, … of a tensor: Box–Muller on pairs of uniforms, one Philox block
-// for two elements.
+// for two elements. Pieces are drawn side by side, for of a large model it is the most work.
 func normals(out []float32, seed uint64, id uint32, base uint64, std float64) {
-	for i := range out {
+	var pieces sync.WaitGroup
+	const piece = 1 << 16
+	for lo := 0; lo < len(out); lo += piece {
+		pieces.Go(func() { draw(out[lo:min(lo+piece, len(out))], seed, id, base+uint64(lo), std) })
+	}
+	pieces.Wait()
+}
+
+func draw(out []float32, seed uint64, id uint32, base uint64, std float64) {
+	for i := 0; i < len(out); {
 		n := base + uint64(i)
 		w := rng.Philox4x32(seed, rng.Counter(rng.Init, id, 0, n/2))
 		u1 := (float64(w[0]) + 0.5) / (1 << 32)
@@ -109,8 +119,11 @@ func normals(out []float32, seed uint64, id uint32, base uint64, std float64) {
 		radius, angle := std*math.Sqrt(-2*math.Log(u1)), 2*math.Pi*u2
 		if n%2 == 0 {
 			out[i] = float32(radius * math.Cos(angle))
-		} else {
+			n, i = n+1, i+1
+		}
+		if i < len(out) && n%2 == 1 {
 			out[i] = float32(radius * math.Sin(angle))
+			i++
 		}
 	}
 }

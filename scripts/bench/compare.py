@@ -1,13 +1,17 @@
 """lomo beside PyTorch with transformers and lomo-optim: tokens a second, peak resident memory and loss on the same model, tokens
 and settings, medians over processes that run in turn.
 
-Each setting is DTYPE:ROWSxTOKENS, as bf16:4x1024, or DTYPE/PEER:ROWSxTOKENS where the peer is given another type, as
+A setting is DTYPE:ROWSxTOKENS, as bf16:4x1024, or DTYPE/PEER:ROWSxTOKENS where the peer is given another type, as
 bf16/f32:4x1024 on a processor whose PyTorch has no fast bf16. Both programs recompute activations (gradient checkpointing), but
 for PyTorch's SGD, which is there for context and runs without. The first step of a process is not counted. The text is this
 repository's Go code.
+
+Without --settings and --runs the main comparisons are made, the most important first, at the machine's best level and at AVX2. No
+comparison begins after --minutes (13), so that the whole ends within 15.
 """
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -17,6 +21,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 from importlib import metadata
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -40,8 +45,22 @@ def cpu():
     return {k.strip(): v.strip() for k, _, v in (line.partition(":") for line in first.splitlines())}
 
 
-def fast_bf16():
-    return bool({"amx_bf16", "avx512_bf16"} & set(cpu()["flags"].split()))
+def has(flag):
+    return flag in cpu()["flags"].split()
+
+
+def main_rows():
+    """(level, setting, run, repeats) of the main comparisons: bf16 against the peer's float32 where PyTorch's own bf16 is many times slower."""
+    long = Setting("bf16:4x1024" if has("amx_bf16") else "bf16/f32:4x1024")
+    short = Setting("f32:4x256")
+    low = "avx2" if has("avx512f") else None
+    rows = [(None, short, "lomo", 2), (None, long, "lomo", 2), (None, short, "lomo_norm", 2), (None, short, "adalomo", 2)]
+    if low:
+        rows += [(low, short, "lomo", 2)]
+    rows += [(None, long, "adalomo", 1)]
+    if has("amx_bf16"):
+        rows += [(None, long, "lomo_norm", 1)]
+    return rows
 
 
 class Setting:
@@ -62,11 +81,11 @@ def arguments():
     p.add_argument("--model", default=os.environ.get("LOMO_PROOF_MODEL"), type=pathlib.Path,
                    help="SmolLM2-135M in float32, made by scripts/proof/prepare.py (or LOMO_PROOF_MODEL)")
     p.add_argument("--dir", default=os.environ.get("LOMO_PROOF_DIR", ROOT / ".proof"), type=pathlib.Path, help="scratch (or LOMO_PROOF_DIR)")
-    p.add_argument("--settings", nargs="+", type=Setting, default=[Setting("bf16:4x1024" if fast_bf16() else "bf16/f32:4x1024"), Setting("f32:4x256")],
-                   help="default: 4x1024 in bf16, with the peer in f32 where the processor multiplies no bf16, and 4x256 in f32")
+    p.add_argument("--settings", nargs="+", type=Setting, help="instead of the main comparisons, with --runs and --repeat")
     p.add_argument("--runs", nargs="+", choices=[*losses.RUNS], default=[*losses.RUNS], help="default: all")
     p.add_argument("--repeat", type=int, default=3, help="processes of each program at each run and setting")
-    p.add_argument("--steps", type=int, default=4, help="of a process, the first of which is not counted")
+    p.add_argument("--steps", type=int, default=3, help="of a process, the first of which is not counted")
+    p.add_argument("--minutes", type=float, default=13, help="no comparison begins later than this")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     p.add_argument("--level", choices=[*LEVELS], help="hold both programs to a lower level of the processor")
     p.add_argument("--no-context", action="store_true", help="leave PyTorch's SGD out")
@@ -79,8 +98,20 @@ def arguments():
     if args.steps < 2:
         p.error("--steps must be at least 2")
     args.dir = args.dir.resolve()
-    os.environ |= LEVELS.get(args.level, {})
+    args.until = time.monotonic() + 60 * args.minutes
     return args
+
+
+@contextlib.contextmanager
+def held(level):
+    """The environment that holds both programs to a level."""
+    before = dict(os.environ)
+    os.environ |= LEVELS.get(level, {})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ |= before
 
 
 def batches(args, setting):
@@ -126,27 +157,35 @@ def medians(results):
     return {key: statistics.median(r[key] for r in results) for key in results[0]}
 
 
-def alternate(args, first, second):
-    """Medians of two measurements taken in turn; who begins changes, so that neither always follows the other's heat."""
+def alternate(repeat, first, second):
+    """Medians of two measurements taken in turn, and each one's spread; who begins changes, so that neither always follows the other's heat."""
     got = ([], [])
-    for i in range(args.repeat):
+    for i in range(repeat):
         for which in (0, 1) if i % 2 == 0 else (1, 0):
             got[which].append((first, second)[which]())
     return medians(got[0]), medians(got[1])
 
 
 def compare(args):
-    """A row of the table for each setting and run, printed as it comes."""
-    rows = []
-    for setting in args.settings:
-        steps = batches(args, setting)
-        for run in args.runs:
-            peer = dict(losses.RUNS[run][0])
-            ours, theirs = alternate(args, lambda: measure_lomo(args, setting, steps, run), lambda: measure_torch(args, setting, steps, peer))
-            rows.append([run, setting.text, f"{ours['tok_s']:.0f}", f"{theirs['tok_s']:.0f}", f"{ours['tok_s'] / theirs['tok_s']:.2f}",
-                         f"{ours['peak_mb']:.0f}", f"{theirs['peak_mb']:.0f}", f"{theirs['peak_mb'] / ours['peak_mb']:.1f}",
-                         f"{ours['loss']:.4f}", f"{theirs['loss']:.4f}"])
-            print(markdown(rows[-1]), flush=True)
+    """A row of the table for each comparison, printed as it comes."""
+    rows, free = [], {}
+    plan = [(args.level, s, run, args.repeat) for s in args.settings for run in args.runs] if args.settings else main_rows()
+    for level, setting, run, repeat in plan:
+        name = level or "best"
+        if time.monotonic() > args.until:
+            print(f"left out, the time is over: {run} {setting.text} {name}", flush=True)
+            rows.append([run, setting.text, name, *["not measured"] * 2, *[""] * (len(COLUMNS) - 5)])
+            continue
+        steps, peer = batches(args, setting), dict(losses.RUNS[run][0])
+        with held(level):
+            ours, theirs = alternate(repeat, lambda: measure_lomo(args, setting, steps, run), lambda: measure_torch(args, setting, steps, peer))
+        if run == "lomo":
+            free[name, setting.text] = ours["tok_s"]
+        price = free.get((name, setting.text), 0) / ours["tok_s"]
+        rows.append([run, setting.text, name, f"{ours['tok_s']:.0f}", f"{theirs['tok_s']:.0f}", f"{ours['tok_s'] / theirs['tok_s']:.2f}",
+                     f"{price:.2f}" if price else "", f"{ours['peak_mb']:.0f}", f"{theirs['peak_mb']:.0f}", f"{theirs['peak_mb'] / ours['peak_mb']:.1f}",
+                     f"{ours['loss']:.4f}", f"{theirs['loss']:.4f}"])
+        print(markdown(rows[-1]), flush=True)
     return rows
 
 
@@ -158,16 +197,20 @@ def context(args):
         kinds["SGD, torch.compile"] = dict(optimizer="sgd", lr=0.01, compile=True)
     else:
         print("torch.compile: not measured, there is no C++ compiler", file=sys.stderr)
-    for setting in args.settings:
+    for setting in args.settings or [Setting("bf16:4x1024" if has("amx_bf16") else "f32:4x256")]:
         steps = batches(args, setting)
         for name, run in kinds.items():
-            got = medians([measure_torch(args, setting, steps, run, checkpointing=False) for _ in range(args.repeat)])
+            if time.monotonic() > args.until:
+                print(f"left out, the time is over: {name}", flush=True)
+                continue
+            with held(args.level):
+                got = measure_torch(args, setting, steps, run, checkpointing=False)
             rows.append([name, setting.text, f"{got['tok_s']:.0f}", f"{got['peak_mb']:.0f}", f"{got['loss']:.4f}"])
             print(markdown(rows[-1]), flush=True)
     return rows
 
 
-COLUMNS = ["run", "setting", "lomo tok/s", "PyTorch tok/s", "lomo / PyTorch", "lomo MB", "PyTorch MB", "PyTorch / lomo", "lomo loss", "PyTorch loss"]
+COLUMNS = ["run", "setting", "level", "lomo tok/s", "PyTorch tok/s", "lomo / PyTorch", "price", "lomo MB", "PyTorch MB", "PyTorch / lomo", "lomo loss", "PyTorch loss"]
 CONTEXT = ["PyTorch, no checkpointing", "setting", "tok/s", "MB", "loss"]
 
 
@@ -183,24 +226,27 @@ def machine(args):
     """The lines that say where and with what this was measured."""
     import torch
 
-    lomo = json.loads(common.lomo(args, "version", "--json"))
     total = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal"))
     commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "lomo-optim"))
-    held = f", held to {args.level} by {LEVELS[args.level]}" if args.level else ""
+    with held(args.level):
+        lomo = json.loads(common.lomo(args, "version", "--json"))
+    by = f", held to {args.level} by {LEVELS[args.level]}" if args.level else ""
+    command = f' ARGS="{" ".join(sys.argv[1:])}"' if sys.argv[1:] else ""
     return [
         f"- Machine: {cpu().get('model name', 'unknown processor')}, {args.threads} threads, {total / 2**20:.0f} GiB; Linux",
         f"- lomo: {commit}, {lomo['go']}, level {lomo['cpu_level']} of {', '.join(lomo['cpu_levels'])}",
-        f"- PyTorch: {versions}, {torch.backends.cpu.get_cpu_capability()}{held}",
-        f"- Command: `make bench-peer ARGS=\"{' '.join(sys.argv[1:])}\"`, {datetime.date.today()}; the load when it began was {os.getloadavg()[0]:.1f}",
+        f"- PyTorch: {versions}, {torch.backends.cpu.get_cpu_capability()}{by}",
+        f"- Command: `make bench-peer{command}`, {datetime.date.today()}; the load when it began was {os.getloadavg()[0]:.1f}",
     ]
 
 
 INTRO = """# lomo beside PyTorch
 
-SmolLM2-135M, the same tokens and settings, gradient checkpointing on in both. Medians of {repeat} processes a program, in turn; of a process, the
+SmolLM2-135M, the same tokens and settings, gradient checkpointing on in both. Medians of {repeat} a program, in turn; of a process, the
 median of {steps} steps after one that is not counted. MB (10^6 bytes) is the process's peak resident memory (VmHWM). The loss is the last step's,
-before its update. `lomo_norm` clips by the exact gradient norm. A setting is DTYPE:ROWSxTOKENS, DTYPE/PEER where the two programs' types differ.
+before its update. `lomo_norm` clips by the exact gradient norm; price is how many times as long as lomo's own `lomo` step a step takes. A setting is
+DTYPE:ROWSxTOKENS, DTYPE/PEER where the two programs' types differ. Level: the machine's best, or what both programs are held to.
 """
 
 
@@ -211,7 +257,7 @@ def main():
     if busy:
         about.append("- **The machine was busy: these figures are worth nothing.**")
     print("\n".join(about), "", markdown(COLUMNS), sep="\n", flush=True)
-    parts = [INTRO.format(repeat=args.repeat, steps=args.steps - 1), "\n".join(about), table(COLUMNS, compare(args))]
+    parts = [INTRO.format(repeat=f"{args.repeat} processes" if args.settings else "2 processes (adalomo at 4x1024: 1)", steps=args.steps - 1), "\n".join(about), table(COLUMNS, compare(args))]
     if not args.no_context:
         print("", markdown(CONTEXT), sep="\n", flush=True)
         parts.append(table(CONTEXT, context(args)))

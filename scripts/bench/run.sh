@@ -1,7 +1,7 @@
 #!/bin/sh
 # Measures lomo and PyTorch with lomo-optim in turn on the real SmolLM2-135M, prints tokens/s, peak memory and loss of both, and
-# writes them into benchmarks/. The machine must have nothing else to do. About half an hour on two cores, and the first time
-# some GB of libraries to fetch.
+# writes them into benchmarks/. The machine must have nothing else to do. At most 15 minutes on two cores, and the first time some GB of
+# libraries to fetch.
 #
 #   scripts/bench/run.sh [OPTION...]
 #
