@@ -132,6 +132,18 @@ func BenchmarkOuterUpdate(b *testing.B) {
 	})
 }
 
+// BenchmarkOuterSumSq is counted as the product whose norm it gives, also where pairs of tokens give it (ghost.go).
+func BenchmarkOuterSumSq(b *testing.B) {
+	for _, s := range []benchShape{{256, 576, 1536}, {1024, 576, 1536}, {512, 4096, 4096}} {
+		b.Run(fmt.Sprintf("%dx%dx%d", s.n, s.in, s.out), func(b *testing.B) {
+			d := openTest(b, Options{})
+			defer d.Close() //nolint:errcheck // a device of a benchmark
+			x, y, sum := benchTensor(b, d, tensor.BF16, s.n, s.in), benchTensor(b, d, tensor.BF16, s.n, s.out), benchTensor(b, d, tensor.F64, 1)
+			measure(b, d, tensor.BF16, s.flops(), func() { d.OuterSumSq(sum, y, x) })
+		})
+	}
+}
+
 // BenchmarkGenerate is the product of one token with a layer's weights, bound by reading them.
 func BenchmarkGenerate(b *testing.B) {
 	d := openTest(b, Options{})

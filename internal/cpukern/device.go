@@ -31,6 +31,7 @@ type Device struct {
 	k      *kernels
 	pool   *pool
 	packed *workspace // for the factors of a product (gemm_shared.go)
+	ghost  *workspace // for products of pairs of tokens (ghost.go)
 	arena  memory
 	slots  []float64 // partial sums of one operation, one a task; grows to the largest need and stays
 	err    error     // the first failure
@@ -60,10 +61,17 @@ func Open(o Options) (*Device, error) {
 		p.close()
 		return nil, fmt.Errorf("workspace of the matrix products: %w", err)
 	}
-	d := &Device{k: k, pool: p, packed: packed, pinned: device.NewArena("host memory", 0)}
+	ghost, err := newWorkspace(ghostBytes + 128)
+	if err != nil {
+		p.close()
+		packed.close()
+		return nil, fmt.Errorf("workspace of gradient norms: %w", err)
+	}
+	d := &Device{k: k, pool: p, packed: packed, ghost: ghost, pinned: device.NewArena("host memory", 0)}
 	if err := d.arena.open(d.Name(), o); err != nil {
 		p.close()
 		packed.close()
+		ghost.close()
 		return nil, fmt.Errorf("arena of the CPU device: %w", err)
 	}
 	return d, nil
@@ -101,6 +109,7 @@ func (d *Device) Close() error {
 	err := d.closeQueues()
 	d.pool.close()
 	d.packed.close()
+	d.ghost.close()
 	return errors.Join(err, d.arena.close())
 }
 

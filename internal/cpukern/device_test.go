@@ -159,7 +159,7 @@ func TestNoGarbage(t *testing.T) {
 			t.Errorf("%s allocates %g times", name, n)
 		}
 	}
-	if WorkspaceBytes(2) != 2*workspaceBytes+sharedBytes+arenaSlack {
+	if WorkspaceBytes(2) != 2*workspaceBytes+sharedBytes+ghostBytes+arenaSlack {
 		t.Error("WorkspaceBytes does not count each thread")
 	}
 }

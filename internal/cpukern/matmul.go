@@ -83,6 +83,10 @@ func (d *Device) OuterSumSq(sum, dy, x tensor.Tensor) {
 	if !d.ready() {
 		return
 	}
+	if ghostPays(&p) {
+		sum.F64s()[0] += d.ghostSumSq(&p)
+		return
+	}
 	sum.F64s()[0] += d.outerSumSq(p)
 }
 

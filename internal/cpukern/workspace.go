@@ -11,7 +11,7 @@ const arenaSlack = 2 << 20 // mmap_linux.go
 // WorkspaceBytes is the most memory, outside the arena and the Go heap, that a device with so many threads uses, and what the
 // arena's last large page has too much.
 func WorkspaceBytes(threads int) int64 {
-	return int64(threads)*workspaceBytes + sharedBytes + arenaSlack
+	return int64(threads)*workspaceBytes + sharedBytes + ghostBytes + arenaSlack
 }
 
 // workspace is the scratch memory of one thread, handed out from the bottom and taken back as a whole before the next task.
