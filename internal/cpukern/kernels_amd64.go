@@ -160,6 +160,8 @@ func dot16Vec(x *float32, y *uint16, n int) float32
 func dot3Vec(x *float32, y *float32, z *float32, n int) float32
 
 // sumSqVec is the eight partial sums of sumSqGeneric for n > 0, a multiple of 8. Squares are exact, so fusing changes nothing.
+//
+//go:noescape
 func sumSqVec(x *float32, n int, lanes *[8]float64)
 
 // absMaxVec is absMaxGeneric for n > 0, a multiple of 8.

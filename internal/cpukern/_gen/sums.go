@@ -83,6 +83,7 @@ func dot3() {
 
 func sumSq() {
 	TEXT("sumSqVec", NOSPLIT, "func(x *float32, n int, lanes *[8]float64)")
+	Pragma("noescape") // else every call would allocate the lanes
 	Doc("sumSqVec is the eight partial sums of sumSqGeneric for n > 0, a multiple of 8. Squares are exact, so fusing changes nothing.")
 	x, n, lanes := ptr("x"), ptr("n"), ptr("lanes")
 	low, high := zero(), zero()
