@@ -2,7 +2,11 @@
 
 package cpukern
 
-import "github.com/klauspost/cpuid/v2"
+import (
+	"unsafe"
+
+	"github.com/klauspost/cpuid/v2"
+)
 
 // The level of AMX: products of two BF16 matrices on tiles of 16 rows × 64 bytes, everything else as the level below it does.
 //
@@ -21,7 +25,54 @@ func amxKernels(base *kernels) *kernels {
 	k.level, k.name = "amx", "amx-bf16"
 	k.tiles = &kernels{level: k.level, mr: tileRows, nr: tileRows, step: tileStep, blockK: tileBlock,
 		packA: packTilesA, pack: packTilesB, whole: multiplyAMX, spinning: spinTiles, prefetch: prefetchRows}
+	if base.pairTiles != nil {
+		t := *base.pairTiles
+		t.mr, t.nr, t.step = tileRows, tileRows, tileStep
+		t.packLeft, t.micro, t.direct = packTilesA, microAMX, directAMX
+		k.pairTiles = &t
+	}
 	return &k
+}
+
+// tileConfigs are the sizes of the tiles (LDTILECFG) for steps of n pairs: four of sums, two of A, two of B.
+var tileConfigs = func() (all [tileStep + 1][64]byte) {
+	for n := range all {
+		c := &all[n]
+		c[0] = 1 // the palette
+		for tile := range 8 {
+			bytes, rows := 64, 16
+			switch {
+			case tile >= 6:
+				rows = n
+			case tile >= 4:
+				bytes = 4 * n
+			}
+			c[16+2*tile], c[48+tile] = byte(bytes), byte(rows)
+		}
+	}
+	return all
+}()
+
+// directAMX is attention's direct: whole steps of pairs, then those that remain with smaller tiles, so that nothing beside them is read.
+func directAMX(k int, a *float32, lda int, b, c *float32, ldc int, acc bool) {
+	blocksAMX(k, a, lda, 4*tileStep, b, c, ldc, acc)
+}
+
+// microAMX is the same for a left factor packed by packTilesA.
+func microAMX(k int, a, b, c *float32, ldc int, acc bool) {
+	blocksAMX(k, a, 4*tileStep, 4*tileRows*tileStep, b, c, ldc, acc)
+}
+
+func blocksAMX(k int, a *float32, lda, stepA int, b, c *float32, ldc int, acc bool) {
+	steps, rest := k/tileStep, k%tileStep
+	if steps > 0 {
+		blockAMX(&tileConfigs[tileStep][0], steps, a, lda, stepA, b, c, ldc, acc)
+	}
+	if rest > 0 {
+		a = (*float32)(unsafe.Add(unsafe.Pointer(a), steps*stepA))
+		b = (*float32)(unsafe.Add(unsafe.Pointer(b), steps*tileStep*tileRows*4))
+		blockAMX(&tileConfigs[rest][0], 1, a, lda, stepA, b, c, ldc, acc || steps > 0)
+	}
 }
 
 // hasAMX says whether the processor has the instructions and the system lets this process use them.

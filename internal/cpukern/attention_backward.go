@@ -104,7 +104,7 @@ func (g *gradients) newTile(ws *workspace) *backTile {
 		qAlong: ws.floats(cols * g.depth), doAlong: ws.floats(cols * g.depth), qAcross: ws.floats(across), doAcross: ws.floats(across),
 		kAcross: ws.floats(across), kRows: ws.floats(side * g.depth), vRows: ws.floats(side * g.depth),
 		score: ws.floats(t.mr * cols), dp: ws.floats(t.mr * cols), p: t.slots(ws, t.mr*cols),
-		ds: t.slots(ws, side*cols), packedDS: ws.floats(side * ceilDiv(g.block, t.unit)),
+		ds: t.slots(ws, side*cols), packedDS: ws.floats(side * t.leftDepth(g.block)),
 		lse: ws.floats(cols), delta: ws.floats(cols), dq: ws.floats(side * g.hdPad)}
 }
 
@@ -268,13 +268,17 @@ func (t *backTile) addQueries() {
 	k, queries, keys := t.t, t.i1-t.i0, t.j1-t.j0
 	ds := operand{k.factor(t.ds, roundUp(keys, k.mr)*t.cols), t.cols, false}
 	key := t.keys(t.key, t.at, false)
-	k.pack(t.packedDS, &ds, k.mr, 0, queries, 0, keys)
+	packLeft := k.packLeft
+	if packLeft == nil {
+		packLeft = k.pack
+	}
+	packLeft(t.packedDS, &ds, k.mr, 0, queries, 0, keys)
 	k.pack(t.kAcross, &key, k.nr, 0, t.hd, t.j0, t.j1)
-	depth := ceilDiv(keys, k.unit)
+	left, depth := k.leftDepth(keys), ceilDiv(keys, k.unit)
 	for p := 0; p < queries; p += k.mr {
 		reach := min(t.i0+min(p+k.mr, queries)-t.j0, keys) // keys up to the last query's own
 		for j := 0; j < t.hdPad && reach > 0; j += k.nr {
-			k.micro(ceilDiv(reach, k.unit), &t.packedDS[p*depth], &t.kAcross[j*depth], &t.dq[p*t.hdPad+j], t.hdPad, true)
+			k.micro(ceilDiv(reach, k.unit), &t.packedDS[p*left], &t.kAcross[j*depth], &t.dq[p*t.hdPad+j], t.hdPad, true)
 		}
 	}
 }

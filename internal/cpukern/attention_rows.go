@@ -12,6 +12,9 @@ type tileKernels struct {
 	mr, nr int
 	pack   func(dst []float32, o *operand, width, i0, i1, k0, k1 int)
 	micro  func(k int, a, b, c *float32, ldc int, acc bool)
+	// packLeft packs micro's left factor where pack does not (nil), to panels whose depth is a multiple of step slots (0: any).
+	packLeft func(dst []float32, o *operand, width, i0, i1, k0, k1 int)
+	step     int
 	// direct is micro for a left factor that is not packed: rows of slots, lda bytes apart.
 	direct func(k int, a *float32, lda int, b, c *float32, ldc int, acc bool)
 
@@ -108,6 +111,9 @@ func (k *kernels) tilesFor(hd int, all ...floats) *tileKernels {
 	}
 	return k.pairTiles
 }
+
+// leftDepth is the slots of n positions in a panel of micro's left factor.
+func (t *tileKernels) leftDepth(n int) int { return roundUp(ceilDiv(n, t.unit), max(1, t.step)) }
 
 // slots is memory for n positions of a factor.
 func (t *tileKernels) slots(ws *workspace, n int) []float32 { return ws.floats(ceilDiv(n, t.unit)) }

@@ -262,7 +262,7 @@ func TestLeftRows(t *testing.T) {
 	eachTiles(t, func(t *testing.T, k *tileKernels) {
 		const hd, ld = 6, 10
 		of := genericKernels()
-		x := make([]float32, 40*ld)
+		x := make([]float32, 70*ld)
 		for i := range x {
 			x[i] = float32(i)
 		}

@@ -78,6 +78,10 @@ func packAlong16(dst *float32, src *float32, ld int, depth int, width int)
 // packed by packTilesA and packTilesB. The processor takes subnormal numbers for zero here.
 func tilesAMX(c *float32, a *float32, b *float32, ldc int, rows int, cols int, depth int, acc bool)
 
+// blockAMX is C = A·Bᵀ (with acc, C += A·Bᵀ) for 32 × 32 elements over steps of positions: tiles 4 and 5 are A's rows, lda bytes apart and
+// stepA bytes from one step to the next, 6 and 7 two neighbouring columns of a panel of pairs. The sizes are config's.
+func blockAMX(config *byte, steps int, a *float32, lda int, stepA int, b *float32, c *float32, ldc int, acc bool)
+
 // spinAMX multiplies tiles, four products n times, and nothing else.
 func spinAMX(n int)
 

@@ -2537,6 +2537,212 @@ DATA wholeTiles<>+48(SB)/8, $0x1010101010101010
 DATA wholeTiles<>+56(SB)/8, $0x0000000000000000
 GLOBL wholeTiles<>(SB), RODATA|NOPTR, $64
 
+// func blockAMX(config *byte, steps int, a *float32, lda int, stepA int, b *float32, c *float32, ldc int, acc bool)
+// Requires: AMX
+TEXT ·blockAMX(SB), NOSPLIT, $0-65
+	MOVQ config+0(FP), CX
+
+	// ldtilecfg (%rcx)
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x78
+	BYTE  $0x49
+	BYTE  $0x01
+	MOVQ  a+16(FP), SI
+	MOVQ  lda+24(FP), AX
+	MOVQ  AX, DI
+	SHLQ  $0x04, DI
+	ADDQ  SI, DI
+	MOVQ  stepA+32(FP), R10
+	MOVQ  b+40(FP), R13
+	MOVQ  c+48(FP), R9
+	MOVQ  ldc+56(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  R8, R11
+	SHLQ  $0x04, R11
+	ADDQ  R9, R11
+	MOVQ  $0x00000080, BX
+	MOVB  acc+64(FP), CL
+	TESTB CL, CL
+	JZ    zero
+
+	// tileloadd (%r9,%r8,1),%tmm0
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x04
+	BYTE $0x01
+
+	// tileloadd 0x40(%r9,%r8,1),%tmm1
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x01
+	BYTE $0x40
+
+	// tileloadd (%r11,%r8,1),%tmm2
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x14
+	BYTE $0x03
+
+	// tileloadd 0x40(%r11,%r8,1),%tmm3
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x5c
+	BYTE $0x03
+	BYTE $0x40
+	JMP  multiply
+
+zero:
+	// tilezero %tmm0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc0
+
+	// tilezero %tmm1
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc8
+
+	// tilezero %tmm2
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd0
+
+	// tilezero %tmm3
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd8
+
+multiply:
+	MOVQ steps+8(FP), DX
+
+step:
+	// tileloadd 0x0(%r13,%rbx,1),%tmm6
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x74
+	BYTE $0x1d
+	BYTE $0x00
+
+	// tileloadd (%rsi,%rax,1),%tmm4
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x24
+	BYTE $0x06
+
+	// tdpbf16ps %tmm6,%tmm4,%tmm0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+
+	// tileloadd (%rdi,%rax,1),%tmm5
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x2c
+	BYTE $0x07
+
+	// tdpbf16ps %tmm6,%tmm5,%tmm2
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xd5
+
+	// tileloadd 0x40(%r13,%rbx,1),%tmm7
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x7c
+	BYTE $0x1d
+	BYTE $0x40
+
+	// tdpbf16ps %tmm7,%tmm4,%tmm1
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xcc
+
+	// tdpbf16ps %tmm7,%tmm5,%tmm3
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xdd
+	ADDQ R10, SI
+	ADDQ R10, DI
+	ADDQ $0x00000800, R13
+	DECQ DX
+	JNZ  step
+
+	// tilestored %tmm0,(%r9,%r8,1)
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x04
+	BYTE $0x01
+
+	// tilestored %tmm1,0x40(%r9,%r8,1)
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x01
+	BYTE $0x40
+
+	// tilestored %tmm2,(%r11,%r8,1)
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x14
+	BYTE $0x03
+
+	// tilestored %tmm3,0x40(%r11,%r8,1)
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x5c
+	BYTE $0x03
+	BYTE $0x40
+
+	// tilerelease
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
 // func spinAMX(n int)
 // Requires: AMX
 TEXT ·spinAMX(SB), NOSPLIT, $0-8

@@ -112,6 +112,7 @@ func wholeTiles() Mem {
 // amxProducts writes the matrix product on tiles and the loop that measures the peak.
 func amxProducts() {
 	tilesAMX()
+	blockAMX()
 	spinAMX()
 	TEXT("xgetbv", NOSPLIT, "func() uint32")
 	Doc("xgetbv is the low word of XCR0: the parts of the processor's state that the system keeps for a thread.")
@@ -191,6 +192,64 @@ func tilesAMX() {
 	ADDQ(U32(128), c)
 	DECQ(cols)
 	JNZ(LabelRef("column"))
+	tileRelease()
+	RET()
+}
+
+// blockAMX is one 32 × 32 block, for attention: its left factor is read in place, and the configuration is the caller's.
+func blockAMX() {
+	TEXT("blockAMX", NOSPLIT, "func(config *byte, steps int, a *float32, lda, stepA int, b, c *float32, ldc int, acc bool)")
+	Doc("blockAMX is C = A·Bᵀ (with acc, C += A·Bᵀ) for 32 × 32 elements over steps of positions: tiles 4 and 5 are A's rows, lda bytes apart and",
+		"stepA bytes from one step to the next, 6 and 7 two neighbouring columns of a panel of pairs. The sizes are config's.")
+	a, lda, b, ldc := reg.RSI, reg.RAX, reg.R13, reg.R8
+	row, row16, k, stepA, a16 := reg.R9, reg.R11, reg.RDX, reg.R10, reg.RDI
+	Load(Param("config"), reg.RCX)
+	tileConfigure(reg.RCX)
+	Load(Param("a"), a)
+	Load(Param("lda"), lda)
+	MOVQ(lda, a16)
+	SHLQ(Imm(4), a16)
+	ADDQ(a, a16)
+	Load(Param("stepA"), stepA)
+	Load(Param("b"), b)
+	Load(Param("c"), row)
+	Load(Param("ldc"), ldc)
+	SHLQ(Imm(2), ldc)
+	MOVQ(ldc, row16)
+	SHLQ(Imm(4), row16)
+	ADDQ(row, row16)
+	MOVQ(U32(128), reg.RBX)
+	tile := [4]tileOperand{{reg.R9, reg.R8, 0}, {reg.R9, reg.R8, 64}, {reg.R11, reg.R8, 0}, {reg.R11, reg.R8, 64}}
+	Load(Param("acc"), reg.CL)
+	TESTB(reg.CL, reg.CL)
+	JZ(LabelRef("zero"))
+	for i, o := range tile {
+		tileLoad(o, i)
+	}
+	JMP(LabelRef("multiply"))
+	Label("zero")
+	for i := range tile {
+		tileZero(i)
+	}
+	Label("multiply")
+	Load(Param("steps"), k)
+	Label("step")
+	tileLoad(tileOperand{reg.R13, reg.RBX, 0}, 6)
+	tileLoad(tileOperand{reg.RSI, reg.RAX, 0}, 4)
+	tileProduct(6, 4, 0)
+	tileLoad(tileOperand{reg.RDI, reg.RAX, 0}, 5)
+	tileProduct(6, 5, 2)
+	tileLoad(tileOperand{reg.R13, reg.RBX, 64}, 7)
+	tileProduct(7, 4, 1)
+	tileProduct(7, 5, 3)
+	ADDQ(stepA, a)
+	ADDQ(stepA, a16)
+	ADDQ(U32(2048), b)
+	DECQ(k)
+	JNZ(LabelRef("step"))
+	for i, o := range tile {
+		tileStore(i, o)
+	}
 	tileRelease()
 	RET()
 }
