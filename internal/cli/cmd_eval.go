@@ -31,9 +31,11 @@ func newEvalCmd(io *Streams, run func(*Streams, *evalOptions) error) *cobra.Comm
 		Long: `Eval prints the mean loss and perplexity of a model on a data set, or its accuracy
 on a multiple-choice task of SuperGLUE (` + strings.Join(tasks.Names(), ", ") + `) from the official jsonl file.
 A choice's score is the sum of its tokens' log-probabilities, or their mean.
-Without --dtype the model computes in the type its weights are stored in.`,
+Without --dtype the model computes in the type its weights are stored in. With --devices and
+--sharding zero3 the weights are spread over several devices, as in the run that trained them.`,
 		Example: `  lomo eval --model out/run --data held-out.jsonl --type messages
   lomo eval --model out/run --task rte --data superglue/RTE/val.jsonl --json
+  lomo eval --model out/llama-65b --data held-out.jsonl --type text --device cuda --devices 8 --sharding zero3
   lomo eval --model smollm2.gguf --data book.txt --type text --sequence-len 512 --dtype f32`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Task = strings.TrimPrefix(o.Task, "superglue:")
@@ -42,9 +44,6 @@ Without --dtype the model computes in the type its weights are stored in.`,
 			}
 			l, err := s.load(io, c)
 			if err != nil {
-				return err
-			}
-			if err := oneDevice(l); err != nil {
 				return err
 			}
 			o.BatchSize, o.SequenceLen = l.MicroBatchSize, l.SequenceLen
@@ -64,18 +63,10 @@ Without --dtype the model computes in the type its weights are stored in.`,
 	return c
 }
 
-// oneDevice refuses what these commands do not do yet.
-func oneDevice(l *config.Loaded) error {
-	if l.Devices > 1 {
-		return usage("leave --devices out", "devices: %d: this command runs on one device", l.Devices)
-	}
-	return nil
-}
-
 // runtimeOf is how a model is to be computed with: as a run would be, but in the dtype it is stored in unless somebody
 // asked for another.
 func runtimeOf(l *config.Loaded) job.Runtime {
-	r := job.Runtime{Offload: l.Offload, Threads: l.Threads, MemoryLimit: l.MemoryLimit}
+	r := job.Runtime{Device: l.Device, Devices: l.Devices, Offload: l.Offload, Threads: l.Threads, MemoryLimit: l.MemoryLimit}
 	if l.Given("dtype") {
 		r.DType = l.DType
 	}

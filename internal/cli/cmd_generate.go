@@ -27,9 +27,6 @@ drawn, the same ones for the same seed.`,
 			if err != nil {
 				return err
 			}
-			if err := oneDevice(l); err != nil {
-				return err
-			}
 			o.Runtime = runtimeOf(l)
 			return run(io, &o)
 		},

@@ -12,6 +12,6 @@ import (
 const Available = false
 
 // ErrNotBuilt says that this program cannot drive a GPU, and what to do.
-var ErrNotBuilt = errors.New("this build of lomo has no CUDA: build one with `make cuda`, or set device: cpu, which trains the same models")
+var ErrNotBuilt = errors.New("this build of lomo has no CUDA")
 
 func installed() (driver.Driver, error) { return nil, ErrNotBuilt }

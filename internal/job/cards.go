@@ -36,6 +36,9 @@ const channels = 2
 // contextBytes is what the CUDA driver takes on a card for the process: context, code, local memory of threads.
 const contextBytes = 500e6
 
+// cardBeside is what a card holds beside the arena of its device.
+func cardBeside() int64 { return contextBytes + cudakern.WorkspaceBytes }
+
 // planCards is the plan of a run on cards: bytes of each, and the time of a step.
 func planCards(o train.Options, c *config.Config, evalRows, evalLen int, a Cards) (*memprof.Profile, error) {
 	m := memprof.Machine{Ranks: c.Devices, Cards: true, Beside: map[string]int64{

@@ -108,7 +108,7 @@ func Logits(modelPath, ids, out string, dtype string) error {
 		}
 		b.Pos, b.Start, b.Targets = append(b.Pos, int32(i)), append(b.Start, 0), append(b.Targets, -100)
 	}
-	z, err := l.Sweep.Logits(b)
+	z, err := l.Ranks[0].Sweep.Logits(b)
 	if err != nil {
 		return err
 	}

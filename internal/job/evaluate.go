@@ -66,8 +66,15 @@ func EvalText(o EvalOptions) (Perplexity, error) {
 		return Perplexity{}, err
 	}
 	defer l.Close()
-	r, err := l.Sweep.Evaluate(data.Batches(ds, opts))
-	return Perplexity{r.Loss, r.Perplexity, r.Tokens}, l.overLimit(err)
+	var p Perplexity
+	err = l.Each(func(r *Rank) error {
+		m, err := r.Sweep.Evaluate(data.Batches(ds, opts))
+		if r.Number == 0 {
+			p = Perplexity{m.Loss, m.Perplexity, m.Tokens}
+		}
+		return err
+	})
+	return p, l.overLimit(err)
 }
 
 // EvalTask is the accuracy of a model on a multiple-choice task.
@@ -93,7 +100,13 @@ func EvalTask(o EvalOptions) (TaskScore, error) {
 	}
 	defer l.Close()
 	score.N = len(questions)
-	score.Value, _, err = eval.Accuracy(l.Sweep, questions, o.Score == "mean", o.BatchSize)
+	err = l.Each(func(r *Rank) error {
+		share, _, err := eval.Accuracy(r.Sweep, questions, o.Score == "mean", o.BatchSize)
+		if r.Number == 0 {
+			score.Value = share
+		}
+		return err
+	})
 	return score, l.overLimit(err)
 }
 

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"lomo/internal/infer"
-	"lomo/internal/store"
 	"lomo/internal/tokenizer"
 )
 
@@ -59,10 +58,28 @@ func Generate(o GenerateOptions, stream io.Writer) ([]Continuation, error) {
 		return nil, fmt.Errorf("prompt of %d tokens: the model knows %d positions (max_position_embeddings)", longest, l.Config.MaxPositions)
 	}
 	var out []Continuation
+	err = l.Each(func(r *Rank) error {
+		if r.Number > 0 { // it computes the same, for its share of the weights; rank 0 speaks
+			_, err := l.continueAll(r, tok, prompts, o, nil)
+			return err
+		}
+		all, err := l.continueAll(r, tok, prompts, o, stream)
+		out = all
+		return err
+	})
+	if err != nil {
+		return nil, l.overLimit(err)
+	}
+	return out, nil
+}
+
+// continueAll continues one prompt after the other.
+func (l *Loaded) continueAll(r *Rank, tok *tokenizer.Tokenizer, prompts [][]int32, o GenerateOptions, stream io.Writer) ([]Continuation, error) {
+	var out []Continuation
 	for i, ids := range prompts {
-		text, n, err := l.continueText(tok, ids, o, stream)
+		text, n, err := l.continueText(r, tok, ids, o, stream)
 		if err != nil {
-			return nil, l.overLimit(err)
+			return nil, err
 		}
 		out = append(out, Continuation{o.Prompts[i], text, n})
 		if stream != nil {
@@ -97,10 +114,10 @@ func promptIDs(tok *tokenizer.Tokenizer, prompt string, o GenerateOptions) ([]in
 }
 
 // continueText runs one prompt in a session of its own.
-func (l *Loaded) continueText(tok *tokenizer.Tokenizer, ids []int32, o GenerateOptions, stream io.Writer) (string, int, error) {
-	mark := l.Device.Memory().Mark()
-	defer l.Device.Memory().Release(mark)
-	s, err := infer.NewSession(l.Device, l.Net, store.Store(l.Sweep.Store), min(len(ids)+o.MaxTokens, l.Config.MaxPositions), l.DType)
+func (l *Loaded) continueText(r *Rank, tok *tokenizer.Tokenizer, ids []int32, o GenerateOptions, stream io.Writer) (string, int, error) {
+	mark := r.Device.Memory().Mark()
+	defer r.Device.Memory().Release(mark)
+	s, err := infer.NewSession(r.Device, r.Net, r.Sweep.Store, min(len(ids)+o.MaxTokens, l.Config.MaxPositions), l.DType)
 	if err != nil {
 		return "", 0, err
 	}

@@ -17,22 +17,34 @@ import (
 
 // Runtime says how a model that is not trained is computed with; the names are those of a run's keys.
 type Runtime struct {
+	Device      string // cpu, cuda or auto; "": cpu
+	Devices     int    // ranks, over which the weights are spread; 0: 1
 	DType       string // bf16 or f32; "": as the model is stored
 	Offload     string // host: the weights in pinned memory; disk: in a working copy in the folder for temporary files
 	Threads     int
-	MemoryLimit string
+	MemoryLimit string // of the process, or with cards of each card
 }
 
-// Loaded is a model on the host with its weights read, ready to be used.
+// Loaded is a model with its weights read, ready to be used.
 type Loaded struct {
 	*Model
-	Device device.Device
-	Sweep  *train.Sweep
-	DType  tensor.DType
+	DType tensor.DType
+	Ranks []*Rank
 
-	limit int64 // of memory, 0 for none
-	store store.Store
+	group []comm.Comm
+	limit int64  // of memory, 0 for none
 	temp  string // folder of the working copy, "" for none
+	close func() // of the devices
+}
+
+// Rank is the model on one device; of several ranks each holds its rows of the weights.
+type Rank struct {
+	Device device.Device
+	Net    *model.Network
+	Sweep  *train.Sweep
+	Number int
+
+	store store.Store
 }
 
 // storedDType is the dtype asked for, or when none is the one the model's matrices are stored in.
@@ -58,7 +70,7 @@ func LoadModel(path string, r Runtime, positions int) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Loaded{Model: m}
+	l := &Loaded{Model: m, close: func() {}}
 	if l.DType, err = storedDType(r.DType, m); err == nil {
 		err = l.load(r, positions)
 	}
@@ -69,48 +81,95 @@ func LoadModel(path string, r Runtime, positions int) (*Loaded, error) {
 	return l, nil
 }
 
-func (l *Loaded) load(r Runtime, positions int) (err error) {
-	if l.limit, err = size("memory_limit", r.MemoryLimit); err != nil {
+func (l *Loaded) load(r Runtime, positions int) error {
+	where := compute{Device: r.Device, Devices: max(r.Devices, 1), Threads: r.Threads}
+	if where.Device == "" {
+		where.Device = "cpu"
+	}
+	if err := where.settle(func(string, ...any) {}, r.Offload); err != nil {
 		return err
 	}
-	arena := int64(0)
-	if l.limit > 0 {
-		beside := cpukern.WorkspaceBytes(rankThreads(r.Threads, 1)) + runtimeBytes
-		if arena = l.limit - beside; arena <= 0 {
-			return &UsageError{hint("raise memory_limit", "memory_limit %d: the program itself takes %d bytes", l.limit, beside)}
-		}
-	}
-	if l.Device, err = openCPU(r.Threads, arena); err != nil {
-		return err
-	}
-	if err := l.openStore(r.Offload); err != nil {
-		return err
-	}
-	rope, err := model.NewRope(l.Device, l.Config, min(positions, l.Config.MaxPositions))
+	arena, err := l.arena(&where, r)
 	if err != nil {
 		return err
 	}
-	l.Sweep = &train.Sweep{D: l.Device, Net: l.Net, Store: l.store, Rope: rope, Act: l.DType, Recompute: true, Comm: comm.Single()}
+	devices, closeAll, err := where.openAll(arena)
+	if err != nil {
+		return err
+	}
+	l.close = closeAll
+	if l.group, err = group(devices); err != nil {
+		return err
+	}
+	for i, d := range devices {
+		rank := &Rank{Device: d, Net: l.Net, Number: i}
+		if i > 0 {
+			rank.Net = model.NewNetwork(l.Config)
+		}
+		l.Ranks = append(l.Ranks, rank)
+	}
 	if err := l.checkTied(); err != nil {
 		return err
 	}
-	return l.store.Load(l.Source)
+	return l.Each(func(rank *Rank) error { return l.loadRank(rank, r.Offload, positions) })
 }
 
-func (l *Loaded) openStore(offload string) (err error) {
-	switch offload {
-	case "none", "":
-		l.store, err = store.NewResident(l.Device, l.Net.Params(), l.DType)
-		return err
-	case "host":
-		l.store, err = store.NewHost(l.Device, l.Net.Params(), l.DType)
+// arena is the bytes of each device's arena under memory_limit, 0 for as much as there is.
+func (l *Loaded) arena(where *compute, r Runtime) (bytes int64, err error) {
+	if l.limit, err = size("memory_limit", r.MemoryLimit); err != nil || l.limit == 0 {
+		return 0, err
+	}
+	n := int64(where.Devices)
+	beside := n*cpukern.WorkspaceBytes(rankThreads(r.Threads, where.Devices)) + runtimeBytes
+	if where.Device == "cuda" {
+		n, beside = 1, cardBeside()
+	}
+	if bytes = (l.limit - beside) / n; bytes <= 0 {
+		return 0, &UsageError{hint("raise memory_limit", "memory_limit %d: the program itself takes %d bytes", l.limit, beside)}
+	}
+	return bytes, nil
+}
+
+// loadRank takes a rank's memory and reads its weights.
+func (l *Loaded) loadRank(r *Rank, offload string, positions int) (err error) {
+	c := l.group[r.Number]
+	if r.store, err = l.openStore(r, c, offload); err != nil {
 		return err
 	}
+	rope, err := model.NewRope(r.Device, l.Config, min(positions, l.Config.MaxPositions))
+	if err != nil {
+		return err
+	}
+	r.Sweep = &train.Sweep{D: r.Device, Net: r.Net, Store: r.store, Rope: rope, Act: l.DType, Recompute: true}
+	if err := r.Sweep.Join(c); err != nil {
+		return err
+	}
+	return r.store.Load(l.Source)
+}
+
+func (l *Loaded) openStore(r *Rank, c comm.Comm, offload string) (store.Store, error) {
+	params := r.Net.Params()
+	switch {
+	case c.Size() > 1:
+		return store.NewShard(r.Device, c, params, l.DType, false)
+	case offload == "none" || offload == "":
+		return store.NewResident(r.Device, params, l.DType)
+	case offload == "host":
+		return store.NewHost(r.Device, params, l.DType)
+	}
+	var err error
 	if l.temp, err = os.MkdirTemp("", "lomo-weights-"); err != nil {
-		return err
+		return nil, err
 	}
-	l.store, err = store.NewDisk(l.Device, l.Net.Params(), l.DType, filepath.Join(l.temp, "weights"))
-	return err
+	return store.NewDisk(r.Device, params, l.DType, filepath.Join(l.temp, "weights"))
+}
+
+// Each runs f for every rank, which all must make the same calls; the error is that of the rank that failed.
+func (l *Loaded) Each(f func(r *Rank) error) error {
+	if len(l.Ranks) == 1 {
+		return f(l.Ranks[0])
+	}
+	return train.OnRanks(l.group, func(i int) error { return f(l.Ranks[i]) })
 }
 
 // overLimit tells a model that does not fit into memory_limit from one that does not fit into the machine.
@@ -121,16 +180,19 @@ func (l *Loaded) overLimit(err error) error {
 	return err
 }
 
-// Close releases weights, device and files.
+// Close releases weights, devices and files.
 func (l *Loaded) Close() error {
-	if l.store != nil {
-		l.store.Close()
+	for _, r := range l.Ranks {
+		if r.store != nil {
+			r.store.Close()
+		}
+	}
+	for _, c := range l.group {
+		c.Close() //nolint:errcheck // what matters was reported by the ranks
 	}
 	if l.temp != "" {
 		os.RemoveAll(l.temp)
 	}
-	if l.Device != nil {
-		l.Device.Close()
-	}
+	l.close()
 	return l.Model.Close()
 }

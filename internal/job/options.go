@@ -2,11 +2,9 @@ package job
 
 import (
 	"fmt"
-	"runtime"
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/config"
-	"lomo/internal/cpukern"
 	"lomo/internal/data"
 	"lomo/internal/device"
 	"lomo/internal/model"
@@ -91,29 +89,4 @@ func sources(list []config.Dataset) []data.Source {
 		out[i] = data.Source{Path: d.Path, Type: d.Type, Split: d.Split, Weight: d.Weight}
 	}
 	return out
-}
-
-// openDevice opens one of the run's devices with an arena of capacity bytes.
-func openDevice(c *config.Config, rank int, capacity int64) (device.Device, error) {
-	if c.Device == "cuda" {
-		return nil, &UsageError{hint("set device: cpu; `lomo train --dry-run` and `lomo memprofile` plan for cards without one", "device: cuda: this build has no CUDA")}
-	}
-	return openCPU(rankThreads(c.Threads, c.Devices), capacity)
-}
-
-// openCPU opens the host with an arena of capacity bytes; 0 is as much as the machine has.
-func openCPU(threads int, capacity int64) (device.Device, error) {
-	d, err := cpukern.Open(cpukern.Options{Threads: threads, Capacity: capacity})
-	if err != nil {
-		return nil, &UsageError{err}
-	}
-	return d, nil
-}
-
-// rankThreads is the threads of each of a number of ranks that share this machine; 0 is all it has.
-func rankThreads(threads, ranks int) int {
-	if threads == 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
-	return max(1, threads/ranks)
 }

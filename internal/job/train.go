@@ -11,10 +11,8 @@ import (
 	"syscall"
 
 	"lomo/internal/checkpoint"
-	"lomo/internal/comm"
 	"lomo/internal/config"
 	"lomo/internal/data"
-	"lomo/internal/device"
 	"lomo/internal/memprof"
 	"lomo/internal/tensor"
 	"lomo/internal/tokenizer"
@@ -73,6 +71,9 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 		return err
 	}
 	defer m.Close()
+	if err := settleDevice(&c.Config, rep, &t); err != nil {
+		return err
+	}
 	c.FitSequenceLen(m.Config.MaxPositions)
 	o, err := trainOptions(&c.Config, m.Config)
 	if err != nil {
@@ -103,6 +104,20 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 		return nil
 	}
 	return runTraining(ctx, c, o, m, tok, ds, sum, rep)
+}
+
+// settleDevice decides where a run computes, and takes the memory of its cards from them. A plan for cards needs none.
+func settleDevice(c *config.Config, rep Reporter, t *TrainOptions) error {
+	if t.DryRun && c.Device == "cuda" {
+		return nil
+	}
+	where := computeOf(c)
+	err := where.settle(rep.Note, c.Offload, c.ActivationOffload)
+	c.Device = where.Device
+	if err == nil && !t.DryRun && c.Device == "cuda" {
+		t.Cards.DeviceMemory, err = where.cardMemory()
+	}
+	return err
 }
 
 // runTokenizer opens the tokenizer where the data needs one; a model of token ids alone may lack it.
@@ -264,15 +279,18 @@ func keepBatch(o *train.Options, c *config.Config, out *output, sum *Summary) er
 
 // onDevices opens the run's devices and trains on them.
 func onDevices(ctx context.Context, c *config.Config, o train.Options, weights checkpoint.Source, ds *dataset, arena int64, resume string) error {
-	var devices []device.Device
+	where := computeOf(c)
+	devices, closeAll, err := where.openAll(arena)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	ranks, err := group(devices)
+	if err != nil {
+		return err
+	}
 	var in []train.Inputs
-	for rank := range c.Devices {
-		d, err := openDevice(c, rank, arena)
-		if err != nil {
-			return err
-		}
-		defer d.Close()
-		devices = append(devices, d)
+	for range devices {
 		one := train.Inputs{Weights: weights, Train: data.NewLoader(ds.train, ds.opts)}
 		if ds.val.Len() > 0 {
 			one.Eval = data.Batches(ds.val, ds.opts)
@@ -288,7 +306,7 @@ func onDevices(ctx context.Context, c *config.Config, o train.Options, weights c
 		return train.Run(ctx, devices[0], o, in[0], resume)
 	}
 	o.OnRank = rankLogs(o.OutputDir)
-	return train.RunRanks(ctx, devices, comm.NewLocal(len(devices)), o, in, resume)
+	return train.RunRanks(ctx, devices, ranks, o, in, resume)
 }
 
 // startingWeights is the checkpoint to continue from, or the model itself.
