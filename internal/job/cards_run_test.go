@@ -14,6 +14,7 @@ import (
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/config"
+	"lomo/internal/cpukern"
 	"lomo/internal/cudakern"
 	"lomo/internal/cudakern/driver"
 	"lomo/internal/cudakern/sim"
@@ -129,7 +130,7 @@ func apart(w, a, b map[string][]float32) (whole, worst float64, name string) {
 			d, m := float64(a[n][i])-float64(b[n][i]), float64(b[n][i])-float64(base[i])
 			d2, m2 = d2+d*d, m2+m*m
 		}
-		if r := math.Sqrt(d2 / m2); !(r <= worst) {
+		if r := math.Sqrt(d2 / m2); d2 > 0 && !(r <= worst) { // what has not moved on either is not apart
 			worst, name = r, n
 		}
 		diff, size = diff+d2, size+m2
@@ -137,29 +138,47 @@ func apart(w, a, b map[string][]float32) (whole, worst float64, name string) {
 	return math.Sqrt(diff / size), worst, name
 }
 
+// bounds are on apart's results.
+type bounds struct{ whole, tensor float64 }
+
+// roundsAlike reports whether the host's attention rounds its factors as a card's does.
+func roundsAlike(t *testing.T) bool {
+	t.Helper()
+	d, err := cpukern.Open(cpukern.Options{Capacity: 1 << 20, Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	return d.Pairs()
+}
+
 // TestTrainOnCard trains a small model on a simulated card and on the host: the same losses, and every tensor has moved alike. An update
 // that is skipped or done twice moves a tensor by 1 of the whole movement, one with the wrong sign by 2.
 //
-// In bfloat16 a tensor's bound is wide: tensor cores take factors of 8 bits where the host's products take 24, and with nearest rounding each
-// difference near the middle between two weights becomes a whole step between them, which is large beside what a norm gain near 1 moves.
-// All tensors together are bound more closely. Measured together and for the worst tensor: float32 6.5e-6 and 6.2e-5; bfloat16 0.04 and 0.15, but AdaLomo
-// 0.09 and 0.26: its first step moves a vector by the sign of the gradient, however small that is.
+// In bfloat16 with nearest rounding a difference counts only near the middle between two weights, and there as a whole step between them, which
+// is large beside what a norm gain near 1 moves. Where the host's attention rounds what a card's does, none was measured. Where it does not,
+// movements were apart by 0.09 together and 0.26 for the worst tensor, with AdaLomo, whose first step moves a vector by the gradient's sign.
+// Measured in float32: 1.4e-5 together, 6e-5 for the worst.
 func TestTrainOnCard(t *testing.T) {
 	withCards(t, sim.Options{Cards: 1, Order: 11})
+	f32, bf16 := bounds{5e-5, 3e-4}, bounds{0.02, 0.05}
+	if !roundsAlike(t) {
+		bf16 = bounds{0.15, 0.4}
+	}
 	for _, c := range []struct {
-		dtype         string
-		tied          bool
-		whole, tensor float64 // bounds
-		set           []string
+		dtype string
+		tied  bool
+		bounds
+		set []string
 	}{
-		{"f32", true, 3e-5, 3e-4, []string{"optimizer=lomo", "learning_rate=0.05", "gradient_accumulation_steps=2"}},
-		{"f32", false, 3e-5, 3e-4, []string{"optimizer=lomo", "learning_rate=0.05", "max_grad_norm=0.5"}},
-		{"f32", false, 3e-5, 3e-4, []string{"optimizer=adalomo", "learning_rate=0.01", "weight_decay=0.01"}},
-		{"f32", true, 3e-5, 3e-4, []string{"optimizer=adamw", "learning_rate=0.001"}},
-		{"bf16", false, 0.15, 0.4, []string{"optimizer=lomo", "learning_rate=0.3", "gradient_checkpointing=false"}},
-		{"bf16", true, 0.15, 0.4, []string{"optimizer=lomo", "learning_rate=0.3", "max_grad_norm=0.5"}},
-		{"bf16", true, 0.15, 0.4, []string{"optimizer=adalomo", "learning_rate=0.008"}},
-		{"bf16", false, 0.15, 0.4, []string{"optimizer=adamw", "learning_rate=0.1", "adamw.eps=0.1", "adamw.master=f32"}},
+		{"f32", true, f32, []string{"optimizer=lomo", "learning_rate=0.05", "gradient_accumulation_steps=2"}},
+		{"f32", false, f32, []string{"optimizer=lomo", "learning_rate=0.05", "max_grad_norm=0.5"}},
+		{"f32", false, f32, []string{"optimizer=adalomo", "learning_rate=0.01", "weight_decay=0.01"}},
+		{"f32", true, f32, []string{"optimizer=adamw", "learning_rate=0.001"}},
+		{"bf16", false, bf16, []string{"optimizer=lomo", "learning_rate=0.3", "gradient_checkpointing=false"}},
+		{"bf16", true, bf16, []string{"optimizer=lomo", "learning_rate=0.3", "max_grad_norm=0.5"}},
+		{"bf16", true, bf16, []string{"optimizer=adalomo", "learning_rate=0.008"}},
+		{"bf16", false, bf16, []string{"optimizer=adamw", "learning_rate=0.1", "adamw.eps=0.1", "adamw.master=f32"}},
 	} {
 		name := strings.NewReplacer("=", " ", ",", " ").Replace(fmt.Sprintf("%s %s tied %v", c.dtype, strings.Join(c.set, " "), c.tied))
 		t.Run(name, func(t *testing.T) {
