@@ -239,6 +239,39 @@ func TestCardPlaces(t *testing.T) {
 	}
 }
 
+// TestRanksOnCards: two cards train like two ranks of the host, and score and continue like one.
+func TestRanksOnCards(t *testing.T) {
+	withCards(t, sim.Options{Cards: 2, Order: 5})
+	model, data := smallModel(t, false, tensor.F32)
+	set := []string{"dtype=f32", "optimizer=adalomo", "learning_rate=0.01", "devices=2", "sharding=zero3", "max_steps=2", "micro_batch_size=1"}
+	card, onCards, err := run(t, model, data, append(set, "device=cuda")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, onHost, err := run(t, model, data, append(set, "device=cpu")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, worst, which := apart(weights(t, model), weights(t, onCards), weights(t, onHost))
+	t.Logf("losses %.4f and %.4f; movements apart by %.2g, of %s by %.2g", card.values, host.values, whole, which, worst)
+	if !(whole <= 5e-5) || !(worst <= 3e-4) {
+		t.Errorf("movements apart by %g, of %s by %g", whole, which, worst)
+	}
+	loss := func(r Runtime) float64 {
+		p, err := EvalText(EvalOptions{Model: onCards, Data: data, Type: "tokenized", BatchSize: 2, SequenceLen: 16, MaxExamples: 5, Runtime: r})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Loss
+	}
+	one := loss(Runtime{Device: "cpu"})
+	for _, offload := range []string{"none", "host"} {
+		if two := loss(Runtime{Device: "cuda", Devices: 2, Offload: offload}); !(math.Abs(two-one) <= 1e-6*one) { // measured 4e-8
+			t.Errorf("offload %s: loss %v on two cards, %v on the host", offload, two, one)
+		}
+	}
+}
+
 // TestEvaluateOnCard: a model's loss, and the text it continues, on a card and on the host.
 func TestEvaluateOnCard(t *testing.T) {
 	withCards(t, sim.Options{Cards: 1})

@@ -127,10 +127,16 @@ func group(devices []device.Device) ([]comm.Comm, error) {
 	if len(devices) == 1 {
 		return []comm.Comm{comm.Single()}, nil
 	}
-	if _, card := devices[0].(*cudakern.Device); card {
-		return nil, &UsageError{hint("set devices: 1", "devices: %d with device: cuda is not supported by this build yet", len(devices))}
+	var cards []*cudakern.Device
+	for _, d := range devices {
+		if card, ok := d.(*cudakern.Device); ok {
+			cards = append(cards, card)
+		}
 	}
-	return comm.NewLocal(len(devices)), nil
+	if len(cards) == 0 {
+		return comm.NewLocal(len(devices)), nil
+	}
+	return cudakern.NewComm(cards)
 }
 
 // rankThreads is the threads of each of a number of ranks that share this machine; 0 is all it has.

@@ -151,7 +151,7 @@ func (l *Loaded) openStore(r *Rank, c comm.Comm, offload string) (store.Store, e
 	params := r.Net.Params()
 	switch {
 	case c.Size() > 1:
-		return store.NewShard(r.Device, c, params, l.DType, false)
+		return store.NewShard(r.Device, c, params, l.DType, store.ShardOptions{OnHost: offload == "host"})
 	case offload == "none" || offload == "":
 		return store.NewResident(r.Device, params, l.DType)
 	case offload == "host":
