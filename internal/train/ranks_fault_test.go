@@ -184,3 +184,15 @@ func TestRanksKeepToTheirArenas(t *testing.T) {
 		t.Errorf("%d tensors, %v", seen.Load(), err)
 	}
 }
+
+// TestRanksDiverge: a loss that is not finite on one rank ends the run on all of them as it does on one device.
+func TestRanksDiverge(t *testing.T) {
+	f := newFixture(t)
+	f.opts.MicroBatch = 1
+	o := f.options(t.TempDir(), "lomo")
+	o.DType, o.MicroBatch, o.Accumulation, o.SaveSteps, o.LearningRate, o.MaxGradNorm = tensor.F32, 1, 1, 0, 1e30, 0
+	err := f.runRanks(context.Background(), 3, o, "")
+	if diverged := (*DivergedError)(nil); !errors.As(err, &diverged) || diverged.Hint == "" {
+		t.Errorf("got %v", err)
+	}
+}
