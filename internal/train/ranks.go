@@ -166,8 +166,20 @@ func guarded(f func() error) (err error) {
 	return f()
 }
 
-// firstFault is the error of the rank that failed; the others' say only that one has.
+// deviceError is an error that may say that a device itself has failed.
+type deviceError interface {
+	error
+	DeviceFailed() bool
+}
+
+// firstFault is the error of the rank that failed; the others' say only that one has. A device that failed comes first: what other ranks
+// read from it may have failed them too, and earlier.
 func firstFault(errs []error) error {
+	for r, err := range errs {
+		if e := deviceError(nil); errors.As(err, &e) && e.DeviceFailed() {
+			return fmt.Errorf("rank %d: %w", r, e)
+		}
+	}
 	for r, err := range errs {
 		if err != nil && !errors.Is(err, comm.ErrAborted) {
 			if errors.Is(err, ErrInterrupted) {

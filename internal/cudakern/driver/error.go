@@ -86,6 +86,12 @@ func (e *Error) Error() string {
 	return s
 }
 
+// DeviceFailed reports whether the card itself has failed and will not work again in this process: what other cards' ranks then say is
+// a consequence.
+func (e *Error) DeviceFailed() bool {
+	return e.Code >= IllegalAddress && e.Code != LaunchResources && e.Code != PeerAlreadyEnabled && e.Code != PeerNotEnabled
+}
+
 // Is lets errors.Is(err, driver.OutOfMemory) ask for a code.
 func (e *Error) Is(target error) bool {
 	c, ok := target.(Code)
