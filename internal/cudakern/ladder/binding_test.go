@@ -17,6 +17,9 @@ import (
 	"lomo/internal/cudakern/simserver"
 )
 
+// shared is a folder for all tests: the library, the program, sockets.
+var shared string
+
 // TestMain serves the cards of this process's own binding; LOMO_TEST_CARD=1 leaves it on the machine's driver.
 func TestMain(m *testing.M) {
 	if os.Getenv("LOMO_TEST_CARD") != "" {
@@ -26,6 +29,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
+	shared = dir
 	s := &simserver.Server{Machine: sim.Options{Peers: true, Order: 3}}
 	env, stop, err := s.Start(dir)
 	if err != nil {

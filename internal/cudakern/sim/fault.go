@@ -29,6 +29,13 @@ func (f *faults) refuseAlloc() bool {
 	return f.refuse && f.allocs == 0
 }
 
+// Tamper lets f see every launch as it runs, change its arguments, and say how often it runs instead of once: tests must notice.
+func (m *Machine) Tamper(f func(card int, kernel string, args []uint64) (times int)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tamper = f
+}
+
 // lost counts a launch and is the error when it is the card's last.
 func (f *faults) lost(card int) error {
 	f.launches--

@@ -112,8 +112,16 @@ func (s *stream) Launch(fn driver.Function, grid, block [3]int, shared int, args
 		if err := c.faults.lost(c.index); err != nil {
 			return err
 		}
-		_, err := f.k.Run(view{c}, l, ptx.Options{})
-		return launchError(c.index, err)
+		times := 1
+		if t := c.m.tamper; t != nil {
+			times = t(c.index, f.k.Name, l.Args)
+		}
+		for range times {
+			if _, err := f.k.Run(view{c}, l, ptx.Options{}); err != nil {
+				return launchError(c.index, err)
+			}
+		}
+		return nil
 	})
 	return nil
 }

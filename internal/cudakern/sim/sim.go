@@ -42,6 +42,7 @@ type Machine struct {
 	host     hostMemory
 	order    *rand.Rand // nil: late
 	traffic  Traffic
+	tamper   func(card int, kernel string, args []uint64) int
 	staged   int64        // bytes of ordinary host memory copied aside for queued copies
 	resident atomic.Int64 // host bytes behind cards' memory; pages that were only zeroed may count too little
 }

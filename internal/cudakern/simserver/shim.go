@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 )
 
 //go:embed shim/shim.c
@@ -22,7 +23,7 @@ func BuildShim(dir string) (library string, err error) {
 	if cc == "" {
 		cc = "cc"
 	}
-	library = filepath.Join(dir, "libsimcuda.so")
+	library = filepath.Join(dir, libraryName)
 	out, err := exec.Command(cc, "-O2", "-Wall", "-fPIC", "-shared", "-o", library, source, "-lpthread").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%s shim.c: %w\n%s", cc, err, out)
@@ -30,13 +31,16 @@ func BuildShim(dir string) (library string, err error) {
 	return library, nil
 }
 
-// Start builds the library in dir, a short path, and serves a socket there until stop. env is what a program needs to find both.
+// Start serves a new socket in dir, a short path, until stop; the library is built there if it is missing. env is what a program needs to find
+// both.
 func (s *Server) Start(dir string) (env []string, stop func() error, err error) {
-	library, err := BuildShim(dir)
-	if err != nil {
-		return nil, nil, err
+	library := filepath.Join(dir, libraryName)
+	if _, err := os.Stat(library); err != nil {
+		if library, err = BuildShim(dir); err != nil {
+			return nil, nil, err
+		}
 	}
-	socket := filepath.Join(dir, "socket")
+	socket := filepath.Join(dir, fmt.Sprintf("socket-%d", sockets.Add(1)))
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		return nil, nil, err
@@ -49,5 +53,9 @@ func (s *Server) Start(dir string) (env []string, stop func() error, err error) 
 		}
 		return <-done
 	}
-	return []string{"LOMO_CUDA_DRIVER=" + library, "LOMO_SIM_SOCKET=" + socket}, stop, nil
+	return []string{"LOMO_CUDA_DRIVER=" + library, "SIMCUDA_SOCKET=" + socket}, stop, nil
 }
+
+const libraryName = "libsimcuda.so"
+
+var sockets atomic.Int64 // opened by this process

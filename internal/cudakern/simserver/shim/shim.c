@@ -1,4 +1,4 @@
-/* A libcuda whose cards are simulated by another process: every call becomes a request over the Unix socket $LOMO_SIM_SOCKET to package
+/* A libcuda whose cards are simulated by another process: every call becomes a request over the Unix socket $SIMCUDA_SOCKET to package
  * simserver, which answers from package sim. lomo loads it through LOMO_CUDA_DRIVER and cannot tell the difference, but for the time.
  *
  * It has the functions that lomo calls and no others, so that a call nobody thought of is an error. Device addresses are numbers
@@ -87,7 +87,7 @@ static CUresult exchange(struct request *q, const void *data, struct reply *r, v
 
 EXPORT CUresult cuInit(unsigned flags) {
 	(void)flags;
-	const char *path = getenv("LOMO_SIM_SOCKET");
+	const char *path = getenv("SIMCUDA_SOCKET");
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	if (path == NULL || strlen(path) >= sizeof to.sun_path) return NO_DEVICE;
 	strcpy(to.sun_path, path);
