@@ -16,7 +16,7 @@ var layers = []string{
 	"tensor rng golden data/records cudakern/driver ptx",
 	"device checkpoint/gguf checkpoint/safetensors checkpoint/torch tasks cudakern/sim cudakern/drivertest",
 	"comm checkpoint/meta",
-	"grad checkpoint cpukern cudakern memdev devtest commtest tokenizer cudakern/simserver doctor",
+	"grad checkpoint cpukern cudakern memdev devtest commtest tokenizer cudakern/simserver cudakern/ladder doctor",
 	"model optim store data",
 	"train preset infer report bench",
 	"eval memprof config verify",

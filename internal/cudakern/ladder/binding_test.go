@@ -1,7 +1,5 @@
 //go:build cuda && linux
 
-// Package ladder is the fourth rung of the CUDA proof: the real binding, and the real program, on the simulated libcuda. make test-cuda
-// runs it.
 package ladder
 
 import (
