@@ -35,7 +35,11 @@ func brx(d *decoder) {
 		}
 		return
 	}
-	s := d.fn.stmts[d.labelled(d.arg(1))]
+	at := d.labelled(d.arg(1))
+	if at == len(d.fn.stmts) {
+		d.fail("%s is no list of targets", d.arg(1).name)
+	}
+	s := d.fn.stmts[at]
 	if s.op != ".branchtargets" {
 		d.fail("%s is no list of targets", d.arg(1).name)
 	}

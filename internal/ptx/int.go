@@ -26,7 +26,10 @@ func opcode(d *decoder) string {
 
 // last is the type an instruction ends with.
 func (d *decoder) last() typ {
-	t, err := parseType(d.mods[max(len(d.mods)-1, 0)])
+	if len(d.mods) == 0 {
+		d.fail("no type")
+	}
+	t, err := parseType(d.mods[len(d.mods)-1])
 	if err != nil {
 		d.fail("%v", err)
 	}
@@ -36,9 +39,6 @@ func (d *decoder) last() typ {
 
 // arith decodes what exists for integers and floats.
 func arith(d *decoder) {
-	if len(d.mods) == 0 {
-		d.fail("no type")
-	}
 	t := d.last()
 	if t.float() {
 		floatArith(d, t)

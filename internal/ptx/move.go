@@ -49,9 +49,17 @@ func mov(d *decoder) {
 	}
 }
 
+// part is the type of one of n equal parts.
+func (d *decoder) part(t typ, n int) typ {
+	if n == 0 || t.bits%n != 0 {
+		d.fail("%d parts", n)
+	}
+	return typ{kind: 'b', bits: t.bits / n}
+}
+
 // unpack is  mov.b64 {a, b}, c:  the low part first.
 func unpack(d *decoder, t typ, list []operand, from operand) {
-	part := typ{kind: 'b', bits: t.bits / len(list)}
+	part := d.part(t, len(list))
 	src := d.source(from, t)
 	var dst []int
 	for _, o := range list {
@@ -71,7 +79,7 @@ func unpack(d *decoder, t typ, list []operand, from operand) {
 
 // pack is  mov.b64 c, {a, b}.
 func pack(d *decoder, t typ, to operand, list []operand) {
-	part := typ{kind: 'b', bits: t.bits / len(list)}
+	part := d.part(t, len(list))
 	dst := d.dest(to, t)
 	var src []int
 	for _, o := range list {

@@ -275,7 +275,7 @@ func place(v *symbol, size *int) {
 func (p *parser) declaration() (*symbol, error) {
 	v := &symbol{align: 1}
 	lanes := 1
-	for p.peek().text[0] == '.' {
+	for p.peek().kind == tokWord && p.peek().text[0] == '.' {
 		switch t := p.next().text; t {
 		case ".global":
 			v.space = spGlobal
@@ -289,7 +289,7 @@ func (p *parser) declaration() (*symbol, error) {
 			v.space = spParam
 		case ".align":
 			n, err := strconv.Atoi(p.next().text)
-			if err != nil || n < 1 {
+			if err != nil || n < 1 || n > 1<<20 {
 				return nil, errors.New("bad alignment")
 			}
 			v.align = n
@@ -329,7 +329,7 @@ func (p *parser) declaration() (*symbol, error) {
 		if err != nil {
 			return nil, err
 		}
-		if v.size *= n; v.size < 0 || v.size > 1<<30 {
+		if v.size *= n; n < 0 || n > 1<<30 || v.size > 1<<26 {
 			return nil, fmt.Errorf("%s is too large", v.name)
 		}
 		if err := p.want("]"); err != nil {
@@ -370,7 +370,9 @@ func (p *parser) variable(s *scope, f *function, extern bool) error {
 			return fmt.Errorf("%s is defined in another module", v.name)
 		}
 		size := len(p.mod.data)
-		place(v, &size)
+		if place(v, &size); size > 1<<26 {
+			return fmt.Errorf("%s: more than 64 MiB of variables", v.name)
+		}
 		p.mod.data = append(p.mod.data, make([]byte, size-len(p.mod.data))...)
 	default:
 		return fmt.Errorf("%s: space %s cannot be declared here", v.name, v.space)

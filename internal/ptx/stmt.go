@@ -112,7 +112,7 @@ func (p *parser) registers(f *function) error {
 		}
 		count := -1
 		if p.accept("<") {
-			if count, err = strconv.Atoi(p.next().text); err != nil || count > 1<<16 {
+			if count, err = strconv.Atoi(p.next().text); err != nil || count < 0 || count+f.nregs+f.npreds > 1<<16 {
 				return errors.New("bad number of registers")
 			}
 			if err := p.want(">"); err != nil {
