@@ -96,6 +96,7 @@ func (p *Pass) backwardHead(sink grad.Sink, dres tensor.Tensor, dirty bool) (top
 	if err := errors.Join(s.Store.Acquire(norm), s.Store.Acquire(table)); err != nil {
 		return top{}, err
 	}
+	s.prefetch(len(s.Net.Blocks) - 1) // after a norm pass it is not at hand any more
 	// A tied tensor is written at the end of the sweep: what that needs outlives this call.
 	var t top
 	var err error

@@ -199,6 +199,7 @@ func (p *Pass) embedTokens() error {
 	if err := s.Store.Acquire(unit); err != nil {
 		return err
 	}
+	s.prefetch(0)
 	s.D.Memory().SetPhase("forward, embedding")
 	x, err := p.in.open(0)
 	if err != nil {
