@@ -20,6 +20,9 @@ type Device struct {
 	err    error // the first failure the host knows of
 	tile   tile  // of matrix products
 
+	library    library // makes plain products; nil: our own kernels do
+	libraryErr error   // why one that was found does not
+
 	scratch uint64 // scratchBytes for the partial sums of one operation, see partials
 	queues  []*Queue
 	pinned  *device.Arena // of pins
@@ -47,12 +50,19 @@ func newDevice(card driver.Device, o Options) (*Device, error) {
 	if err = d.openStop(); err != nil {
 		return nil, errors.Join(err, d.arena.close(card))
 	}
+	if err = d.findLibrary(); err != nil {
+		return nil, errors.Join(err, d.closeStop(), d.arena.close(card))
+	}
 	return d, nil
 }
 
-// Name is the kind of machine, for state files: "cuda NVIDIA GeForce RTX 3090 sm_86".
+// Name is the kind of machine, for state files: "cuda NVIDIA GeForce RTX 3090 sm_86", and the library that makes products.
 func (d *Device) Name() string {
-	return fmt.Sprintf("cuda %s sm_%d%d", d.info.Name, d.info.Major, d.info.Minor)
+	name := fmt.Sprintf("cuda %s sm_%d%d", d.info.Name, d.info.Major, d.info.Minor)
+	if d.library != nil {
+		name += " " + d.library.Name()
+	}
+	return name
 }
 
 // label tells cards of one kind apart in messages.
@@ -92,7 +102,7 @@ func (d *Device) Sync() error {
 // Close gives everything on the card back: every tensor of the device becomes invalid.
 func (d *Device) Close() error {
 	err := d.stream.Synchronize()
-	err = errors.Join(err, d.closeQueues(), d.closeStop(), d.arena.close(d.card), d.card.Close())
+	err = errors.Join(err, d.closeQueues(), d.closeLibrary(), d.closeStop(), d.arena.close(d.card), d.card.Close())
 	return err
 }
 

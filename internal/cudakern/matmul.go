@@ -75,6 +75,12 @@ func (d *Device) start(p *product, name string, before, after []any) {
 // store is c = p, or c += p.
 func (d *Device) store(p *product, c tensor.Tensor, acc bool) {
 	suffix(p.op, c)
+	if d.library != nil && takes(p, c) {
+		if d.err == nil {
+			d.fail(d.library.Product(p, c, acc))
+		}
+		return
+	}
 	d.start(p, p.layout, []any{c}, []any{isHalf(c), acc})
 }
 

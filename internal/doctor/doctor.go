@@ -114,7 +114,7 @@ func Look(h Host) *Report {
 	}
 	r.Libraries = []Library{
 		{Name: "nccl", For: "collectives between cards", Path: h.library("libnccl.so.2")},
-		{Name: "cublas", For: "matrix products", Path: h.library("libcublas.so.12", "libcublas.so.11")},
+		{Name: "cublas", For: "matrix products", Path: h.library("libcublas.so.13", "libcublas.so.12", "libcublas.so.11")},
 	}
 	r.Problems = append(r.Problems, problems(r)...)
 	return r

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -57,10 +58,10 @@ func right(n int, header ...string) *report.Table {
 }
 
 func (r *Report) cardTable() *report.Table {
-	t := right(2, "card", "name", "sm", "PCI", "memory", "free", "peak bf16", "peak f32", "peak memory")
+	t := right(2, "card", "name", "sm", "PCI", "memory", "free", "peak bf16", "peak f32", "peak memory", "products")
 	for _, c := range r.Cards {
 		t.Add(fmt.Sprint(c.Index), c.Name, fmt.Sprintf("%d.%d", c.Major, c.Minor), c.PCI, report.Bytes(c.Total), report.Bytes(c.Free),
-			fmt.Sprintf("%.1f TFLOP/s", c.BF16/1e12), fmt.Sprintf("%.1f TFLOP/s", c.F32/1e12), fmt.Sprintf("%.0f GB/s", c.Memory/1e9))
+			fmt.Sprintf("%.1f TFLOP/s", c.BF16/1e12), fmt.Sprintf("%.1f TFLOP/s", c.F32/1e12), fmt.Sprintf("%.0f GB/s", c.Memory/1e9), cmp.Or(c.Library, "own"))
 	}
 	return t
 }

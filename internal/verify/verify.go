@@ -46,6 +46,7 @@ type Card struct {
 	Free, Total int64
 	BF16, F32   float64 // peak
 	Memory      float64 // peak
+	Library     string  // that makes plain products; "": our own kernels do
 }
 
 // Kernel is one kernel of the device beside its twin; see bench.Comparison.
@@ -161,7 +162,11 @@ func (r *Report) cards(o Options, twin device.Device) error {
 			r.problem("GPU %d: %v", i, err)
 		}
 		memory, _, _ := d.Bandwidth(0)
-		r.Cards = append(r.Cards, Card{Info: d.Info(), Free: free, Total: total, BF16: d.PeakFLOPS(bench.DTypes[0]), F32: d.PeakFLOPS(bench.DTypes[1]), Memory: memory})
+		library, refused := d.Library()
+		if refused != nil {
+			r.problem("GPU %d: cuBLAS is not used: %v", i, refused)
+		}
+		r.Cards = append(r.Cards, Card{Info: d.Info(), Library: library, Free: free, Total: total, BF16: d.PeakFLOPS(bench.DTypes[0]), F32: d.PeakFLOPS(bench.DTypes[1]), Memory: memory})
 	}
 	if len(cards) == 0 {
 		return fmt.Errorf("no card can be opened: %v", r.Problems)
