@@ -20,6 +20,7 @@ func cardOf(t *testing.T) *Device {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() }) //nolint:errcheck // a device of a test
+	watch(d)
 	return d
 }
 

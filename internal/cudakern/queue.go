@@ -20,7 +20,7 @@ type stream struct {
 
 // eventsPerStream is how many points of a stream are told apart. They are used in turn: who waits for one that has been used again waits
 // for a later point of the same stream, which is a longer wait and never a wrong one.
-const eventsPerStream = 128
+const eventsPerStream = 1024
 
 func newStream(card driver.Device) (*stream, error) {
 	s, err := card.NewStream()

@@ -310,6 +310,54 @@ func TestEvaluateOnCard(t *testing.T) {
 	}
 }
 
+// TestApartSeesFaults: an update of one tensor that is skipped, done twice or has the wrong sign is far beyond the bounds.
+func TestApartSeesFaults(t *testing.T) {
+	w := map[string][]float32{"a": {1, 2, 3}, "b": {4, 5}}
+	b := map[string][]float32{"a": {1.5, 2, 2.5}, "b": {4.1, 5.1}}
+	for fault, times := range map[string]float32{"skipped": 0, "twice": 2, "sign": -1} {
+		a := map[string][]float32{"a": b["a"], "b": {w["b"][0] + times*0.1, w["b"][1] + times*0.1}}
+		if _, worst, name := apart(w, a, b); worst < 0.99 || name != "b" {
+			t.Errorf("%s: %s is apart by %v", fault, name, worst)
+		}
+	}
+	if whole, worst, _ := apart(w, b, b); whole != 0 || worst != 0 {
+		t.Errorf("a model is apart from itself by %v and %v", whole, worst)
+	}
+	if _, worst, _ := apart(w, b, w); !math.IsInf(worst, 1) {
+		t.Errorf("a tensor that must not move and does is apart by %v", worst)
+	}
+}
+
+// TestResumeOnCard: a run on a card that is continued from its checkpoint ends with the bits of one that never stopped, and the checkpoint says
+// what card it was.
+func TestResumeOnCard(t *testing.T) {
+	withCards(t, sim.Options{Cards: 1, Order: 2})
+	model, data := smallModel(t, true, tensor.BF16)
+	set := []string{"device=cuda", "optimizer=adalomo", "learning_rate=0.05", "rounding=stochastic"}
+	_, whole, err := run(t, model, data, append(set, "save_steps=2")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkpoint := filepath.Join(whole, "checkpoint-2")
+	state, err := os.ReadFile(filepath.Join(checkpoint, "lomo_state.json"))
+	if err != nil || !bytes.Contains(state, []byte(`"cuda simulated RTX 3090 sm_86"`)) {
+		t.Errorf("state %s, %v", state, err)
+	}
+	again, continued, err := run(t, model, data, append(set, "resume="+checkpoint)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(again.values) != 1 {
+		t.Errorf("the continued run made %d steps, want the third alone", len(again.values))
+	}
+	want, got := weights(t, whole), weights(t, continued)
+	for name := range want {
+		if !slices.Equal(got[name], want[name]) {
+			t.Errorf("%s differs from the run that never stopped", name)
+		}
+	}
+}
+
 // TestDeviceSettled: auto takes a card where there is one, and cuda without one is refused with the way out.
 func TestDeviceSettled(t *testing.T) {
 	none := errors.New("no driver here")
