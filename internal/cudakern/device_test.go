@@ -213,3 +213,50 @@ func TestWrongShapesPanic(t *testing.T) {
 		})
 	}
 }
+
+// TestSeededUpdateFaults: an update with the wrong sign, one without its noise, and a check that stops nothing are seen.
+func TestSeededUpdateFaults(t *testing.T) {
+	step := device.Step{LR: 0.1, Round: device.Stochastic, Seed: 1, Number: 2}
+	run := func(t *testing.T, value float32) (b *both, w pair, err error) {
+		b = openBoth(t)
+		w, g := b.noise("w", tensor.BF16, 1, 256), b.noise("g", tensor.F32, float64(value), 256)
+		b.card.Update(w.card, g.card, step)
+		b.host.Update(w.host, g.host, step)
+		return b, w, b.card.Sync()
+	}
+	bits := func(b *both, d device.Device, x tensor.Tensor) string {
+		raw := make([]byte, x.Bytes())
+		d.CopyOut(raw, x)
+		return string(raw)
+	}
+	for _, c := range []struct{ name, file, kernel, old, new string }{
+		{"sign", "update.ptx", "update", "sub.rn.f32", "add.rn.f32"},
+		{"noise", "update.ptx", "update", "-845247145", "-845247144"}, // a factor of Philox, 0xCD9E8D57
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ptxSource = swap(t, edited(t, c.file, c.kernel, c.old, c.new))
+			b, w, err := run(t, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bits(b, b.card, w.card) == bits(b, b.host, w.host) {
+				t.Error("the weights are those of the host")
+			}
+		})
+	}
+	t.Run("check", func(t *testing.T) {
+		ptxSource = swap(t, edited(t, "reduce.ptx", "check", "atom.global.cas.b32", "//"))
+		if _, _, err := run(t, float32(math.Inf(1))); err != nil {
+			t.Errorf("Sync: %v: the stop word was set all the same", err)
+		}
+	})
+	t.Run("none", func(t *testing.T) {
+		b, w, err := run(t, 1)
+		if err != nil || bits(b, b.card, w.card) != bits(b, b.host, w.host) {
+			t.Errorf("without a fault: %v, or other bits", err)
+		}
+		if _, _, err := run(t, float32(math.Inf(1))); err == nil {
+			t.Error("an infinite gradient went through")
+		}
+	})
+}
