@@ -19,6 +19,7 @@ func cardOf(t *testing.T) *Device {
 	if err != nil {
 		t.Fatal(err)
 	}
+	watch(d)
 	t.Cleanup(func() { d.Close() }) //nolint:errcheck // a device of a test
 	watch(d)
 	return d
