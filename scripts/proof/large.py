@@ -15,6 +15,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -132,6 +133,7 @@ def llama7b(args):
 
 def main():
     args = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the files go all the same
     shutil.rmtree(args.dir, ignore_errors=True)
     args.dir.mkdir(parents=True)
     try:
