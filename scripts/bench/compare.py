@@ -7,7 +7,7 @@ for PyTorch's SGD, which is there for context and runs without. The first step o
 repository's Go code.
 
 Without --settings and --runs the main comparisons are made, the most important first, at the machine's best level and at AVX2. No
-comparison begins after --minutes (13), so that the whole ends within 15.
+comparison begins after --minutes (12.5), so that the whole ends within 15.
 """
 
 import argparse
@@ -51,16 +51,13 @@ def has(flag):
 
 def main_rows():
     """(level, setting, run, repeats) of the main comparisons: bf16 against the peer's float32 where PyTorch's own bf16 is many times slower."""
-    long = Setting("bf16:4x1024" if has("amx_bf16") else "bf16/f32:4x1024")
-    short = Setting("f32:4x256")
-    low = "avx2" if has("avx512f") else None
-    rows = [(None, short, "lomo", 2), (None, long, "lomo", 2), (None, short, "lomo_norm", 2), (None, short, "adalomo", 2)]
-    if low:
-        rows += [(low, short, "lomo", 2)]
-    rows += [(None, long, "adalomo", 1)]
+    short, low = Setting("f32:4x256"), "avx2" if has("avx512f") else None
     if has("amx_bf16"):
-        rows += [(None, long, "lomo_norm", 1)]
-    return rows
+        long = Setting("bf16:4x1024")
+        rows = [(None, long, "lomo", 2), (None, long, "adalomo", 2), (None, long, "lomo_norm", 1), (None, short, "lomo", 2)]
+    else:
+        rows = [(None, short, "lomo", 2), (None, Setting("bf16/f32:4x1024"), "lomo", 2), (None, short, "lomo_norm", 1), (None, short, "adalomo", 1)]
+    return rows + [(low, short, "lomo", 1)] * bool(low)
 
 
 class Setting:
@@ -85,7 +82,7 @@ def arguments():
     p.add_argument("--runs", nargs="+", choices=[*losses.RUNS], default=[*losses.RUNS], help="default: all")
     p.add_argument("--repeat", type=int, default=3, help="processes of each program at each run and setting")
     p.add_argument("--steps", type=int, default=3, help="of a process, the first of which is not counted")
-    p.add_argument("--minutes", type=float, default=13, help="no comparison begins later than this")
+    p.add_argument("--minutes", type=float, default=12.5, help="no comparison begins later than this")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     p.add_argument("--level", choices=[*LEVELS], help="hold both programs to a lower level of the processor")
     p.add_argument("--no-context", action="store_true", help="leave PyTorch's SGD out")
@@ -174,7 +171,7 @@ def compare(args):
         name = level or "best"
         if time.monotonic() > args.until:
             print(f"left out, the time is over: {run} {setting.text} {name}", flush=True)
-            rows.append([run, setting.text, name, *["not measured"] * 2, *[""] * (len(COLUMNS) - 5)])
+            rows.append([run, setting.text, name, "0", *["not measured"] * 2, *[""] * (len(COLUMNS) - 6)])
             continue
         steps, peer = batches(args, setting), dict(losses.RUNS[run][0])
         with held(level):
@@ -182,7 +179,7 @@ def compare(args):
         if run == "lomo":
             free[name, setting.text] = ours["tok_s"]
         price = free.get((name, setting.text), 0) / ours["tok_s"]
-        rows.append([run, setting.text, name, f"{ours['tok_s']:.0f}", f"{theirs['tok_s']:.0f}", f"{ours['tok_s'] / theirs['tok_s']:.2f}",
+        rows.append([run, setting.text, name, str(repeat), f"{ours['tok_s']:.0f}", f"{theirs['tok_s']:.0f}", f"{ours['tok_s'] / theirs['tok_s']:.2f}",
                      f"{price:.2f}" if price else "", f"{ours['peak_mb']:.0f}", f"{theirs['peak_mb']:.0f}", f"{theirs['peak_mb'] / ours['peak_mb']:.1f}",
                      f"{ours['loss']:.4f}", f"{theirs['loss']:.4f}"])
         print(markdown(rows[-1]), flush=True)
@@ -210,7 +207,7 @@ def context(args):
     return rows
 
 
-COLUMNS = ["run", "setting", "level", "lomo tok/s", "PyTorch tok/s", "lomo / PyTorch", "price", "lomo MB", "PyTorch MB", "PyTorch / lomo", "lomo loss", "PyTorch loss"]
+COLUMNS = ["run", "setting", "level", "processes", "lomo tok/s", "PyTorch tok/s", "lomo / PyTorch", "price", "lomo MB", "PyTorch MB", "PyTorch / lomo", "lomo loss", "PyTorch loss"]
 CONTEXT = ["PyTorch, no checkpointing", "setting", "tok/s", "MB", "loss"]
 
 
@@ -243,7 +240,7 @@ def machine(args):
 
 INTRO = """# lomo beside PyTorch
 
-SmolLM2-135M, the same tokens and settings, gradient checkpointing on in both. Medians of {repeat} a program, in turn; of a process, the
+SmolLM2-135M, the same tokens and settings, gradient checkpointing on in both. Medians of the processes of each program, in turn; of a process, the
 median of {steps} steps after one that is not counted. MB (10^6 bytes) is the process's peak resident memory (VmHWM). The loss is the last step's,
 before its update. `lomo_norm` clips by the exact gradient norm; price is how many times as long as lomo's own `lomo` step a step takes. A setting is
 DTYPE:ROWSxTOKENS, DTYPE/PEER where the two programs' types differ. Level: the machine's best, or what both programs are held to.
@@ -257,7 +254,7 @@ def main():
     if busy:
         about.append("- **The machine was busy: these figures are worth nothing.**")
     print("\n".join(about), "", markdown(COLUMNS), sep="\n", flush=True)
-    parts = [INTRO.format(repeat=f"{args.repeat} processes" if args.settings else "2 processes (adalomo at 4x1024: 1)", steps=args.steps - 1), "\n".join(about), table(COLUMNS, compare(args))]
+    parts = [INTRO.format(steps=args.steps - 1), "\n".join(about), table(COLUMNS, compare(args))]
     if not args.no_context:
         print("", markdown(CONTEXT), sep="\n", flush=True)
         parts.append(table(CONTEXT, context(args)))
