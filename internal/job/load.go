@@ -35,6 +35,8 @@ type Loaded struct {
 	limit int64  // of memory, 0 for none
 	temp  string // folder of the working copy, "" for none
 	close func() // of the devices
+
+	abandoned bool // a rank did not stop after a failure
 }
 
 // Rank is the model on one device; of several ranks each holds its rows of the weights.
@@ -169,7 +171,11 @@ func (l *Loaded) Each(f func(r *Rank) error) error {
 	if len(l.Ranks) == 1 {
 		return f(l.Ranks[0])
 	}
-	return train.OnRanks(l.group, func(i int) error { return f(l.Ranks[i]) })
+	err := train.OnRanks(l.group, func(i int) error { return f(l.Ranks[i]) })
+	if left := (*train.AbandonedError)(nil); errors.As(err, &left) {
+		l.abandoned = true
+	}
+	return err
 }
 
 // overLimit tells a model that does not fit into memory_limit from one that does not fit into the machine.
@@ -182,6 +188,9 @@ func (l *Loaded) overLimit(err error) error {
 
 // Close releases weights, devices and files.
 func (l *Loaded) Close() error {
+	if l.abandoned { // ranks still compute with all of it
+		return nil
+	}
 	for _, r := range l.Ranks {
 		if r.store != nil {
 			r.store.Close()

@@ -278,13 +278,17 @@ func keepBatch(o *train.Options, c *config.Config, out *output, sum *Summary) er
 }
 
 // onDevices opens the run's devices and trains on them.
-func onDevices(ctx context.Context, c *config.Config, o train.Options, weights checkpoint.Source, ds *dataset, arena int64, resume string) error {
+func onDevices(ctx context.Context, c *config.Config, o train.Options, weights checkpoint.Source, ds *dataset, arena int64, resume string) (err error) {
 	where := computeOf(c)
 	devices, closeAll, err := where.openAll(arena)
 	if err != nil {
 		return err
 	}
-	defer closeAll()
+	defer func() {
+		if left := (*train.AbandonedError)(nil); !errors.As(err, &left) {
+			closeAll()
+		}
+	}()
 	ranks, err := group(devices)
 	if err != nil {
 		return err

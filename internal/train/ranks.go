@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
-	"sync"
+	"time"
 
 	"lomo/internal/comm"
 	"lomo/internal/device"
@@ -137,24 +137,49 @@ func RunRanks(ctx context.Context, devices []device.Device, group []comm.Comm, o
 }
 
 // OnRanks runs f for every rank of a group at once and then each rank's ends (its communicator's Close, where nothing follows). When a rank
-// fails the others' calls fail too, and the error is the one of the rank that failed.
+// fails the others' calls fail too, and the error is the one of the rank that failed. A rank that does not notice, because the device it waits
+// for never answers, is left behind: then the error is an *AbandonedError.
 func OnRanks(group []comm.Comm, f func(rank int) error, ends ...func(comm.Comm) error) error {
-	errs := make([]error, len(group))
-	var wg sync.WaitGroup
-	for r, c := range group {
-		wg.Go(func() {
-			errs[r] = guarded(func() error { return f(r) })
-			if errs[r] != nil && !errors.Is(errs[r], ErrInterrupted) {
-				c.Abort(fmt.Errorf("rank %d: %w", r, errs[r]))
-			}
-			for _, end := range ends {
-				errs[r] = errors.Join(errs[r], end(c))
-			}
-		})
+	type end struct {
+		rank int
+		err  error
 	}
-	wg.Wait()
+	ended := make(chan end, len(group))
+	for r, c := range group {
+		go func() {
+			err := guarded(func() error { return f(r) })
+			if err != nil && !errors.Is(err, ErrInterrupted) {
+				c.Abort(fmt.Errorf("rank %d: %w", r, err))
+			}
+			for _, last := range ends {
+				err = errors.Join(err, guarded(func() error { return last(c) }))
+			}
+			ended <- end{r, err}
+		}()
+	}
+	errs := make([]error, len(group))
+	var late <-chan time.Time
+	for range group {
+		select {
+		case e := <-ended:
+			if errs[e.rank] = e.err; e.err != nil && !errors.Is(e.err, ErrInterrupted) && late == nil {
+				late = time.After(patience)
+			}
+		case <-late:
+			return &AbandonedError{firstFault(errs)}
+		}
+	}
 	return firstFault(errs)
 }
+
+// patience is how long ranks may take to stop after one has failed.
+var patience = 30 * time.Second
+
+// AbandonedError is a rank's failure after which others did not stop in time. They still use their devices, which must not be closed: the
+// process ends with them.
+type AbandonedError struct{ error }
+
+func (e *AbandonedError) Unwrap() error { return e.error }
 
 // guarded turns a panic into an error, so that one rank's does not leave the others waiting.
 func guarded(f func() error) (err error) {
