@@ -94,10 +94,10 @@ type benchShape struct{ n, in, out int }
 func (s benchShape) flops() float64 { return 2 * float64(s.n) * float64(s.in) * float64(s.out) }
 
 var benchShapes = []benchShape{
-	{1024, 576, 576}, {1024, 576, 1536}, {1024, 1536, 576}, {1024, 576, 192}, {4096, 576, 1536}, {256, 576, 8192}, {1024, 2048, 2048},
+	{1024, 576, 576}, {1024, 576, 1536}, {1024, 1536, 576}, {1024, 576, 192}, {4096, 576, 1536}, {256, 576, 8192}, {1024, 2048, 2048}, {512, 4096, 4096}, {512, 4096, 11008},
 }
 
-// eachLinear runs f for the shapes of SmolLM2-135M's layers, a part of its head, and a larger square one.
+// eachLinear runs f for the shapes of SmolLM2-135M's layers, a part of its head, a larger square one, and LLaMA-7B's.
 func eachLinear(b *testing.B, f func(b *testing.B, d *Device, s benchShape, dt tensor.DType)) {
 	for _, s := range benchShapes {
 		for _, dt := range []tensor.DType{tensor.BF16, tensor.F32} {

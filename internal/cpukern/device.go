@@ -28,13 +28,14 @@ type Options struct {
 
 // Device is the host. One goroutine at a time may use it.
 type Device struct {
-	k      *kernels
-	pool   *pool
-	packed *workspace // for the factors of a product (gemm_shared.go)
-	ghost  *workspace // for products of pairs of tokens (ghost.go)
-	arena  memory
-	slots  []float64 // partial sums of one operation, one a task; grows to the largest need and stays
-	err    error     // the first failure
+	k        *kernels
+	pool     *pool
+	packed   *workspace // for the factors of a product (gemm_shared.go)
+	packRoom int        // bytes of it, which tests make smaller
+	ghost    *workspace // for products of pairs of tokens (ghost.go)
+	arena    memory
+	slots    []float64 // partial sums of one operation, one a task; grows to the largest need and stays
+	err      error     // the first failure
 
 	queues []*queue
 	pinned *device.Arena // of pins
@@ -67,7 +68,7 @@ func Open(o Options) (*Device, error) {
 		packed.close()
 		return nil, fmt.Errorf("workspace of gradient norms: %w", err)
 	}
-	d := &Device{k: k, pool: p, packed: packed, ghost: ghost, pinned: device.NewArena("host memory", 0)}
+	d := &Device{k: k, pool: p, packed: packed, packRoom: sharedBytes, ghost: ghost, pinned: device.NewArena("host memory", 0)}
 	if err := d.arena.open(d.Name(), o); err != nil {
 		p.close()
 		packed.close()

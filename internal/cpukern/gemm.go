@@ -55,27 +55,15 @@ func even(n, size, cell int) int { return roundUp(ceilDiv(n, max(1, ceilDiv(n, s
 // element's sum is fixed: blocks of the sum, within one from first to last.
 func (d *Device) multiply(p product, finish func(ws *workspace, t *tile)) {
 	s := d.shared(&p)
-	if s.rows == 0 || s.cols == 0 {
-		d.multiplyDeep(&p, finish)
-		return
-	}
 	for s.j0 = 0; s.j0 < p.n; s.j0 += s.cols {
 		for s.i0 = 0; s.i0 < p.m; s.i0 += s.rows {
-			d.multiplySlab(&s, finish)
+			d.multiplyChunk(&s, finish)
+			for s.k0 = s.chunk; s.k0 < s.depth; s.k0 += s.chunk {
+				d.multiplyChunk(&s, finish)
+			}
+			s.k0 = 0
 		}
 	}
-}
-
-// multiplyDeep is for sums so long that not even a cell's panels fit into the shared memory: each task packs for itself.
-func (d *Device) multiplyDeep(p *product, finish func(ws *workspace, t *tile)) {
-	tm, tn := tiling(p.m, p.n, d.Threads())
-	down := ceilDiv(p.m, tm)
-	d.pool.run(down*ceilDiv(p.n, tn), func(ws *workspace, index int) {
-		i, j := index%down, index/down
-		t := tile{i0: i * tm, i1: min(p.m, (i+1)*tm), j0: j * tn, j1: min(p.n, (j+1)*tn)}
-		d.k.makeTile(ws, p, &t)
-		finish(ws, &t)
-	})
 }
 
 // cells is one number for every cell of C, for sums over all elements whose order must not depend on the tiles.
@@ -95,20 +83,6 @@ func (c *cells) addSquares(k *kernels, t *tile, i int) {
 	for j := 0; j < len(row); j += cellN {
 		c.sums[at] += k.sumSq(row[j:min(len(row), j+cellN)])
 		at++
-	}
-}
-
-func (k *kernels) makeTile(ws *workspace, p *product, t *tile) {
-	rows, cols := roundUp(t.i1-t.i0, k.mr), roundUp(t.j1-t.j0, k.nr)
-	t.ld, t.c = cols, ws.floats(rows*cols)
-	m, unit := k.forFactors(p.a.v, p.b.v)
-	depth := min(ceilDiv(p.k, unit), k.blockK)
-	pa, pb := ws.floats(rows*depth), ws.floats(cols*depth)
-	for k0 := 0; k0 < p.k; k0 += unit * k.blockK {
-		k1 := min(p.k, k0+unit*k.blockK)
-		m.pack(pa, &p.a, k.mr, t.i0, t.i1, k0, k1)
-		m.pack(pb, &p.b, k.nr, t.j0, t.j1, k0, k1)
-		m.multiplyPacked(t.c, cols, pa, pb, rows, cols, ceilDiv(k1-k0, unit), k0 > 0)
 	}
 }
 

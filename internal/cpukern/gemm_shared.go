@@ -5,66 +5,80 @@ import (
 	"unsafe"
 )
 
-// sharedBytes is the memory, common to all threads, for the packed factors of one product.
+// sharedBytes is the memory, common to all threads, for the packed factors of one product. A slab of the result takes at most a third of it.
 const sharedBytes = 12 << 20
 
+// slabSide is the rows and columns of a slab, about, where neither factor fits beside a good part of the other: packing a factor again for
+// every slab costs little then.
+const slabSide = 960
+
 // shared is a product whose factors are packed once for all threads, or, when they are too large for that, slab by slab: rows [i0,
-// i0+rows) of A and [j0, j0+cols) of B. A factor that fits whole stays packed while the slabs of the other go by.
+// i0+rows) of A and [j0, j0+cols) of B, for the whole sum or for a chunk of it after the other. A factor that fits whole stays packed
+// while the slabs of the other go by.
 type shared struct {
 	*product
 	k          *kernels // of these factors
 	unit       int      // positions of the sum that an element of a panel holds
 	depth      int      // elements of a panel in all
-	block      int      // and in one block of the sum
-	rows, cols int      // of a slab; one is 0 when the sum is too long
-	i0, j0     int
+	block      int      // in one block of the sum
+	chunk      int      // and in one run, whole blocks
+	rows, cols int      // of a slab, whole panels
+	i0, j0, k0 int
 
 	packA, packB func(dst []float32, o *operand, width, i0, i1, k0, k1 int)
 
 	a, b []float32 // the panels, block by block of the sum
+	sums []float32 // (rows, cols), where the sum goes by chunks
 }
 
-// shared lays a product out. Slabs depend on its shape and factors alone.
+// shared lays a product out. Slabs and chunks depend on its shape and factors alone.
 func (d *Device) shared(p *product) shared {
 	s := shared{product: p}
 	s.k, s.unit = d.k.forMatrices(p.a.v, p.b.v)
 	step := max(1, s.k.step)
 	s.depth = roundUp(ceilDiv(p.k, s.unit), step)
 	s.block = even(s.depth, s.k.blockK, step)
+	s.chunk = s.depth
 	s.packA, s.packB = s.k.packA, s.k.pack
 	if s.packA == nil {
 		s.packA = s.k.pack
 	}
-	room := (sharedBytes - 256) / 4 / max(1, s.depth) // rows of both factors together
+	d.packed.reset()
+	all := (d.packRoom - 512) / 4
+	room := all / max(1, s.depth) // rows of both factors together
 	m, n := roundUp(p.m, s.k.mr), roundUp(p.n, s.k.nr)
-	s.rows, s.cols = room/2/cellM*cellM, room/2/cellN*cellN
-	switch whole := room / 4 * 3; {
+	switch {
 	case m+n <= room:
 		s.rows, s.cols = m, n
-	case m <= n && m <= whole && room-m >= cellN:
+	case m <= n && room-m >= slabSide:
 		s.rows, s.cols = m, even(n, (room-m)/cellN*cellN, cellN)
-	case n < m && n <= whole && room-n >= cellM:
+	case n < m && room-n >= slabSide:
 		s.rows, s.cols = even(m, (room-n)/cellM*cellM, cellM), n
+	default:
+		for side := slabSide; ; side /= 2 { // once, but for less memory than sharedBytes
+			s.rows, s.cols = even(m, side, cellM), even(n, side, cellN)
+			s.chunk = min(s.depth, (all-s.rows*s.cols)/(s.rows+s.cols)/max(1, s.block)*s.block)
+			if s.chunk >= s.block {
+				break
+			}
+		}
+		s.sums = d.packed.floats(s.rows * s.cols)
 	}
-	if s.rows > 0 && s.cols > 0 {
-		d.packed.reset()
-		s.a, s.b = d.packed.floats(s.rows*s.depth), d.packed.floats(s.cols*s.depth)
-	}
+	s.a, s.b = d.packed.floats(s.rows*s.chunk), d.packed.floats(s.cols*s.chunk)
 	return s
 }
 
 // packRows is about how many rows of a factor a task packs.
 const packRows = 96
 
-// multiplySlab packs what has changed since the slab before and then makes the tiles, in one run: tasks are taken in order, so who
-// comes to a tile waits at most for a panel that another thread is packing.
-func (d *Device) multiplySlab(s *shared, finish func(ws *workspace, t *tile)) {
+// multiplyChunk packs what has changed since the run before and then works on the tiles of the slab, in one run: tasks are taken in order,
+// so who comes to a tile waits at most for a panel that another thread is packing.
+func (d *Device) multiplyChunk(s *shared, finish func(ws *workspace, t *tile)) {
 	i1, j1 := min(s.m, s.i0+s.rows), min(s.n, s.j0+s.cols)
 	rowsA, rowsB := i1-s.i0, j1-s.j0
-	if s.rows >= s.m && s.j0 > 0 {
+	if whole := s.chunk == s.depth; whole && s.rows >= s.m && s.j0 > 0 {
 		rowsA = 0
-	}
-	if s.i0 > 0 {
+	} else if whole && s.i0 > 0 {
 		rowsB = 0
 	}
 	stepA, stepB := roundUp(packRows, s.k.mr), roundUp(packRows, s.k.nr)
@@ -92,45 +106,51 @@ func (d *Device) multiplySlab(s *shared, finish func(ws *workspace, t *tile)) {
 		i, j := s.i0+index%down*tm, s.j0+index/down*tn
 		t := tile{i0: i, i1: min(i1, i+tm), j0: j, j1: min(j1, j+tn)}
 		s.makeTile(ws, &t)
-		finish(ws, &t)
+		if s.k0+s.chunk >= s.depth {
+			finish(ws, &t)
+		}
 	})
 }
 
-// pack packs rows [lo, hi) of a factor into the panels of a slab of so many rows that begins at row first.
+// pack packs rows [lo, hi) of a factor, for the chunk, into the panels of a slab of so many rows that begins at row first.
 func (s *shared) pack(pack func([]float32, *operand, int, int, int, int, int), dst []float32, o *operand, width, rows, lo, hi, first int) {
-	for k := 0; k < s.depth; k += s.block {
+	for k, end := s.k0, min(s.depth, s.k0+s.chunk); k < end; k += s.block {
 		depth := min(s.block, s.depth-k)
-		pack(dst[rows*k+(lo-first)*depth:], o, width, lo, hi, k*s.unit, min(s.product.k, (k+depth)*s.unit))
+		pack(dst[rows*(k-s.k0)+(lo-first)*depth:], o, width, lo, hi, k*s.unit, min(s.product.k, (k+depth)*s.unit))
 	}
 }
 
-// makeTile is the product's tile from packed panels.
+// makeTile adds the chunk to a tile, from packed panels.
 func (s *shared) makeTile(ws *workspace, t *tile) {
 	rows, cols := roundUp(t.i1-t.i0, s.k.mr), roundUp(t.j1-t.j0, s.k.nr)
-	t.ld, t.c = cols, ws.floats(rows*cols)
+	if s.sums != nil {
+		t.ld, t.c = s.cols, s.sums[(t.i0-s.i0)*s.cols+t.j0-s.j0:]
+	} else {
+		t.ld, t.c = cols, ws.floats(rows*cols)
+	}
 	if s.depth == 0 {
 		clear(t.c)
 	}
-	for k := 0; k < s.depth; k += s.block {
+	for k, end := s.k0, min(s.depth, s.k0+s.chunk); k < end; k += s.block {
 		depth := min(s.block, s.depth-k)
-		a, b := s.a[s.rows*k+(t.i0-s.i0)*depth:], s.b[s.cols*k+(t.j0-s.j0)*depth:]
+		a, b := s.a[s.rows*(k-s.k0)+(t.i0-s.i0)*depth:], s.b[s.cols*(k-s.k0)+(t.j0-s.j0)*depth:]
 		if k+depth < s.depth {
-			s.k.multiplyPacked(t.c, cols, a, b, rows, cols, depth, k > 0)
+			s.k.multiplyPacked(t.c, t.ld, a, b, rows, cols, depth, k > 0)
 		} else {
-			s.lastBlock(t, a, b, rows, depth, k > 0)
+			s.lastBlock(t, a, b, rows, cols, depth, k > 0)
 		}
 	}
 }
 
 // lastBlock is multiplyPacked that brings the place near where the tile will be written, a row or two between the cells: the rows of a
 // tile are too short for the processor to foresee them, and of many requests at once it drops most.
-func (s *shared) lastBlock(t *tile, a, b []float32, rows, depth int, acc bool) {
+func (s *shared) lastBlock(t *tile, a, b []float32, rows, cols, depth int, acc bool) {
 	step := s.k.mr
 	if s.k.whole != nil {
 		step = rows
 	}
-	at, cells := 0, t.ld/s.k.nr*(rows/step)
-	for j := 0; j < t.ld; j += s.k.nr {
+	at, cells := 0, cols/s.k.nr*(rows/step)
+	for j := 0; j < cols; j += s.k.nr {
 		for i := 0; i < rows; i += step {
 			s.bringNear(t, at, cells)
 			s.k.multiplyPanel(t.c[i*t.ld+j:], t.ld, a[i*depth:], b[j*depth:], step, depth, acc)

@@ -160,3 +160,41 @@ func TestMicroPairs(t *testing.T) {
 		t.Skip("no level of this machine multiplies pairs of BF16")
 	}
 }
+
+// TestSlabs: products whose factors do not fit are made slab by slab and chunk by chunk of the sum, with the same bits.
+func TestSlabs(t *testing.T) {
+	s := newSource()
+	for _, k := range levels() {
+		whole, parts := openTest(t, Options{Level: k.level, Threads: 2}), openTest(t, Options{Level: k.level, Threads: 3})
+		parts.packRoom = 800 << 10
+		slabs, chunks := 0, 0
+		for _, c := range []benchShape{{50, 190, 1200}, {1200, 190, 50}, {100, 1500, 130}} {
+			for _, dt := range []tensor.DType{tensor.F32, tensor.BF16} {
+				if dt == tensor.BF16 {
+					c.in *= 2
+				}
+				x, w := tensor.NewHost("x", dt, c.n, c.in), tensor.NewHost("w", dt, c.out, c.in)
+				for _, f := range []tensor.Tensor{x, w} {
+					v := s.floats(f.Len(), 0, false)
+					k.store(floatsOf("", f), 0, v)
+				}
+				var got [2]tensor.Tensor
+				for i, d := range []*Device{whole, parts} {
+					got[i] = tensor.NewHost("y", tensor.F32, c.n, c.out)
+					d.MatMul(got[i], x, w, false)
+				}
+				same(t, fmt.Sprintf("%s %+v %v", k.level, c, dt), got[1].F32s(), got[0].F32s())
+				p := product{m: c.n, n: c.out, k: c.in, a: operand{floatsOf("", x), c.in, true}, b: operand{floatsOf("", w), c.in, true}}
+				if l := parts.shared(&p); l.chunk < l.depth {
+					chunks++
+				} else if l.rows < c.n || l.cols < c.out {
+					slabs++
+				}
+			}
+		}
+		if slabs == 0 || chunks == 0 {
+			t.Errorf("%s: %d products by slabs and %d by chunks: the test shows nothing", k.level, slabs, chunks)
+		}
+		_, _ = whole.Close(), parts.Close()
+	}
+}
