@@ -116,7 +116,7 @@ func changes(c *config.Config) [][]change {
 		return "gather=matrix"
 	})
 	weights := change(func(c *config.Config) string {
-		if c.Offload != "none" || c.Devices > 1 || c.Optimizer == "adamw" {
+		if c.Offload != "none" || c.Optimizer == "adamw" {
 			return ""
 		}
 		c.Offload = "host"
