@@ -60,11 +60,15 @@ func TestCardPlans(t *testing.T) {
 	}
 }
 
-// TestConfigMemory: the first lines of the configurations for cards tell what the plan says.
+// TestConfigMemory: the first lines of the configurations for cards tell what the plan says, and so does the table of docs/gpu.md.
 func TestConfigMemory(t *testing.T) {
 	files, err := filepath.Glob("../../configs/*3090.yaml")
 	if err != nil || len(files) != 4 {
 		t.Fatalf("%d configurations: %v", len(files), err)
+	}
+	doc, err := os.ReadFile("../../docs/gpu.md")
+	if err != nil {
+		t.Fatal(err)
 	}
 	line := regexp.MustCompile(`\n# Memory: ([0-9.]+) GB a card(?:, ([0-9.]+) GB of pinned host memory)? `)
 	for _, f := range files {
@@ -83,15 +87,24 @@ func TestConfigMemory(t *testing.T) {
 			continue
 		}
 		pinned := ""
+		c, err := config.Load(config.Input{File: f})
+		if err != nil {
+			t.Fatal(err)
+		}
 		if p.Pinned > 0 {
-			c, err := config.Load(config.Input{File: f})
-			if err != nil {
-				t.Fatal(err)
-			}
 			pinned = fmt.Sprintf("%.1f", float64(p.Pinned*int64(c.Devices))/1e9)
 		}
 		if want := fmt.Sprintf("%.1f", float64(p.Peak)/1e9); m[1] != want || m[2] != pinned {
 			t.Errorf("%s says %s GB a card and %q GB pinned, the plan %s and %q", f, m[1], m[2], want, pinned)
+		}
+		host, tokens := "none", fmt.Sprint(p.Tokens*c.Devices)
+		if pinned != "" {
+			host = pinned + " GB"
+		}
+		row := fmt.Sprintf("| %s | %d | %.1f GB | %s | %s,%s | %.0f, %.0f |", strings.TrimSuffix(filepath.Base(f), ".yaml"), c.Devices, float64(p.Peak)/1e9, host,
+			tokens[:len(tokens)-3], tokens[len(tokens)-3:], p.Steps[0].TokS, p.Steps[1].TokS)
+		if !strings.Contains(string(doc), row) {
+			t.Errorf("docs/gpu.md does not have the row %s", row)
 		}
 	}
 }

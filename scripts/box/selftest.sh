@@ -112,6 +112,11 @@ for _ in $(seq 1 600); do
 	sleep 0.1
 done
 kill -TERM "$script"
+for _ in $(seq 1 600); do
+	kill -0 "$script" 2>/dev/null || break
+	sleep 0.1
+done
+! kill -0 "$script" 2>/dev/null || fail "an interrupted script goes on"
 code=0
 wait "$script" || code=$?
 [ "$code" -eq 130 ] || fail "an interrupted script ended with $code, want 130"

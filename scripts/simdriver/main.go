@@ -14,7 +14,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"lomo/internal/cudakern/sim"
 	"lomo/internal/cudakern/simserver"
@@ -99,7 +101,7 @@ func run(o options) (code int, err error) {
 	}
 	c := exec.Command(o.command[0], o.command[1:]...)
 	c.Stdin, c.Stdout, c.Stderr, c.Env = os.Stdin, os.Stdout, os.Stderr, append(os.Environ(), env...)
-	err = c.Run()
+	err = runToEnd(c)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		code, err = exit.ExitCode(), nil
@@ -108,6 +110,29 @@ func run(o options) (code int, err error) {
 		return max(code, 1), err
 	}
 	return code, nil
+}
+
+// runToEnd runs c and passes on what would end this process: the command decides, and the cards stay until it is done.
+func runToEnd(c *exec.Cmd) error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	if err := c.Start(); err != nil {
+		return err
+	}
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		for {
+			select {
+			case s := <-signals:
+				_ = c.Process.Signal(s) // it may have ended
+			case <-over:
+				return
+			}
+		}
+	}()
+	return c.Wait()
 }
 
 func writeReport(file string, reports []simserver.Report) error {
