@@ -59,9 +59,13 @@ key() { sed -n "s/^$1: \(.*\) # .*/\1/p" <<<"$2" | tr -d '"'; }
 
 # run LOG COMMAND… runs a command with its output in a file and here, passes signals on, and returns its code.
 run() {
-	local log=$1 code=0
+	local log=$1 code=0 copy pipe
 	shift
-	"$@" > >(tee -a "$log" >&2) 2>&1 &
+	pipe=$(mktemp -u "$logs/pipe.XXXXXX")
+	mkfifo "$pipe"
+	tee -a "$log" <"$pipe" >&2 &
+	copy=$!
+	"$@" >"$pipe" 2>&1 &
 	child=$!
 	trap 'kill -TERM "$child" 2>/dev/null' INT TERM
 	wait "$child" || code=$?
@@ -70,6 +74,8 @@ run() {
 		wait "$child" || code=$?
 	done
 	trap - INT TERM
+	wait "$copy" || true # the last lines are written
+	rm -f "$pipe"
 	return "$code"
 }
 
