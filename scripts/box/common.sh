@@ -73,6 +73,10 @@ run() {
 		code=0
 		wait "$child" || code=$?
 	done
+	if [ "$code" -gt 128 ]; then # of the wait, perhaps, and not of the command
+		code=0
+		wait "$child" || code=$?
+	fi
 	trap - INT TERM
 	wait "$copy" || true # the last lines are written
 	rm -f "$pipe"
