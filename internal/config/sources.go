@@ -147,7 +147,7 @@ func resolve(node *yaml.Node) *yaml.Node {
 func at(path string, node *yaml.Node) string { return fmt.Sprintf("%s:%d", path, node.Line) }
 
 // notKeys are environment variables of the program that set no key.
-var notKeys = []string{"LOMO_CPU", "LOMO_CUDA_DRIVER", "LOMO_CUBLAS"}
+var notKeys = []string{"LOMO_CPU", "LOMO_CUDA_DRIVER", "LOMO_CUBLAS", "LOMO_NCCL"}
 
 // readEnv takes LOMO_* variables: LOMO_LEARNING_RATE, LOMO_ADAMW_EPS. Empty ones count as not set.
 func (s *source) readEnv(environ []string) {

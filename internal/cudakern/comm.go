@@ -23,10 +23,15 @@ type cardGroup struct {
 	mu      sync.Mutex
 	mail    map[string][][]chan note // by channel: mail[from][to]
 	left    int                      // ranks that have not closed
+	last    func() error             // for the last that closes; may be nil
 	closed  []*channel
 	aborted chan struct{}
 	once    sync.Once
 	err     error
+
+	movers  []mover          // each for one channel; none: copies of our own
+	refused error            // why what was found does not move
+	by      map[string]mover // by channel
 }
 
 // note is what a rank tells another: behind ready, what it offers lies at addr; or with addr 0, it has read.
@@ -35,19 +40,39 @@ type note struct {
 	addr  uint64
 }
 
-// NewComm makes the cards a group, card r as rank r. Where the driver lets cards address each other it is asked to.
+// NewComm makes the cards a group, card r as rank r. Where the driver lets cards address each other it is asked to. NCCL moves the bytes when it
+// is found and agrees with copies of our own.
 func NewComm(cards []*Device) ([]comm.Comm, error) {
-	g := &cardGroup{cards: cards, left: len(cards), sent: make([]atomic.Int64, len(cards)), mail: map[string][][]chan note{}, aborted: make(chan struct{})}
-	ranks := make([]comm.Comm, len(cards))
-	for r, d := range cards {
+	for _, d := range cards {
 		for _, other := range cards {
 			if err := enablePeer(d, other); err != nil {
 				return nil, err
 			}
 		}
-		ranks[r] = &cardComm{cardGroup: g, rank: r, d: d}
+	}
+	g := newGroup(cards)
+	if err := g.findMovers(); err != nil {
+		return nil, err
+	}
+	g.last = g.closeMovers
+	var ranks []comm.Comm
+	for _, c := range g.ranks() {
+		ranks = append(ranks, c)
 	}
 	return ranks, nil
+}
+
+func newGroup(cards []*Device) *cardGroup {
+	return &cardGroup{cards: cards, left: len(cards), sent: make([]atomic.Int64, len(cards)), mail: map[string][][]chan note{}, aborted: make(chan struct{}),
+		by: map[string]mover{}}
+}
+
+func (g *cardGroup) ranks() []*cardComm {
+	var ranks []*cardComm
+	for r, d := range g.cards {
+		ranks = append(ranks, &cardComm{cardGroup: g, rank: r, d: d})
+	}
+	return ranks
 }
 
 // enablePeer lets copies go straight between two cards where they can. Without it they go through host memory.
@@ -74,14 +99,29 @@ func (c *cardComm) Size() int   { return len(c.cards) }
 func (c *cardComm) Sent() int64 { return c.sent[c.rank].Load() }
 
 // Abort fails the group.
-func (c *cardComm) Abort(err error) {
-	c.once.Do(func() {
-		c.err = err
-		close(c.aborted)
+func (c *cardComm) Abort(err error) { c.abort(err) }
+
+func (g *cardGroup) abort(err error) {
+	g.once.Do(func() {
+		g.err = err
+		close(g.aborted)
+		for _, m := range g.movers {
+			m.Abort()
+		}
 	})
 }
 
 func (g *cardGroup) fail() error { return fmt.Errorf("%w: %w", comm.ErrAborted, g.err) }
+
+// broken is fail after Abort, else nil.
+func (g *cardGroup) broken() error {
+	select {
+	case <-g.aborted:
+		return g.fail()
+	default:
+		return nil
+	}
+}
 
 // Open makes a stream and takes ChannelBytes of the card.
 func (c *cardComm) Open(name string) (comm.Channel, error) {
@@ -93,7 +133,7 @@ func (c *cardComm) Open(name string) (comm.Channel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: channel %s: %w", c.d.label(), name, err)
 	}
-	ch := &channel{cardComm: c, name: name, stream: s, mail: c.boxes(name), staging: staging, jobs: make(chan func(), 64), stopped: make(chan struct{})}
+	ch := &channel{cardComm: c, name: name, stream: s, mail: c.boxes(name), by: c.moverOf(name), staging: staging, jobs: make(chan func(), 64), stopped: make(chan struct{})}
 	c.open = append(c.open, ch)
 	go ch.run()
 	return ch, nil
@@ -115,6 +155,16 @@ func (g *cardGroup) boxes(name string) [][]chan note {
 	return g.mail[name]
 }
 
+// moverOf is what moves a channel's bytes, the same for every rank; nil: copies.
+func (g *cardGroup) moverOf(name string) mover {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, ok := g.by[name]; !ok && len(g.by) < len(g.movers) {
+		g.by[name] = g.movers[len(g.by)]
+	}
+	return g.by[name]
+}
+
 // Close waits for the channels' work; after Abort there is none. The last rank to close gives all memory back, since others may read
 // from a card until then.
 func (c *cardComm) Close() error {
@@ -122,7 +172,7 @@ func (c *cardComm) Close() error {
 	for _, ch := range c.open {
 		close(ch.jobs)
 		<-ch.stopped
-		err = errors.Join(err, ch.stream.Synchronize())
+		err = errors.Join(err, ch.stream.Stream.Synchronize())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,14 +184,18 @@ func (c *cardComm) Close() error {
 	for _, ch := range c.closed {
 		err = errors.Join(err, ch.d.card.Free(ch.staging))
 	}
+	if c.last != nil {
+		err = errors.Join(err, c.last())
+	}
 	return err
 }
 
 // promise is the event of work that another goroutine has yet to queue.
 type promise struct {
-	done chan struct{}
-	ev   event // valid once done is closed
-	err  error
+	done  chan struct{}
+	ev    event // valid once done is closed
+	err   error
+	group *cardGroup // whose end the event does not tell: what a mover was to bring has then not come; nil: it does
 }
 
 func (p *promise) Sync() error {
@@ -149,7 +203,10 @@ func (p *promise) Sync() error {
 	if err != nil {
 		return err
 	}
-	return e.Sync()
+	if err := e.Sync(); err != nil || p.group == nil {
+		return err
+	}
+	return p.group.broken()
 }
 
 // point waits until the work is queued, which is no wait for the card.

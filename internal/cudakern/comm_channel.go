@@ -19,6 +19,7 @@ type channel struct {
 	name    string
 	stream  *stream
 	mail    [][]chan note
+	by      mover  // of bytes; nil: copies
 	staging uint64 // what is sent, then what comes
 	jobs    chan func()
 	stopped chan struct{}
@@ -35,6 +36,9 @@ func (c *channel) run() {
 // do queues f behind after. When it fails the others would wait for ever, so all of them fail.
 func (c *channel) do(what string, t tensor.Tensor, after device.Event, f func() error) device.Event {
 	p := &promise{done: make(chan struct{})}
+	if c.by != nil {
+		p.group = c.cardGroup
+	}
 	c.jobs <- func() {
 		defer close(p.done)
 		if c.err == nil {
@@ -171,6 +175,9 @@ func (c *channel) Gather(full, part tensor.Tensor, after device.Event) device.Ev
 	wantType("Gather", full.DType, part)
 	n := part.Bytes()
 	return c.do("gather", full, after, func() error {
+		if c.by != nil {
+			return c.gatherBy(full.Addr, part.Addr, n)
+		}
 		return c.round(part.Addr, func(from *Device, rank int, addr uint64) error {
 			return c.copyFrom(from, rank, full.Addr+uint64(int64(rank)*n), addr, n)
 		})
@@ -232,6 +239,9 @@ func (c *channel) arrived(rank int, bytes int64) uint64 {
 
 // collect copies this rank's piece of so many bytes from every rank's offer.
 func (c *channel) collect(offer uint64, stride, bytes int64) error {
+	if c.by != nil {
+		return c.collectBy(offer, stride, bytes)
+	}
 	return c.round(offer, func(from *Device, rank int, addr uint64) error {
 		return c.copyFrom(from, rank, c.arrived(rank, bytes), addr+uint64(int64(c.rank)*stride), bytes)
 	})

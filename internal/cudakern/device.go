@@ -101,7 +101,7 @@ func (d *Device) Sync() error {
 
 // Close gives everything on the card back: every tensor of the device becomes invalid.
 func (d *Device) Close() error {
-	err := d.stream.Synchronize()
+	err := d.stream.Stream.Synchronize()
 	err = errors.Join(err, d.closeQueues(), d.closeLibrary(), d.closeStop(), d.arena.close(d.card), d.card.Close())
 	return err
 }

@@ -16,6 +16,7 @@ type stream struct {
 	card   driver.Device
 	events []driver.Event
 	next   int
+	group  *cardGroup // see promise: of one that s has waited for
 }
 
 // eventsPerStream is how many points of a stream are told apart. They are used in turn: who waits for one that has been used again waits
@@ -54,12 +55,23 @@ func (e event) Sync() error {
 	return e.Synchronize()
 }
 
+// Synchronize waits for all work of s. Where a group has ended that s has waited for, its bytes may not have come.
+func (s *stream) Synchronize() error {
+	if err := s.Stream.Synchronize(); err != nil || s.group == nil {
+		return err
+	}
+	return s.group.broken()
+}
+
 // waitFor holds s back until e; an event that is not a card's is waited for here.
 func (s *stream) waitFor(e device.Event) error {
 	if p, ok := e.(*promise); ok {
 		point, err := p.point()
 		if err != nil {
 			return err
+		}
+		if p.group != nil {
+			s.group = p.group
 		}
 		e = point
 	}
@@ -179,7 +191,7 @@ func (d *Device) PinnedMemory() *device.Arena { return d.pinned }
 func (d *Device) closeQueues() error {
 	var err error
 	for _, q := range d.queues {
-		err = errors.Join(err, q.stream.Synchronize())
+		err = errors.Join(err, q.stream.Stream.Synchronize())
 	}
 	for _, b := range slices.Backward(d.pins) {
 		err = errors.Join(err, d.card.FreeHost(b))

@@ -139,6 +139,24 @@ func group(devices []device.Device) ([]comm.Comm, error) {
 	return cudakern.NewComm(cards)
 }
 
+// noteLibraries says which of NVIDIA's libraries take part, and why one that was found does not.
+func noteLibraries(note func(format string, args ...any), devices []device.Device, ranks []comm.Comm) {
+	if card, ok := devices[0].(*cudakern.Device); ok {
+		switch name, refused := card.Library(); {
+		case refused != nil:
+			note("cuBLAS is not used (LOMO_CUBLAS=off leaves it out): %v", refused)
+		case name != "":
+			note("%s makes plain matrix products: it agrees with lomo's own", name)
+		}
+	}
+	switch name, refused := cudakern.Collectives(ranks[0]); {
+	case refused != nil:
+		note("NCCL is not used (LOMO_NCCL=off leaves it out): %v", refused)
+	case name != "":
+		note("%s moves what the cards send to each other: it agrees with lomo's own copies", name)
+	}
+}
+
 // rankThreads is the threads of each of a number of ranks that share this machine; 0 is all it has.
 func rankThreads(threads, ranks int) int {
 	if threads == 0 {

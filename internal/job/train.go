@@ -293,6 +293,7 @@ func onDevices(ctx context.Context, c *config.Config, o train.Options, weights c
 	if err != nil {
 		return err
 	}
+	noteLibraries(o.Note, devices, ranks)
 	var in []train.Inputs
 	for range devices {
 		one := train.Inputs{Weights: weights, Train: data.NewLoader(ds.train, ds.opts)}
