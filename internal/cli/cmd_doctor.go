@@ -76,9 +76,12 @@ func writeDoctor(w io.Writer, b build, r *doctor.Report) error {
 		lines = append(lines, [2]string{fmt.Sprintf("gpu %d", c.Index), cardLine(c)})
 	}
 	for _, l := range r.Libraries {
-		text := l.Path
-		if text == "" {
-			text = "not found; lomo's own " + l.For + " are used"
+		text := l.Use
+		if l.Path != "" {
+			text = l.Path + ": " + text
+		}
+		if strings.HasPrefix(l.Use, "not used") {
+			text += "; lomo's own " + l.For + " are"
 		}
 		lines = append(lines, [2]string{l.Name, text})
 	}

@@ -124,18 +124,6 @@ func (l *ncclLibrary) name() string {
 	return fmt.Sprintf("nccl %d.%d.%d", major, rest/100, rest%100)
 }
 
-// NCCL is what a group of cards would try; an error says why there is none.
-func NCCL() (name string, err error) {
-	if os.Getenv("LOMO_NCCL") == "off" {
-		return "", errors.New("LOMO_NCCL=off")
-	}
-	l, _, err := loadNCCL()
-	if err != nil {
-		return "", err
-	}
-	return l.name(), nil
-}
-
 // openMovers makes a communicator for each channel of a group of real cards. They are nil where there is no NCCL.
 func openMovers(cards []*Device) ([]mover, error) {
 	var ranks []*realCard

@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -85,6 +86,7 @@ type Library struct {
 	Name string `json:"name"`
 	For  string `json:"for"`
 	Path string `json:"path"` // "" if it was not found
+	Use  string `json:"use"`  // whether a run takes it, and why not
 }
 
 // Problem is something in the way of a run on this machine.
@@ -113,11 +115,49 @@ func Look(h Host) *Report {
 		h.cards(r, drv)
 	}
 	r.Libraries = []Library{
-		{Name: "nccl", For: "collectives between cards", Path: h.library("libnccl.so.2")},
-		{Name: "cublas", For: "matrix products", Path: h.library("libcublas.so.13", "libcublas.so.12", "libcublas.so.11")},
+		h.use(r, "nccl", "copies between cards", 2, "libnccl.so.2"),
+		h.use(r, "cublas", "matrix products", 1, "libcublas.so.13", "libcublas.so.12", "libcublas.so.11"),
 	}
 	r.Problems = append(r.Problems, problems(r)...)
 	return r
+}
+
+// use is a library that runs on so many cards or more take under one of some file names, or as its variable says.
+func (h Host) use(r *Report, name, what string, cards int, files ...string) Library {
+	l, key := Library{Name: name, For: what}, "LOMO_"+strings.ToUpper(name)
+	asked := h.env(key)
+	switch {
+	case asked == "off":
+	case asked == "":
+		l.Path = h.library(files...)
+	case exists(asked) || h.library(asked) != "":
+		l.Path = asked
+	}
+	switch {
+	case asked == "off":
+		l.Use = "not used: " + key + "=off"
+	case !h.Built:
+		l.Use = "not used: this build of lomo has no CUDA"
+	case l.Path == "" && asked != "":
+		l.Use = fmt.Sprintf("not used: %s=%s is not found", key, asked)
+	case l.Path == "":
+		l.Use = "not used: not found"
+	case len(r.Cards) < cards:
+		l.Use = fmt.Sprintf("not used: it takes %d cards, this machine has %d", cards, len(r.Cards))
+	default:
+		l.Use = "used where it agrees with lomo's own at the start of a run; " + key + "=off leaves it out"
+	}
+	return l
+}
+
+// env is a variable of the environment, the last where it is set twice.
+func (h Host) env(key string) (value string) {
+	for _, e := range h.Env {
+		if v, ok := strings.CutPrefix(e, key+"="); ok {
+			value = v
+		}
+	}
+	return value
 }
 
 // cards opens each card for a look.

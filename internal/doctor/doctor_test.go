@@ -73,6 +73,9 @@ func TestCards(t *testing.T) {
 	if !strings.HasSuffix(r.Libraries[0].Path, "libnccl.so.2") || r.Libraries[1].Path != "" {
 		t.Errorf("libraries %+v", r.Libraries)
 	}
+	if nccl, cublas := r.Libraries[0].Use, r.Libraries[1].Use; !strings.HasPrefix(nccl, "used where it agrees") || cublas != "not used: not found" {
+		t.Errorf("nccl %q, cublas %q", nccl, cublas)
+	}
 	wantProblems(t, r, "GPU 0: other programs hold 5.4 of its 24.0 GB", "GPU 1: PCIe runs x8 of x16")
 }
 
@@ -90,6 +93,27 @@ func wantProblems(t *testing.T, r *Report, want ...string) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("problems %q, want %q", got, want)
+	}
+}
+
+// TestLibraries: why a library is not used.
+func TestLibraries(t *testing.T) {
+	m := sim.New(sim.Options{Cards: 1})
+	defer m.Close()
+	h := host(t, m, nil, nil)
+	for _, c := range []struct{ env, want string }{
+		{"", "not used: it takes 2 cards, this machine has 1"},
+		{"LOMO_NCCL=off", "not used: LOMO_NCCL=off"},
+		{"LOMO_NCCL=libother.so", "not used: LOMO_NCCL=libother.so is not found"},
+	} {
+		h.Env = []string{"LOMO_NCCL=", c.env}
+		if got := Look(h).Libraries[0].Use; got != c.want {
+			t.Errorf("%s: %q, want %q", c.env, got, c.want)
+		}
+	}
+	h.Env, h.Built = nil, false
+	if got := Look(h).Libraries[0].Use; got != "not used: this build of lomo has no CUDA" {
+		t.Errorf("without CUDA: %q", got)
 	}
 }
 

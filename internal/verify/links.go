@@ -27,6 +27,7 @@ type Group struct {
 	Time  float64 `json:"time_s"`  // of one
 	Sent  float64 `json:"bytes_s"` // by each card
 	Right bool    `json:"right"`
+	By    string  `json:"by,omitempty"` // what moved the bytes; "": copies of our own
 }
 
 func (o Options) copied() int64 {
@@ -73,6 +74,10 @@ func (r *Report) collectives(o Options, cards []*cudakern.Device) {
 		r.problem("collectives: %v", err)
 		return
 	}
+	by, refused := cudakern.Collectives(group[0])
+	if refused != nil {
+		r.problem("NCCL is not used: %v", refused)
+	}
 	results := make([][]Group, len(cards))
 	errs := make([]error, len(cards))
 	done := make(chan int)
@@ -95,6 +100,9 @@ func (r *Report) collectives(o Options, cards []*cudakern.Device) {
 		}
 	}
 	r.Groups = results[0]
+	for k := range r.Groups {
+		r.Groups[k].By = by
+	}
 	for i := range cards {
 		for k, g := range results[i] {
 			if !g.Right {

@@ -101,8 +101,11 @@ func (r *Report) linkTable() *report.Table {
 func (r *Report) groupTable() *report.Table {
 	t := right(1, "collective", "cards", "bytes", "time", "GB/s sent a card", "")
 	for _, g := range r.Groups {
-		t.Add(g.Name, fmt.Sprint(g.Cards), report.Bytes(g.Bytes), fmt.Sprintf("%.3f ms", g.Time*1e3), fmt.Sprintf("%.2f", g.Sent/1e9),
-			map[bool]string{true: "right", false: "WRONG"}[g.Right])
+		verdict := map[bool]string{true: "right", false: "WRONG"}[g.Right]
+		if g.By != "" {
+			verdict += ", by " + g.By
+		}
+		t.Add(g.Name, fmt.Sprint(g.Cards), report.Bytes(g.Bytes), fmt.Sprintf("%.3f ms", g.Time*1e3), fmt.Sprintf("%.2f", g.Sent/1e9), verdict)
 	}
 	return t
 }

@@ -25,12 +25,12 @@ func fakeNCCL(t *testing.T) string {
 }
 
 // ncclGroup is ranks on the cards of this process's driver.
-func ncclGroup(t *testing.T, size int) commtest.Group {
+func ncclGroup(t *testing.T, size int, capacity int64) commtest.Group {
 	t.Helper()
 	var g commtest.Group
 	var cards []*cudakern.Device
 	for i := range size {
-		d, err := cudakern.Open(installed(t), i, cudakern.Options{Capacity: 4 << 20})
+		d, err := cudakern.Open(installed(t), i, cudakern.Options{Capacity: capacity})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,21 +56,26 @@ func ncclGroup(t *testing.T, size int) commtest.Group {
 	return g
 }
 
-// TestNCCL: an NCCL that is found moves the bytes; one whose bits are others is refused at start, and so is none, and one that makes no communicators.
+// TestNCCL: an NCCL that is found moves the bytes; one whose bits are others is refused at start, and so is none, one that makes no communicators,
+// and one that leaves too little memory.
 func TestNCCL(t *testing.T) {
 	lib := fakeNCCL(t)
-	for _, c := range []struct{ path, fake, name, refused string }{
-		{lib, "", "nccl 2.21.5", ""},
-		{lib, "gather", "", "nccl 2.21.5: gather on GPU 0 (simulated RTX 3090) has other bits"},
-		{lib, "send", "", "nccl 2.21.5: reduce-scatter on GPU 0 (simulated RTX 3090) has other bits"},
-		{lib, "refuse", "", "nccl 2.21.5: ncclCommInitAll: unhandled system error (NCCL result 2)"},
-		{lib + ".absent", "", "", "libfakenccl.so.absent"},
-		{"off", "", "", ""},
+	for _, c := range []struct {
+		path, fake, name, refused string
+		capacity                  int64
+	}{
+		{lib, "", "nccl 2.21.5", "", 4 << 20},
+		{lib, "gather", "", "nccl 2.21.5: gather on GPU 0 (simulated RTX 3090) has other bits", 4 << 20},
+		{lib, "send", "", "nccl 2.21.5: reduce-scatter on GPU 0 (simulated RTX 3090) has other bits", 4 << 20},
+		{lib, "refuse", "", "nccl 2.21.5: ncclCommInitAll: unhandled system error (NCCL result 2)", 4 << 20},
+		{lib + ".absent", "", "", "libfakenccl.so.absent", 4 << 20},
+		{"off", "", "", "", 4 << 20},
+		{lib, "", "", "nccl 2.21.5: it leaves 100000000 bytes free on GPU 0", 23.6e9 - cudakern.WorkspaceBytes - 100e6},
 	} {
 		t.Setenv("LOMO_NCCL", c.path)
 		t.Setenv("FAKE_NCCL", c.fake)
 		t.Run(c.path[strings.LastIndex(c.path, "/")+1:]+" "+c.fake, func(t *testing.T) {
-			name, refused := cudakern.Collectives(ncclGroup(t, 3).Comms[0])
+			name, refused := cudakern.Collectives(ncclGroup(t, 3, c.capacity).Comms[0])
 			if name != c.name || (refused == nil) != (c.refused == "") || refused != nil && !strings.Contains(refused.Error(), c.refused) {
 				t.Errorf("%q, %v; want %q and %q", name, refused, c.name, c.refused)
 			}
@@ -82,7 +87,7 @@ func TestNCCL(t *testing.T) {
 func TestNCCLComm(t *testing.T) {
 	t.Setenv("LOMO_NCCL", fakeNCCL(t))
 	commtest.Suite(t, func(t *testing.T, size int) commtest.Group {
-		g := ncclGroup(t, size)
+		g := ncclGroup(t, size, 4<<20)
 		if name, refused := cudakern.Collectives(g.Comms[0]); (name == "") != (size == 1) || refused != nil {
 			t.Fatalf("%d ranks: %q, %v", size, name, refused)
 		}
