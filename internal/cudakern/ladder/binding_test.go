@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	shared = dir
-	s := &simserver.Server{Machine: sim.Options{Peers: true, Order: 3}}
+	s := &simserver.Server{Machine: sim.Options{Cards: 9, Peers: true, Order: 3}} // eight to use, and one that TestBindingFault loses
 	env, stop, err := s.Start(dir)
 	if err != nil {
 		panic(err)
