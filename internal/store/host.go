@@ -150,22 +150,7 @@ func (s *Host) choose(first *grad.Param) *window {
 	if first.Block < 0 || first.Block == s.params[len(s.params)-1].Block {
 		list = s.tables
 	}
-	var oldest *window
-	for _, b := range list {
-		if b.unit == first {
-			return b
-		}
-		if b.unit != nil && s.held[b.unit] == b {
-			continue
-		}
-		if oldest == nil || b.turn < oldest.turn {
-			oldest = b
-		}
-	}
-	if oldest == nil {
-		panic(fmt.Sprintf("store: no buffer for %q: all are acquired", first.Name))
-	}
-	return oldest
+	return longestIdle(list, s.held, first, func(b *window) (*grad.Param, int) { return b.unit, b.turn })
 }
 
 // Release gives the buffer free; an updated unit is taken back before the buffer is filled again.

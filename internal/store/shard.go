@@ -236,22 +236,7 @@ func (s *Shard) choose(first *grad.Param) *gathered {
 	if s.isTable(first) {
 		list = s.tables
 	}
-	var oldest *gathered
-	for _, b := range list {
-		if b.unit == first {
-			return b
-		}
-		if b.unit != nil && s.held[b.unit] == b {
-			continue
-		}
-		if oldest == nil || b.turn < oldest.turn {
-			oldest = b
-		}
-	}
-	if oldest == nil {
-		panic(fmt.Sprintf("store: no buffer for %q: all are acquired", first.Name))
-	}
-	return oldest
+	return longestIdle(list, s.held, first, func(b *gathered) (*grad.Param, int) { return b.unit, b.turn })
 }
 
 // buffers is each buffer once.
