@@ -53,31 +53,13 @@ func (r rowsAt) at(i, disp int) Mem {
 
 // directLoop is depthLoop for a left factor that is not packed.
 func directLoop(k reg.GPVirtual, a rowsAt, b reg.GPVirtual, cols int, step func(u int)) {
-	const unroll = 4
 	advance := func(n int) {
 		for _, p := range a.base {
 			ADDQ(U32(4*n), p)
 		}
 		ADDQ(U32(4*cols*n), b)
 	}
-	SUBQ(Imm(unroll), k)
-	JLT(LabelRef("rest"))
-	Label("four")
-	for u := range unroll {
-		step(u)
-	}
-	advance(unroll)
-	SUBQ(Imm(unroll), k)
-	JGE(LabelRef("four"))
-	Label("rest")
-	ADDQ(Imm(unroll), k)
-	JZ(LabelRef("done"))
-	Label("one")
-	step(0)
-	advance(1)
-	DECQ(k)
-	JNZ(LabelRef("one"))
-	Label("done")
+	fourAtATime(k, step, advance)
 }
 
 func directAVX2() {

@@ -66,11 +66,16 @@ func microAVX512() {
 
 // depthLoop runs step for every position of the sum, four at a time.
 func depthLoop(k, a, b reg.GPVirtual, rows, cols int, step func(u int)) {
-	const unroll = 4
 	advance := func(n int) {
 		ADDQ(U32(4*rows*n), a)
 		ADDQ(U32(4*cols*n), b)
 	}
+	fourAtATime(k, step, advance)
+}
+
+// fourAtATime runs step for k positions, unrolled by four: step u reads what lies u positions ahead, advance moves on by n positions.
+func fourAtATime(k reg.GPVirtual, step, advance func(n int)) {
+	const unroll = 4
 	SUBQ(Imm(unroll), k)
 	JLT(LabelRef("rest"))
 	Label("four")
