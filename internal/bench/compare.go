@@ -31,7 +31,7 @@ var draws = map[string]bool{"OuterUpdate": true, "Update": true, "RowsUpdate": t
 var moving = device.Step{LR: 0.25, Round: device.Stochastic, Seed: 1, Number: 3, Tensor: 5, Base: 7}
 
 // Bounds of Comparison.Error. Sums in other orders differ by float32 rounding; a BF16 result may round to the other neighbour, and where factors
-// are BF16 a device may round probabilities to it too. Measured for kernels of cudakern against cpukern: 4e-6 and 7e-3.
+// are BF16 probabilities are rounded to it too. Measured for kernels of cudakern against cpukern: 4e-6 and 7e-3.
 const (
 	boundF32  = 1.5e-5
 	boundBF16 = 2e-2

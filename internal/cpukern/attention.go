@@ -9,8 +9,8 @@ import (
 
 // Attention in tiles (FlashAttention-2, Dao 2023, arXiv 2307.08691). A tile is made panel by panel: as many rows as the matrix product's
 // kernel takes, whose scores stay in the first-level cache from the product that makes them to the one that uses their exponentials. The
-// right factor of each product is packed once a tile, the left one is read where it lies. Where all tensors are BF16 and the
-// processor multiplies pairs of it, probabilities are rounded to BF16 for the products, but not for their sums.
+// right factor of each product is packed once a tile, the left one is read where it lies. Where all tensors are BF16, probabilities
+// and gradients of scores are rounded to it for the products, but not for their sums, at every level: so levels and cards train alike.
 const (
 	queryBlock = 192 // queries a task takes
 	keyBlock   = 256 // keys of a tile of the forward pass

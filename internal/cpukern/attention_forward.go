@@ -165,10 +165,14 @@ func (f *forwardBlock) direct(ws *workspace) {
 	}
 }
 
-// softmaxOfFew is softmax in place, in float32.
+// softmaxOfFew is softmax in place, of float32 slots.
 func (f *forwardBlock) softmaxOfFew(row int, scores []float32) {
 	whole := *f.heads
-	whole.use(f.k.floatTiles)
+	if f.t == f.k.floatTiles {
+		whole.use(f.k.floatTiles)
+	} else {
+		whole.use(f.k.roundedTiles)
+	}
 	of := *f
 	of.heads = &whole
 	of.softmax(row, scores, scores, 0, len(scores))

@@ -3,6 +3,8 @@ package cpukern
 import (
 	"math"
 	"unsafe"
+
+	"lomo/internal/tensor"
 )
 
 // tileKernels is what attention's tiles are made with, for factors of one type. Their elements lie in float32 slots of unit positions
@@ -73,8 +75,7 @@ func exp2f(t float32) float32 {
 // unseen stands in the place of a score that does not count: its exponential is 0 under any maximum of others.
 const unseen = -1e30
 
-// softmaxRowGeneric is dst = 2^(x·scale − newTop), newTop = max(top, max(x)·scale); it returns that and the sum of the powers. In the kernels
-// for pairs dst is BF16, rounded from what is summed. dst may be x.
+// softmaxRowGeneric is dst = 2^(x·scale − newTop), newTop = max(top, max(x)·scale); it returns that and the sum of the powers. dst may be x.
 func softmaxRowGeneric(dst, x *float32, n int, scale, top float32) (newTop, sum float32) {
 	out, in := floatsAt(dst, n), floatsAt(x, n)
 	top = max(top, maximumGeneric(in)*scale)
@@ -87,8 +88,7 @@ func softmaxRowGeneric(dst, x *float32, n int, scale, top float32) (newTop, sum 
 	return top, (s[0] + s[1]) + (s[2] + s[3])
 }
 
-// gradRowGeneric is p = 2^(s·scale − lse), ds = p·(dp − delta). In the kernels for pairs p and ds are BF16, rounded at the end. p may be
-// s and ds may be dp.
+// gradRowGeneric is p = 2^(s·scale − lse), ds = p·(dp − delta). p may be s and ds may be dp.
 func gradRowGeneric(p, ds, s, dp, lse, delta *float32, n int, scale float32) {
 	pv, dsv := floatsAt(p, n), floatsAt(ds, n)
 	sv, dpv, lv, dv := floatsAt(s, n), floatsAt(dp, n), floatsAt(lse, n), floatsAt(delta, n)
@@ -99,15 +99,44 @@ func gradRowGeneric(p, ds, s, dp, lse, delta *float32, n int, scale float32) {
 	}
 }
 
-// tilesFor chooses the kernels for tensors of one call: pairs where all are BF16 and a row's pairs do not straddle heads.
-func (k *kernels) tilesFor(hd int, all ...floats) *tileKernels {
-	if k.pairTiles == nil || hd%2 != 0 {
-		return k.floatTiles
+// softmaxRowRounded is softmaxRowGeneric with dst rounded to BF16 from what is summed.
+func softmaxRowRounded(dst, x *float32, n int, scale, top float32) (newTop, sum float32) {
+	newTop, sum = softmaxRowGeneric(dst, x, n, scale, top)
+	roundGeneric(floatsAt(dst, n))
+	return newTop, sum
+}
+
+// gradRowRounded is gradRowGeneric with p and ds rounded to BF16 at the end.
+func gradRowRounded(p, ds, s, dp, lse, delta *float32, n int, scale float32) {
+	gradRowGeneric(p, ds, s, dp, lse, delta, n, scale)
+	roundGeneric(floatsAt(p, n))
+	roundGeneric(floatsAt(ds, n))
+}
+
+func roundGeneric(x []float32) {
+	for i, v := range x {
+		x[i] = tensor.BF16ToF32(tensor.F32ToBF16(v))
 	}
+}
+
+// rounded is tiles of float32 slots whose rows are those given: the same numbers as in tiles of pairs.
+func (t *tileKernels) rounded(softmaxRow func(dst, x *float32, n int, scale, top float32) (newTop, sum float32),
+	gradRow func(p, ds, s, dp, lse, delta *float32, n int, scale float32)) *tileKernels {
+	r := *t
+	r.softmaxRow, r.gradRow = softmaxRow, gradRow
+	return &r
+}
+
+// tilesFor chooses the kernels for tensors of one call: where all are BF16, pairs if a row's pairs do not straddle heads, or float32 of the
+// same values.
+func (k *kernels) tilesFor(hd int, all ...floats) *tileKernels {
 	for _, v := range all {
 		if !v.half {
 			return k.floatTiles
 		}
+	}
+	if k.pairTiles == nil || hd%2 != 0 {
+		return k.roundedTiles
 	}
 	return k.pairTiles
 }

@@ -81,10 +81,6 @@ func Open(o Options) (*Device, error) {
 // Name is "cpu" and the level: "cpu avx2+fma".
 func (d *Device) Name() string { return "cpu " + d.k.name }
 
-// Pairs reports whether attention rounds what lies between its products to BF16, as the tensor cores of a GPU must: where the processor
-// multiplies pairs of BF16.
-func (d *Device) Pairs() bool { return d.k.pairs != nil }
-
 // Memory is the arena; callers take marks and release through it.
 func (d *Device) Memory() *device.Arena { return d.arena.Arena }
 

@@ -13,7 +13,8 @@ func genericKernels() *kernels {
 	return &kernels{
 		level: "generic", name: "generic",
 		mr: 4, nr: 4, blockK: 256, micro: microGeneric, pack: packGeneric, floatTiles: genericTiles(),
-		dot: dotGeneric, dot16: dot16Generic,
+		roundedTiles: genericTiles().rounded(softmaxRowRounded, gradRowRounded),
+		dot:          dotGeneric, dot16: dot16Generic,
 		widen: widenGeneric, narrow: narrowGeneric, stochastic: stochasticGeneric,
 		philox: philoxGeneric,
 		update: updateGeneric, updateHalves: updateHalvesGeneric, adam: adamGeneric,

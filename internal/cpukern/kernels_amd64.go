@@ -210,14 +210,26 @@ func softmaxRowVec(dst *float32, x *float32, n int, scale float32, top float32) 
 // gradRowVec is gradRowGeneric for n > 0, a multiple of 8.
 func gradRowVec(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
 
+// softmaxRowRoundedVec is softmaxRowRounded for n > 0, a multiple of 16, with as many partial sums.
+func softmaxRowRoundedVec(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+
+// gradRowRoundedVec is gradRowRounded for n > 0, a multiple of 8.
+func gradRowRoundedVec(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+
 // softmaxRowVec512 is softmaxRowGeneric for n > 0, a multiple of 32, with as many partial sums.
 func softmaxRowVec512(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
 
 // gradRowVec512 is gradRowGeneric for n > 0, a multiple of 16.
 func gradRowVec512(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
 
-// softmaxRowBF16Vec512 is softmaxRowGeneric for n > 0, a multiple of 32, with as many partial sums.
+// softmaxRowRoundedVec512 is softmaxRowRounded for n > 0, a multiple of 32, with as many partial sums.
+func softmaxRowRoundedVec512(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+
+// gradRowRoundedVec512 is gradRowRounded for n > 0, a multiple of 16.
+func gradRowRoundedVec512(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+
+// softmaxRowBF16Vec512 is softmaxRowRounded for n > 0, a multiple of 32, with as many partial sums.
 func softmaxRowBF16Vec512(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
 
-// gradRowBF16Vec512 is gradRowGeneric for n > 0, a multiple of 16.
+// gradRowBF16Vec512 is gradRowRounded for n > 0, a multiple of 16.
 func gradRowBF16Vec512(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)

@@ -6319,6 +6319,164 @@ loop:
 	VZEROUPPER
 	RET
 
+// func softmaxRowRoundedVec(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·softmaxRowRoundedVec(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVSS        scale+24(FP), X0
+	VBROADCASTSS X0, Y0
+	MOVQ         CX, BX
+	MOVQ         DX, SI
+	VBROADCASTSS minusInf<>+0(SB), Y1
+	VBROADCASTSS minusInf<>+0(SB), Y2
+
+greatest:
+	VMAXPS       (BX), Y1, Y1
+	VMAXPS       32(BX), Y2, Y2
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, SI
+	JNZ          greatest
+	VMAXPS       Y1, Y2, Y1
+	VMULPS       Y0, Y1, Y1
+	MOVSS        top+28(FP), X2
+	VBROADCASTSS X2, Y2
+	VMAXPS       Y1, Y2, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VMAXPS       X1, X2, X1
+	VMOVHLPS     X1, X1, X2
+	VMAXPS       X1, X2, X1
+	VMOVSHDUP    X1, X2
+	VMAXPS       X1, X2, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VBROADCASTSS exp2MinNormal<>+0(SB), Y3
+	VBROADCASTSS exp2Max<>+0(SB), Y4
+	VBROADCASTSS nearestBias<>+0(SB), Y5
+	VBROADCASTSS intOne<>+0(SB), Y6
+	VBROADCASTSS upperHalf<>+0(SB), Y7
+
+loop:
+	VMOVUPS      (CX), Y8
+	VFMSUB213PS  Y1, Y0, Y8
+	VCMPPS       $0x01, Y3, Y8, Y11
+	VMINPS       Y8, Y4, Y8
+	VMAXPS       Y8, Y3, Y8
+	VROUNDPS     $0x00, Y8, Y9
+	VSUBPS       Y9, Y8, Y8
+	VBROADCASTSS exp2Poly0<>+0(SB), Y10
+	VFMADD213PS  exp2Poly1<>+0(SB), Y8, Y10
+	VFMADD213PS  exp2Poly2<>+0(SB), Y8, Y10
+	VFMADD213PS  exp2Poly3<>+0(SB), Y8, Y10
+	VFMADD213PS  exp2Poly4<>+0(SB), Y8, Y10
+	VFMADD213PS  exp2Poly5<>+0(SB), Y8, Y10
+	VFMADD213PS  exp2Poly6<>+0(SB), Y8, Y10
+	VCVTPS2DQ    Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       Y9, Y10, Y10
+	VANDNPS      Y10, Y11, Y10
+	VADDPS       Y10, Y2, Y2
+	VPSRLD       $0x10, Y10, Y8
+	VPAND        Y6, Y8, Y8
+	VPADDD       Y5, Y8, Y8
+	VPADDD       Y10, Y8, Y8
+	VCMPPS       $0x03, Y10, Y10, Y9
+	VPOR         Y9, Y8, Y8
+	VPAND        Y7, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x08, DX
+	JNZ          loop
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X2, X0, X2
+	VMOVHLPS     X2, X2, X0
+	VADDPS       X2, X0, X2
+	VMOVSHDUP    X2, X0
+	VADDPS       X2, X0, X2
+	MOVSS        X1, newTop+32(FP)
+	MOVSS        X2, sum+36(FP)
+	VZEROUPPER
+	RET
+
+DATA upperHalf<>+0(SB)/4, $0xffff0000
+DATA upperHalf<>+4(SB)/4, $0xffff0000
+DATA upperHalf<>+8(SB)/4, $0xffff0000
+DATA upperHalf<>+12(SB)/4, $0xffff0000
+DATA upperHalf<>+16(SB)/4, $0xffff0000
+DATA upperHalf<>+20(SB)/4, $0xffff0000
+DATA upperHalf<>+24(SB)/4, $0xffff0000
+DATA upperHalf<>+28(SB)/4, $0xffff0000
+GLOBL upperHalf<>(SB), RODATA|NOPTR, $32
+
+// func gradRowRoundedVec(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·gradRowRoundedVec(SB), NOSPLIT, $0-60
+	MOVQ         p+0(FP), AX
+	MOVQ         ds+8(FP), CX
+	MOVQ         s+16(FP), DX
+	MOVQ         dp+24(FP), BX
+	MOVQ         lse+32(FP), SI
+	MOVQ         delta+40(FP), DI
+	MOVQ         n+48(FP), R8
+	MOVSS        scale+56(FP), X0
+	VBROADCASTSS X0, Y0
+	VBROADCASTSS exp2MinNormal<>+0(SB), Y1
+	VBROADCASTSS exp2Max<>+0(SB), Y2
+	VBROADCASTSS nearestBias<>+0(SB), Y3
+	VBROADCASTSS intOne<>+0(SB), Y4
+	VBROADCASTSS upperHalf<>+0(SB), Y5
+
+loop:
+	VMOVUPS      (DX), Y6
+	VFMSUB213PS  (SI), Y0, Y6
+	VCMPPS       $0x01, Y1, Y6, Y9
+	VMINPS       Y6, Y2, Y6
+	VMAXPS       Y6, Y1, Y6
+	VROUNDPS     $0x00, Y6, Y7
+	VSUBPS       Y7, Y6, Y6
+	VBROADCASTSS exp2Poly0<>+0(SB), Y8
+	VFMADD213PS  exp2Poly1<>+0(SB), Y6, Y8
+	VFMADD213PS  exp2Poly2<>+0(SB), Y6, Y8
+	VFMADD213PS  exp2Poly3<>+0(SB), Y6, Y8
+	VFMADD213PS  exp2Poly4<>+0(SB), Y6, Y8
+	VFMADD213PS  exp2Poly5<>+0(SB), Y6, Y8
+	VFMADD213PS  exp2Poly6<>+0(SB), Y6, Y8
+	VCVTPS2DQ    Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VANDNPS      Y8, Y9, Y8
+	VMOVUPS      (BX), Y6
+	VSUBPS       (DI), Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VPSRLD       $0x10, Y8, Y7
+	VPAND        Y4, Y7, Y7
+	VPADDD       Y3, Y7, Y7
+	VPADDD       Y8, Y7, Y7
+	VCMPPS       $0x03, Y8, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPAND        Y5, Y7, Y7
+	VMOVUPS      Y7, (AX)
+	VPSRLD       $0x10, Y6, Y7
+	VPAND        Y4, Y7, Y7
+	VPADDD       Y3, Y7, Y7
+	VPADDD       Y6, Y7, Y7
+	VCMPPS       $0x03, Y6, Y6, Y6
+	VPOR         Y6, Y7, Y7
+	VPAND        Y5, Y7, Y7
+	VMOVUPS      Y7, (CX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000020, SI
+	ADDQ         $0x00000020, DI
+	SUBQ         $0x08, R8
+	JNZ          loop
+	VZEROUPPER
+	RET
+
 // func softmaxRowVec512(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
 // Requires: AVX, AVX512F, SSE
 TEXT ·softmaxRowVec512(SB), NOSPLIT, $0-40
@@ -6431,6 +6589,146 @@ loop:
 	VMULPS           Z4, Z2, Z2
 	VMOVUPS          Z4, (AX)
 	VMOVUPS          Z2, (CX)
+	ADDQ             $0x00000040, AX
+	ADDQ             $0x00000040, CX
+	ADDQ             $0x00000040, DX
+	ADDQ             $0x00000040, BX
+	ADDQ             $0x00000040, SI
+	ADDQ             $0x00000040, DI
+	SUBQ             $0x10, R8
+	JNZ              loop
+	VZEROUPPER
+	RET
+
+// func softmaxRowRoundedVec512(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·softmaxRowRoundedVec512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVSS        scale+24(FP), X0
+	VBROADCASTSS X0, Z0
+	MOVQ         CX, BX
+	MOVQ         DX, SI
+	VBROADCASTSS minusInf<>+0(SB), Z2
+	VBROADCASTSS minusInf<>+0(SB), Z3
+
+greatest:
+	VMAXPS        (BX), Z2, Z2
+	VMAXPS        64(BX), Z3, Z3
+	ADDQ          $0x00000080, BX
+	SUBQ          $0x00000020, SI
+	JNZ           greatest
+	VMAXPS        Z2, Z3, Z2
+	VMULPS        Z0, Z2, Z2
+	MOVSS         top+28(FP), X3
+	VBROADCASTSS  X3, Z3
+	VMAXPS        Z2, Z3, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y3
+	VMAXPS        Y2, Y3, Y2
+	VEXTRACTF128  $0x01, Y2, X3
+	VMAXPS        X2, X3, X2
+	VMOVHLPS      X2, X2, X3
+	VMAXPS        X2, X3, X2
+	VMOVSHDUP     X2, X3
+	VMAXPS        X2, X3, X2
+	VBROADCASTSS  X2, Z2
+	VPXORD        Z1, Z1, Z1
+	VBROADCASTSS  exp2Min<>+0(SB), Z3
+	VBROADCASTSS  nearestBias<>+0(SB), Z4
+	VBROADCASTSS  intOne<>+0(SB), Z5
+	VBROADCASTSS  upperHalf<>+0(SB), Z6
+
+loop:
+	VMOVUPS          (CX), Z7
+	VFMSUB213PS      Z2, Z0, Z7
+	VMAXPS           Z7, Z3, Z7
+	VRNDSCALEPS      $0x00, Z7, Z8
+	VSUBPS           Z8, Z7, Z7
+	VBROADCASTSS     exp2Poly0<>+0(SB), Z9
+	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z7, Z9
+	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z7, Z9
+	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z7, Z9
+	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z7, Z9
+	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z7, Z9
+	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z7, Z9
+	VSCALEFPS        Z8, Z9, Z9
+	VADDPS           Z9, Z1, Z1
+	VPSRLD           $0x10, Z9, Z7
+	VPANDD           Z5, Z7, Z7
+	VPADDD           Z4, Z7, Z7
+	VPADDD           Z9, Z7, Z7
+	VCMPPS           $0x03, Z9, Z9, K1
+	VMOVDQA32        Z9, K1, Z7
+	VPANDD           Z6, Z7, Z7
+	VMOVUPS          Z7, (AX)
+	ADDQ             $0x00000040, AX
+	ADDQ             $0x00000040, CX
+	SUBQ             $0x10, DX
+	JNZ              loop
+	VEXTRACTF64X4    $0x01, Z1, Y0
+	VADDPS           Y1, Y0, Y1
+	VEXTRACTF128     $0x01, Y1, X0
+	VADDPS           X1, X0, X1
+	VMOVHLPS         X1, X1, X0
+	VADDPS           X1, X0, X1
+	VMOVSHDUP        X1, X0
+	VADDPS           X1, X0, X1
+	MOVSS            X2, newTop+32(FP)
+	MOVSS            X1, sum+36(FP)
+	VZEROUPPER
+	RET
+
+// func gradRowRoundedVec512(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·gradRowRoundedVec512(SB), NOSPLIT, $0-60
+	MOVQ         p+0(FP), AX
+	MOVQ         ds+8(FP), CX
+	MOVQ         s+16(FP), DX
+	MOVQ         dp+24(FP), BX
+	MOVQ         lse+32(FP), SI
+	MOVQ         delta+40(FP), DI
+	MOVQ         n+48(FP), R8
+	MOVSS        scale+56(FP), X0
+	VBROADCASTSS X0, Z0
+	VBROADCASTSS exp2Min<>+0(SB), Z1
+	VBROADCASTSS nearestBias<>+0(SB), Z2
+	VBROADCASTSS intOne<>+0(SB), Z3
+	VBROADCASTSS upperHalf<>+0(SB), Z4
+
+loop:
+	VMOVUPS          (DX), Z5
+	VFMSUB213PS      (SI), Z0, Z5
+	VMAXPS           Z5, Z1, Z5
+	VRNDSCALEPS      $0x00, Z5, Z6
+	VSUBPS           Z6, Z5, Z5
+	VBROADCASTSS     exp2Poly0<>+0(SB), Z7
+	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z5, Z7
+	VSCALEFPS        Z6, Z7, Z7
+	VMOVUPS          (BX), Z5
+	VSUBPS           (DI), Z5, Z5
+	VMULPS           Z7, Z5, Z5
+	VPSRLD           $0x10, Z7, Z6
+	VPANDD           Z3, Z6, Z6
+	VPADDD           Z2, Z6, Z6
+	VPADDD           Z7, Z6, Z6
+	VCMPPS           $0x03, Z7, Z7, K1
+	VMOVDQA32        Z7, K1, Z6
+	VPANDD           Z4, Z6, Z6
+	VMOVUPS          Z6, (AX)
+	VPSRLD           $0x10, Z5, Z6
+	VPANDD           Z3, Z6, Z6
+	VPADDD           Z2, Z6, Z6
+	VPADDD           Z5, Z6, Z6
+	VCMPPS           $0x03, Z5, Z5, K1
+	VMOVDQA32        Z5, K1, Z6
+	VPANDD           Z4, Z6, Z6
+	VMOVUPS          Z6, (CX)
 	ADDQ             $0x00000040, AX
 	ADDQ             $0x00000040, CX
 	ADDQ             $0x00000040, DX

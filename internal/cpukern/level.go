@@ -27,7 +27,7 @@ type kernels struct {
 
 	blockK int // elements of a panel, at most, in a block of the sum
 
-	floatTiles, pairTiles *tileKernels // attention's, for float32 and for BF16 pairs (nil as pairs is)
+	floatTiles, roundedTiles, pairTiles *tileKernels // attention's: for float32, for BF16 as such numbers, for pairs of it (nil as pairs is)
 
 	prefetch func(p *byte, bytes, stride, rows int) // lines that will be written soon; nil: leave it to the processor
 

@@ -74,7 +74,7 @@ type Device interface {
 	// start (B, Tq) I32; lse (B, Hq, Tq) F32 is the natural logarithm of each row's sum. Query i of a sequence
 	// sees the keys j with start[i] ≤ j ≤ i + Tk − Tq: causal, and within its own document. Tk > Tq is a
 	// continued sequence (generation from a cache). Where q, k and v are BF16, probabilities (and in the backward pass their
-	// gradients) may be rounded to BF16 as factors of a product; sums over them are not made of rounded ones.
+	// gradients) are rounded to BF16 as factors of a product; sums over them are not made of rounded ones.
 	Attention(o, lse, q, k, v, start tensor.Tensor, headDim int)
 	// AttentionBackward writes dq, dk, dv (=) from do, recomputing the probabilities from lse; Tk = Tq.
 	AttentionBackward(dq, dk, dv, do, o, lse, q, k, v, start tensor.Tensor, headDim int)

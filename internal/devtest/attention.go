@@ -148,7 +148,7 @@ func attentionOne(c *C, r *attnRef, dt tensor.DType, size float64, backward bool
 	o, lse := c.like("o", dt, r.b, r.tq, r.hq*r.hd), c.like("lse", tensor.F32, r.b, r.hq, r.tq)
 	wantO, wantLSE := r.forward(plain)
 	tol := 1e-6 + 2e-7*size*size // a score's rounding error grows with the score, and exp turns it into a relative one
-	// Where the factors are BF16, a device may round the probabilities and their gradients to BF16 too as factors of the products that
+	// Where the factors are BF16, a device rounds the probabilities and their gradients to BF16 too as factors of the products that
 	// follow (algorithms.md 12): each term is then wrong by up to half a unit in the eighth bit.
 	const half = 1.0 / 256
 	sizeO, _ := r.forward(math.Abs)

@@ -14,7 +14,6 @@ import (
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/config"
-	"lomo/internal/cpukern"
 	"lomo/internal/cudakern"
 	"lomo/internal/cudakern/driver"
 	"lomo/internal/cudakern/sim"
@@ -62,7 +61,7 @@ func smallModel(t *testing.T, tied bool, dt tensor.DType) (model, data string) {
 		t.Fatal(err)
 	}
 	extra := map[string]any{"vocab_size": 83, "hidden_size": 32, "intermediate_size": 40, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
-		"tie_word_embeddings": tied, "initializer_range": 0.1}
+		"tie_word_embeddings": tied, "initializer_range": 0.05}
 	if _, err := preset.Create(model, "tiny", preset.Options{DType: dt, Seed: 3, Extra: extra}); err != nil {
 		t.Fatal(err)
 	}
@@ -141,30 +140,16 @@ func apart(w, a, b map[string][]float32) (whole, worst float64, name string) {
 // bounds are on apart's results.
 type bounds struct{ whole, tensor float64 }
 
-// roundsAlike reports whether the host's attention rounds its factors as a card's does.
-func roundsAlike(t *testing.T) bool {
-	t.Helper()
-	d, err := cpukern.Open(cpukern.Options{Capacity: 1 << 20, Threads: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	return d.Pairs()
-}
-
 // TestTrainOnCard trains a small model on a simulated card and on the host: the same losses, and every tensor has moved alike. An update
 // that is skipped or done twice moves a tensor by 1 of the whole movement, one with the wrong sign by 2.
 //
-// In bfloat16 with nearest rounding a difference counts only near the middle between two weights, and there as a whole step between them, which
-// is large beside what a norm gain near 1 moves. Where the host's attention rounds what a card's does, none was measured. Where it does not,
-// movements were apart by 0.09 together and 0.26 for the worst tensor, with AdaLomo, whose first step moves a vector by the gradient's sign.
-// Measured in float32: 1.4e-5 together, 6e-5 for the worst.
+// In bfloat16 with nearest rounding a difference counts only near the middle between two numbers, and there as a whole step between them. Host
+// and card round at the same places, so most runs end with the same bits; where a sum's order turns one number, it turns others after it. The
+// model and the rates are chosen so that weights move by many steps: over eight seeds and two levels of the host, movements were then apart
+// by 0.019 at most. Measured here: 0.0032 together and 0.0084 for the worst tensor; in float32 2.1e-6 and 5.1e-5.
 func TestTrainOnCard(t *testing.T) {
 	withCards(t, sim.Options{Cards: 1, Order: 11})
 	f32, bf16 := bounds{5e-5, 3e-4}, bounds{0.02, 0.05}
-	if !roundsAlike(t) {
-		bf16 = bounds{0.15, 0.4}
-	}
 	for _, c := range []struct {
 		dtype string
 		tied  bool
@@ -177,7 +162,7 @@ func TestTrainOnCard(t *testing.T) {
 		{"f32", true, f32, []string{"optimizer=adamw", "learning_rate=0.001"}},
 		{"bf16", false, bf16, []string{"optimizer=lomo", "learning_rate=0.3", "gradient_checkpointing=false"}},
 		{"bf16", true, bf16, []string{"optimizer=lomo", "learning_rate=0.3", "max_grad_norm=0.5"}},
-		{"bf16", true, bf16, []string{"optimizer=adalomo", "learning_rate=0.008"}},
+		{"bf16", true, bf16, []string{"optimizer=adalomo", "learning_rate=0.05"}},
 		{"bf16", false, bf16, []string{"optimizer=adamw", "learning_rate=0.1", "adamw.eps=0.1", "adamw.master=f32"}},
 	} {
 		name := strings.NewReplacer("=", " ", ",", " ").Replace(fmt.Sprintf("%s %s tied %v", c.dtype, strings.Join(c.set, " "), c.tied))

@@ -16,11 +16,14 @@ func attention() {
 	directAVX512()
 	directBF16()
 	for _, l := range widths {
-		l.softmaxRow("softmaxRow", "softmaxRowGeneric", false)
-		l.gradRow("gradRow", "gradRowGeneric", false)
+		l.softmaxRow("softmaxRow", "softmaxRowGeneric", l.numbers)
+		l.gradRow("gradRow", "gradRowGeneric", l.numbers)
+		l.softmaxRow("softmaxRowRounded", "softmaxRowRounded", l.rounded)
+		l.gradRow("gradRowRounded", "gradRowRounded", l.rounded)
 	}
-	widths[1].softmaxRow("softmaxRowBF16", "softmaxRowGeneric", true)
-	widths[1].gradRow("gradRowBF16", "gradRowGeneric", true)
+	l := widths[1]
+	l.softmaxRow("softmaxRowBF16", "softmaxRowRounded", l.halves)
+	l.gradRow("gradRowBF16", "gradRowRounded", l.halves)
 }
 
 const directSignature = "func(k int, a *float32, lda int, b, c *float32, ldc int, acc bool)"
@@ -170,37 +173,68 @@ func (l lanes) exp2Limits() [2]reg.VecVirtual {
 // exp2Poly are the coefficients of 2^f for |f| ≤ ½, the highest first.
 var exp2Poly = []float32{1.5353362e-4, 1.3398875e-3, 9.618437e-3, 5.5503323e-2, 2.4022648e-1, 6.9314718e-1, 1}
 
-// put stores a vector as float32, or as BF16 rounded to nearest even.
-func (l lanes) put(v reg.VecVirtual, m Mem, half bool) {
-	if !half {
-		VMOVUPS(v, m)
-		return
-	}
-	VMOVAPS(v, reg.Z15)
-	Comment("VCVTNEPS2BF16 Z15, Y15")
-	raw := func(opcode string, v Op) {
-		Instruction(&ir.Instruction{Opcode: opcode, Operands: []Op{v}, ISA: []string{"AVX512_BF16"}})
-	}
-	raw("LONG", U32(0x487e5262)) // EVEX.512.F3.0F38.W0 72 /r
-	raw("WORD", U16(0xff72))
-	VMOVUPS(reg.Y15, m)
+// form is how results are stored: the bytes of one, and what stores a vector of them. It may need constants, for which it is called once.
+type form func() (bytes int, put func(v reg.VecVirtual, m Mem))
+
+// numbers are float32 as computed.
+func (l lanes) numbers() (int, func(reg.VecVirtual, Mem)) {
+	return 4, func(v reg.VecVirtual, m Mem) { VMOVUPS(v, m) }
 }
 
-// advance moves pointers to float32 and, with half, those to results on by a vector.
-func (l lanes) advance(half bool, results, others []reg.GPVirtual) {
-	for _, p := range results {
-		if half {
-			ADDQ(U32(2*l.n), p)
+// rounded are float32 with the value of the nearest BF16, of two the even one.
+func (l lanes) rounded() (int, func(reg.VecVirtual, Mem)) {
+	bias, one := l.every(constant("nearestBias", U32(0x7fff))), l.every(constant("intOne", U32(1)))
+	kept := l.every(constant("upperHalf", U32(0xffff0000)))
+	return 4, func(v reg.VecVirtual, m Mem) {
+		u := l.reg()
+		VPSRLD(Imm(16), v, u)
+		l.and(one, u)
+		VPADDD(bias, u, u)
+		VPADDD(v, u, u)
+		if l.n == 16 {
+			nan := K()
+			VCMPPS(Imm(3), v, v, nan)
+			VMOVDQA32(v, nan, u)
 		} else {
-			ADDQ(U32(4*l.n), p)
+			nan := YMM()
+			VCMPPS(Imm(3), v, v, nan)
+			VPOR(nan, u, u)
 		}
-	}
-	for _, p := range others {
-		ADDQ(U32(4*l.n), p)
+		l.and(kept, u)
+		VMOVUPS(u, m)
 	}
 }
 
-func (l lanes) softmaxRow(name, generic string, half bool) {
+func (l lanes) and(mask, v reg.VecVirtual) {
+	if l.n == 16 {
+		VPANDD(mask, v, v)
+	} else {
+		VPAND(mask, v, v)
+	}
+}
+
+// halves are BF16.
+func (l lanes) halves() (int, func(reg.VecVirtual, Mem)) {
+	return 2, func(v reg.VecVirtual, m Mem) {
+		VMOVAPS(v, reg.Z15)
+		Comment("VCVTNEPS2BF16 Z15, Y15")
+		raw := func(opcode string, v Op) {
+			Instruction(&ir.Instruction{Opcode: opcode, Operands: []Op{v}, ISA: []string{"AVX512_BF16"}})
+		}
+		raw("LONG", U32(0x487e5262)) // EVEX.512.F3.0F38.W0 72 /r
+		raw("WORD", U16(0xff72))
+		VMOVUPS(reg.Y15, m)
+	}
+}
+
+// advance moves pointers to elements of so many bytes on by a vector.
+func (l lanes) advance(bytes int, pointers ...reg.GPVirtual) {
+	for _, p := range pointers {
+		ADDQ(U32(bytes*l.n), p)
+	}
+}
+
+func (l lanes) softmaxRow(name, generic string, as form) {
 	TEXT(name+l.suffix, NOSPLIT, "func(dst, x *float32, n int, scale, top float32) (newTop, sum float32)")
 	Doc(fmt.Sprintf("%s%s is %s for n > 0, a multiple of %d, with as many partial sums.", name, l.suffix, generic, 2*l.n))
 	dst, x, n := ptr("dst"), ptr("x"), ptr("n")
@@ -224,13 +258,15 @@ func (l lanes) softmaxRow(name, generic string, half bool) {
 	sum := l.reg()
 	l.clear(sum)
 	limits := l.exp2Limits()
+	bytes, put := as()
 	Label("loop")
 	v := l.load(at(x, 0))
 	VFMSUB213PS(top, scale, v)
 	e := l.exp2(v, limits)
 	VADDPS(e, sum, sum)
-	l.put(e, at(dst, 0), half)
-	l.advance(half, []reg.GPVirtual{dst}, []reg.GPVirtual{x})
+	put(e, at(dst, 0))
+	l.advance(bytes, dst)
+	l.advance(4, x)
 	SUBQ(Imm(uint64(l.n)), n)
 	JNZ(LabelRef("loop"))
 	l.fold(sum, VADDPS)
@@ -256,11 +292,12 @@ func (l lanes) fold(v reg.VecVirtual, with func(ops ...Op)) {
 	with(v.AsX(), x, v.AsX())
 }
 
-func (l lanes) gradRow(name, generic string, half bool) {
+func (l lanes) gradRow(name, generic string, as form) {
 	TEXT(name+l.suffix, NOSPLIT, "func(p, ds, s, dp, lse, delta *float32, n int, scale float32)")
 	Doc(fmt.Sprintf("%s%s is %s for n > 0, a multiple of %d.", name, l.suffix, generic, l.n))
 	p, ds, s, dp, lse, delta, n := ptr("p"), ptr("ds"), ptr("s"), ptr("dp"), ptr("lse"), ptr("delta"), ptr("n")
 	scale, limits := l.argument("scale"), l.exp2Limits()
+	bytes, put := as()
 	Label("loop")
 	v := l.load(at(s, 0))
 	VFMSUB213PS(at(lse, 0), scale, v)
@@ -268,9 +305,10 @@ func (l lanes) gradRow(name, generic string, half bool) {
 	d := l.load(at(dp, 0))
 	VSUBPS(at(delta, 0), d, d)
 	VMULPS(e, d, d)
-	l.put(e, at(p, 0), half)
-	l.put(d, at(ds, 0), half)
-	l.advance(half, []reg.GPVirtual{p, ds}, []reg.GPVirtual{s, dp, lse, delta})
+	put(e, at(p, 0))
+	put(d, at(ds, 0))
+	l.advance(bytes, p, ds)
+	l.advance(4, s, dp, lse, delta)
 	SUBQ(Imm(uint64(l.n)), n)
 	JNZ(LabelRef("loop"))
 	finish()

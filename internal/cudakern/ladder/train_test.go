@@ -13,32 +13,16 @@ import (
 
 	"lomo/internal/comm"
 	"lomo/internal/config"
-	"lomo/internal/cpukern"
 	"lomo/internal/cudakern/sim"
 	"lomo/internal/job"
 )
 
-// rounded is the bound in BF16. Measured: 0.009, for the host's attention rounds what a card's does. On processors without products of pairs
-// of BF16 it does not, and with nearest rounding each difference near the middle between two weights becomes a whole step: 0.26 was
-// measured there, and losses apart by 0.005.
-func rounded(t *testing.T) float64 {
-	d, err := cpukern.Open(cpukern.Options{Capacity: 1 << 20, Threads: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	if d.Pairs() {
-		return 0.05
-	}
-	return 0.4
-}
-
 // bound is that of a dtype.
-func bound(t *testing.T, dtype string) float64 {
+func bound(dtype string) float64 {
 	if dtype == "f32" {
-		return 1e-4 // measured: 3.6e-5
+		return 1e-4 // measured: 1.1e-5
 	}
-	return rounded(t)
+	return 0.05 // measured: 0.023, where host and card do not end with the same bits
 }
 
 var one = machine{Options: sim.Options{Cards: 1, Order: 11}}
@@ -56,7 +40,7 @@ var methods = []struct {
 	{"bf16", true, []string{"optimizer=lomo", "learning_rate=0.3"}},
 	{"bf16", false, []string{"optimizer=lomo", "learning_rate=0.3", "max_grad_norm=0.5"}},
 	{"bf16", true, []string{"optimizer=adalomo", "learning_rate=0.05"}},
-	{"bf16", false, []string{"optimizer=adamw", "learning_rate=0.01", "adamw.master=f32"}},
+	{"bf16", false, []string{"optimizer=adamw", "learning_rate=0.1", "adamw.eps=0.1", "adamw.master=f32"}},
 }
 
 func TestTrain(t *testing.T) {
@@ -67,7 +51,7 @@ func TestTrain(t *testing.T) {
 			if card.report.Traffic.In == nil || card.report.Traffic.In[0] == 0 {
 				t.Errorf("nothing was copied to the card: %+v", card.report)
 			}
-			near(t, b, card, b.train(t, one, "device=cpu"), bound(t, c.dtype))
+			near(t, b, card, b.train(t, one, "device=cpu"), bound(c.dtype))
 		})
 	}
 }
@@ -105,7 +89,7 @@ func TestTrainNotices(t *testing.T) {
 			if updates < 20 {
 				t.Fatalf("%d products with an update ran", updates)
 			}
-			if _, movement, _ := apart(t, b, card, host); movement <= 5*bound(t, "f32") {
+			if _, movement, _ := apart(t, b, card, host); movement <= 5*bound("f32") {
 				t.Errorf("movements are apart by %g only", movement)
 			}
 		})
@@ -128,16 +112,13 @@ func TestEightCards(t *testing.T) {
 	}{
 		{"f32", false, 0, false, []string{"optimizer=lomo", "learning_rate=0.05", "max_grad_norm=0.5"}},
 		{"f32", true, 3, true, []string{"optimizer=adalomo", "learning_rate=0.01"}},
-		{"bf16", false, 4, false, []string{"optimizer=lomo", "learning_rate=0.3"}},
+		{"bf16", false, 4, false, []string{"optimizer=lomo", "learning_rate=0.3", "reduce_dtype=f32"}},
+		{"bf16", true, 4, false, []string{"optimizer=adalomo", "learning_rate=0.05"}},
 	} {
 		t.Run(fmt.Sprintf("%s order %d peers %v", strings.NewReplacer("=", " ", "_", " ").Replace(c.set[0]), c.order, c.peers), func(t *testing.T) {
 			b := newBed(t, c.dtype, c.tied, append(c.set, "max_steps=3")...)
 			cards := b.train(t, eight(c.order, c.peers), "devices=8", "sharding=zero3")
-			limit := bound(t, c.dtype)
-			if c.dtype == "bf16" {
-				limit = 0.1 // measured: 0.05, for sums in another order
-			}
-			near(t, b, cards, b.train(t, one, "gradient_accumulation_steps=8"), limit)
+			near(t, b, cards, b.train(t, one, "gradient_accumulation_steps=8"), bound(c.dtype))
 			for i := range 8 {
 				if cards.report.Traffic.Sent(i) == 0 || cards.report.Traffic.Sent(i) != cards.report.Traffic.Sent(0) {
 					t.Errorf("card %d sent %d bytes, card 0 %d", i, cards.report.Traffic.Sent(i), cards.report.Traffic.Sent(0))
