@@ -3,6 +3,7 @@
 package memprof
 
 import (
+	"context"
 	"fmt"
 	"sort"
 
@@ -83,6 +84,9 @@ func (p *Profile) count(d *memdev.Device, o train.Options, ranks, evalRows, eval
 	d.TakeWork()
 	before := c.Sent()
 	if _, err := t.Step(step); err != nil {
+		return fmt.Errorf("memory plan: %w", err)
+	}
+	if _, err := t.Stop(context.Background()); err != nil {
 		return fmt.Errorf("memory plan: %w", err)
 	}
 	p.Work, p.Tokens, p.Sent = d.TakeWork(), o.Accumulation*o.MicroBatch*o.SequenceLen, c.Sent()-before

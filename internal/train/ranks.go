@@ -221,8 +221,8 @@ func firstFault(errs []error) error {
 	return nil
 }
 
-// stop reports whether any rank has been asked to stop, so that all finish the same step.
-func (t *Trainer) stop(ctx context.Context) (bool, error) {
+// Stop reports whether any rank has been asked to stop, so that all finish the same step. A run asks after each.
+func (t *Trainer) Stop(ctx context.Context) (bool, error) {
 	asked := 0.0
 	if ctx.Err() != nil {
 		asked = 1

@@ -38,7 +38,7 @@ func runRank(ctx context.Context, d device.Device, c comm.Comm, o Options, in In
 		if err := t.next(in); err != nil {
 			return err
 		}
-		stop, err := t.stop(ctx)
+		stop, err := t.Stop(ctx)
 		if err != nil {
 			return err
 		}
