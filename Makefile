@@ -34,7 +34,7 @@ test-cuda: ptx-check ptx-second ## the CUDA path without a GPU: PTX, binding, an
 
 test-amx: ## the tests of the AMX level, its instructions carried out by scripts/amx where the processor has none (Linux, x86-64)
 	$(GO) build -o bin/amx ./scripts/amx
-	LOMO_CPU=amx $(GO) test -tags amxemu -exec $(CURDIR)/bin/amx -run 'Tile|Slabs|Direct|LeftRows|AttentionBackwardWays|TestSuite/amx' ./internal/cpukern
+	LOMO_CPU=amx $(GO) test -tags amxemu -exec $(CURDIR)/bin/amx -run 'Tile|Slabs|InPlace|Direct|LeftRows|AttentionBackwardWays|TestSuite/amx' ./internal/cpukern
 	LOMO_CPU=amx $(GO) test -tags amxemu -exec $(CURDIR)/bin/amx -run 'SameBits|GoldenLosses' ./internal/train
 
 test-arm64: ## vet and build for arm64; one package's tests too where qemu-aarch64 is installed

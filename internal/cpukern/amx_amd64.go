@@ -86,8 +86,13 @@ func hasAMX() bool {
 }
 
 // multiplyAMX is multiplyPanel.
-func multiplyAMX(c []float32, ld int, pa, pb []float32, rows, depth int, acc bool) {
-	tilesAMX(&c[0], &pa[0], &pb[0], ld, rows/tileRows, 1, depth/tileStep, acc)
+func multiplyAMX(c []float32, ld int, a left, pb []float32, rows, depth int, acc bool) {
+	steps := depth / tileStep
+	lda, step, next := 4*tileStep, 4*tileRows*tileStep, 0 // of packed rows
+	if a.lda > 0 {
+		lda, step, next = a.lda, 4*tileStep, tileRows*a.lda-steps*4*tileStep
+	}
+	tilesAMX(&c[0], a.at, &pb[0], ld, rows/tileRows, steps, lda, step, next, acc)
 }
 
 // spinTiles has as many operations as micro would have on panels of spinDepth pairs.

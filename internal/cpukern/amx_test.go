@@ -75,14 +75,22 @@ func TestTiles(t *testing.T) {
 			ld := c.cols + 3
 			got := s.floats(c.rows*ld, 1, false)
 			old := slices.Clone(got)
-			k.multiplyPacked(got, ld, pa, pb, c.rows, c.cols, c.depth, acc)
-			if at, off := worstTile(got, old, ld, c.cols, &a, &b, acc); off > 1 {
-				t.Fatalf("%+v acc %v: c[%d, %d] is off by %.2g times the bound", c, acc, at/ld, at%ld, off)
+			multiply := func(a left) {
+				for j := 0; j < c.cols; j += k.nr {
+					k.multiplyPanel(got[j:], ld, a, pb[j*c.depth:], c.rows, c.depth, acc)
+				}
+			}
+			for where, rows := range map[string]left{"packed": {at: &pa[0]}, "in place": {a.v.at(0), 2 * a.ld}} {
+				copy(got, old)
+				multiply(rows)
+				if at, off := worstTile(got, old, ld, c.cols, &a, &b, acc); off > 1 {
+					t.Fatalf("%+v acc %v, %s: c[%d, %d] is off by %.2g times the bound", c, acc, where, at/ld, at%ld, off)
+				}
 			}
 			// The seeded fault: an element of a panel with a wrong exponent must be seen.
 			pb[len(pb)/2] = math.Float32frombits(math.Float32bits(pb[len(pb)/2]) ^ 1<<23)
 			copy(got, old)
-			k.multiplyPacked(got, ld, pa, pb, c.rows, c.cols, c.depth, acc)
+			multiply(left{at: &pa[0]})
 			if _, off := worstTile(got, old, ld, c.cols, &a, &b, acc); off <= 1 {
 				t.Fatalf("%+v acc %v: a wrong element of a panel was not noticed", c, acc)
 			}

@@ -3,6 +3,7 @@ package cpukern
 import (
 	"fmt"
 	"slices"
+	"unsafe"
 
 	"lomo/internal/tensor"
 )
@@ -46,6 +47,14 @@ func (k *kernels) copyOf(v floats, off, n int, buf []float32) []float32 {
 		copy(buf[:n], v.f[off:off+n])
 	}
 	return buf[:n]
+}
+
+// at is the address of element i, for kernels that read rows of either type.
+func (v floats) at(i int) *float32 {
+	if v.half {
+		return (*float32)(unsafe.Pointer(&v.h[i]))
+	}
+	return &v.f[i]
 }
 
 // dst is where a kernel should write elements [off, off+n): in place, or in buf with store to follow.

@@ -102,21 +102,24 @@ func (k *kernels) forMatrices(a, b floats) (m *kernels, unit int) {
 	return k.forFactors(a, b)
 }
 
-// multiplyPacked is C = A·Bᵀ (with acc, C += A·Bᵀ) for packed factors; rows and cols are multiples of mr and nr.
-func (k *kernels) multiplyPacked(c []float32, ld int, pa, pb []float32, rows, cols, depth int, acc bool) {
-	for j := 0; j < cols; j += k.nr {
-		k.multiplyPanel(c[j:], ld, pa, pb[j*depth:], rows, depth, acc)
-	}
+// left is where the rows of a left factor lie: in packed panels, one after the other, or as they are, lda bytes apart.
+type left struct {
+	at  *float32
+	lda int // 0: packed
 }
 
-// multiplyPanel is multiplyPacked for one panel of B.
-func (k *kernels) multiplyPanel(c []float32, ld int, pa, pb []float32, rows, depth int, acc bool) {
+// multiplyPanel is C = A·Bᵀ (with acc, C += A·Bᵀ) for rows of A, a multiple of mr, and one packed panel of B, both of depth elements.
+func (k *kernels) multiplyPanel(c []float32, ld int, a left, pb []float32, rows, depth int, acc bool) {
 	if k.whole != nil {
-		k.whole(c, ld, pa, pb, rows, depth, acc)
+		k.whole(c, ld, a, pb, rows, depth, acc)
 		return
 	}
 	for i := 0; i < rows; i += k.mr {
-		k.micro(depth, &pa[i*depth], &pb[0], &c[i*ld], ld, acc)
+		if a.lda > 0 {
+			k.direct(depth, skipRows(a.at, a.lda, i), a.lda, &pb[0], &c[i*ld], ld, acc)
+		} else {
+			k.micro(depth, skipRows(a.at, 4*depth, i), &pb[0], &c[i*ld], ld, acc)
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ const slabSide = 960
 
 // shared is a product whose factors are packed once for all threads, or, when they are too large for that, slab by slab: rows [i0,
 // i0+rows) of A and [j0, j0+cols) of B, for the whole sum or for a chunk of it after the other. A factor that fits whole stays packed
-// while the slabs of the other go by.
+// while the slabs of the other go by. Where A's rows can be read as they lie, only what does not fill a panel at their end is packed.
 type shared struct {
 	*product
 	k          *kernels // of these factors
@@ -24,6 +24,7 @@ type shared struct {
 	chunk      int      // and in one run, whole blocks
 	rows, cols int      // of a slab, whole panels
 	i0, j0, k0 int
+	lda        int // bytes between two rows of A where they are read in place, else 0
 
 	packA, packB func(dst []float32, o *operand, width, i0, i1, k0, k1 int)
 
@@ -47,6 +48,15 @@ func (d *Device) shared(p *product) shared {
 	all := (d.packRoom - 512) / 4
 	room := all / max(1, s.depth) // rows of both factors together
 	m, n := roundUp(p.m, s.k.mr), roundUp(p.n, s.k.nr)
+	if s.lda = s.readInPlace(); s.lda > 0 && room-s.k.mr >= min(n, slabSide) {
+		s.rows, s.cols = m, n
+		if room -= s.k.mr; n > room {
+			s.cols = even(n, room/cellN*cellN, cellN)
+		}
+		s.a, s.b = d.packed.floats(s.k.mr*s.depth), d.packed.floats(s.cols*s.depth)
+		return s
+	}
+	s.lda = 0
 	switch {
 	case m+n <= room:
 		s.rows, s.cols = m, n
@@ -68,6 +78,20 @@ func (d *Device) shared(p *product) shared {
 	return s
 }
 
+// readInPlace is the bytes between two rows of A if a kernel can read them where they lie: numbers of its own type, the sum along the row, to
+// whole steps. Else, and where the rows are a multiple of pages apart, so that all want the same places of the first-level cache, it is 0.
+func (s *shared) readInPlace() int {
+	a := &s.product.a
+	bytes := a.ld * 4
+	if a.v.half {
+		bytes = a.ld * 2
+	}
+	if s.k.direct == nil && s.k.whole == nil || !a.along || a.v.half != (s.unit == 2) || s.product.k%(s.unit*max(1, s.k.step)) != 0 || bytes%4096 == 0 {
+		return 0
+	}
+	return bytes
+}
+
 // packRows is about how many rows of a factor a task packs.
 const packRows = 96
 
@@ -75,7 +99,11 @@ const packRows = 96
 // so who comes to a tile waits at most for a panel that another thread is packing.
 func (d *Device) multiplyChunk(s *shared, finish func(ws *workspace, t *tile)) {
 	i1, j1 := min(s.m, s.i0+s.rows), min(s.n, s.j0+s.cols)
-	rowsA, rowsB := i1-s.i0, j1-s.j0
+	firstA, rowsB := s.i0, j1-s.j0
+	if s.lda > 0 {
+		firstA = s.m / s.k.mr * s.k.mr
+	}
+	rowsA := i1 - firstA
 	if whole := s.chunk == s.depth; whole && s.rows >= s.m && s.j0 > 0 {
 		rowsA = 0
 	} else if whole && s.i0 > 0 {
@@ -90,8 +118,8 @@ func (d *Device) multiplyChunk(s *shared, finish func(ws *workspace, t *tile)) {
 	d.pool.run(tasksA+tasksB+down*ceilDiv(j1-s.j0, tn), func(ws *workspace, index int) {
 		switch {
 		case index < tasksA:
-			lo := s.i0 + index*stepA
-			s.pack(s.packA, s.a, &s.product.a, s.k.mr, s.rows, lo, min(i1, lo+stepA), s.i0)
+			lo := firstA + index*stepA
+			s.pack(s.packA, s.a, &s.product.a, s.k.mr, s.rowsPacked(), lo, min(i1, lo+stepA), firstA)
 			packs.Done()
 			return
 		case index < tasksA+tasksB:
@@ -132,19 +160,46 @@ func (s *shared) makeTile(ws *workspace, t *tile) {
 		clear(t.c)
 	}
 	for k, end := s.k0, min(s.depth, s.k0+s.chunk); k < end; k += s.block {
-		depth := min(s.block, s.depth-k)
-		a, b := s.a[s.rows*(k-s.k0)+(t.i0-s.i0)*depth:], s.b[s.cols*(k-s.k0)+(t.j0-s.j0)*depth:]
-		if k+depth < s.depth {
-			s.k.multiplyPacked(t.c, t.ld, a, b, rows, cols, depth, k > 0)
+		if k+s.block < s.depth {
+			for j := 0; j < cols; j += s.k.nr {
+				s.addBlock(t, 0, rows, j, k)
+			}
 		} else {
-			s.lastBlock(t, a, b, rows, cols, depth, k > 0)
+			s.lastBlock(t, rows, cols, k)
 		}
 	}
 }
 
-// lastBlock is multiplyPacked that brings the place near where the tile will be written, a row or two between the cells: the rows of a
-// tile are too short for the processor to foresee them, and of many requests at once it drops most.
-func (s *shared) lastBlock(t *tile, a, b []float32, rows, cols, depth int, acc bool) {
+// rowsPacked is the rows of A that are packed at a time.
+func (s *shared) rowsPacked() int {
+	if s.lda > 0 {
+		return s.k.mr
+	}
+	return s.rows
+}
+
+// addBlock adds the block of the sum from k on to rows [i, i+rows) of a tile, in the panel of columns from j on.
+func (s *shared) addBlock(t *tile, i, rows, j, k int) {
+	depth := min(s.block, s.depth-k)
+	c, b, at := t.c[i*t.ld+j:], s.b[s.cols*(k-s.k0)+(t.j0-s.j0+j)*depth:], t.i0+i
+	whole := 0
+	if s.lda > 0 {
+		if whole = min(rows, (s.m-at)/s.k.mr*s.k.mr); whole > 0 {
+			s.k.multiplyPanel(c, t.ld, left{s.product.a.v.at(at*s.product.a.ld + k*s.unit), s.lda}, b, whole, depth, k > 0)
+		}
+		if at += whole; whole == rows {
+			return
+		}
+		at = 0 // the last panel is the only one that is packed
+	} else {
+		at -= s.i0
+	}
+	s.k.multiplyPanel(c[whole*t.ld:], t.ld, left{at: &s.a[s.rowsPacked()*(k-s.k0)+at*depth]}, b, rows-whole, depth, k > 0)
+}
+
+// lastBlock adds the last block of the sum and brings the place near where the tile will be written, a row or two between the cells: the rows
+// of a tile are too short for the processor to foresee them, and of many requests at once it drops most.
+func (s *shared) lastBlock(t *tile, rows, cols, k int) {
 	step := s.k.mr
 	if s.k.whole != nil {
 		step = rows
@@ -153,7 +208,7 @@ func (s *shared) lastBlock(t *tile, a, b []float32, rows, cols, depth int, acc b
 	for j := 0; j < cols; j += s.k.nr {
 		for i := 0; i < rows; i += step {
 			s.bringNear(t, at, cells)
-			s.k.multiplyPanel(t.c[i*t.ld+j:], t.ld, a[i*depth:], b[j*depth:], step, depth, acc)
+			s.addBlock(t, i, step, j, k)
 			at++
 		}
 	}

@@ -198,3 +198,51 @@ func TestSlabs(t *testing.T) {
 		_, _ = whole.Close(), parts.Close()
 	}
 }
+
+// TestRowsInPlace: a left factor whose rows are read where they lie gives the bits of the same one packed, whatever rows are left over at its
+// end, and nothing beside it is read: what lies there is NaN.
+func TestRowsInPlace(t *testing.T) {
+	s := newSource()
+	nan := float32(math.NaN())
+	for _, k := range levels() {
+		d := openTest(t, Options{Level: k.level, Threads: 2})
+		for _, c := range []benchShape{{1, 64, 40}, {97, 64, 70}, {200, 256, 33}, {385, 1024, 300}} {
+			for _, dt := range []tensor.DType{tensor.F32, tensor.BF16} {
+				const beside = 32
+				ld := c.in + beside
+				rows, turned := make([]float32, c.n*ld), make([]float32, c.in*c.n)
+				for i := range c.n {
+					row := rows[i*ld:][:ld]
+					copy(row, s.floats(c.in, 0, false))
+					for j := range row {
+						if j >= c.in {
+							row[j] = nan
+						} else {
+							turned[j*c.n+i] = row[j]
+						}
+					}
+				}
+				of := func(name string, vals []float32) floats {
+					v := floatsOf(name, tensor.NewHost(name, dt, len(vals)))
+					k.store(v, 0, vals)
+					return v
+				}
+				b := operand{of("w", s.floats(c.out*c.in, 0, false)), c.in, true}
+				var got [2][]float32
+				for i, a := range []operand{{of("rows", rows), ld, true}, {of("turned", turned), c.n, false}} {
+					got[i] = make([]float32, c.n*c.out)
+					p := product{m: c.n, n: c.out, k: c.in, a: a, b: b}
+					l := d.shared(&p)
+					if reads := dt == tensor.F32 || l.unit == 2; (l.lda > 0) != (reads && i == 0) {
+						t.Errorf("%s %+v %v: rows %d bytes apart are read in place: %v", k.level, c, dt, l.lda, l.lda > 0)
+					}
+					d.multiply(p, d.storeTile(floats{f: got[i]}, c.out, false))
+				}
+				same(t, fmt.Sprintf("%s %+v %v", k.level, c, dt), got[0], got[1])
+			}
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -12,7 +12,7 @@ import (
 func genericKernels() *kernels {
 	return &kernels{
 		level: "generic", name: "generic",
-		mr: 4, nr: 4, blockK: 256, micro: microGeneric, pack: packGeneric, floatTiles: genericTiles(),
+		mr: 4, nr: 4, blockK: 256, micro: microGeneric, direct: directGeneric, pack: packGeneric, floatTiles: genericTiles(),
 		roundedTiles: genericTiles().rounded(softmaxRowRounded, gradRowRounded),
 		dot:          dotGeneric, dot16: dot16Generic,
 		widen: widenGeneric, narrow: narrowGeneric, stochastic: stochasticGeneric,

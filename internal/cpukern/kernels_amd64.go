@@ -74,9 +74,10 @@ func packTileColumns(dst *float32, src *uint16, ld int, steps int)
 // packAlong16 is dst[k·width+i] = src[i·ld+k] for i < 16, k < depth, a multiple of 16.
 func packAlong16(dst *float32, src *float32, ld int, depth int, width int)
 
-// tilesAMX is C = A·Bᵀ (with acc, C += A·Bᵀ) for rows panels of A and cols panels of B, 32 rows each, of depth steps of 32 positions,
-// packed by packTilesA and packTilesB. The processor takes subnormal numbers for zero here.
-func tilesAMX(c *float32, a *float32, b *float32, ldc int, rows int, cols int, depth int, acc bool)
+// tilesAMX is C = A·Bᵀ (with acc, C += A·Bᵀ) for panels of 32 rows of A and one of B, packed by packTilesB, over steps of 32 positions. A's rows
+// lie lda bytes apart, its steps stepA, and nextA bytes after a panel's last step the next panel begins. The processor takes subnormal
+// numbers for zero here.
+func tilesAMX(c *float32, a *float32, b *float32, ldc int, panels int, steps int, lda int, stepA int, nextA int, acc bool)
 
 // blockAMX is C = A·Bᵀ (with acc, C += A·Bᵀ) for 32 × 32 elements over steps of positions: tiles 4 and 5 are A's rows, lda bytes apart and
 // stepA bytes from one step to the next, 6 and 7 two neighbouring columns of a panel of pairs. The sizes are config's.

@@ -2301,9 +2301,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func tilesAMX(c *float32, a *float32, b *float32, ldc int, rows int, cols int, depth int, acc bool)
+// func tilesAMX(c *float32, a *float32, b *float32, ldc int, panels int, steps int, lda int, stepA int, nextA int, acc bool)
 // Requires: AMX
-TEXT ·tilesAMX(SB), NOSPLIT, $0-57
+TEXT ·tilesAMX(SB), NOSPLIT, $0-73
 	LEAQ wholeTiles<>+0(SB), CX
 
 	// ldtilecfg (%rcx)
@@ -2312,24 +2312,23 @@ TEXT ·tilesAMX(SB), NOSPLIT, $0-57
 	BYTE $0x78
 	BYTE $0x49
 	BYTE $0x01
-	MOVQ b+16(FP), DI
-	MOVQ c+0(FP), DX
+	MOVQ a+8(FP), SI
+	MOVQ lda+48(FP), AX
+	MOVQ stepA+56(FP), R10
+	MOVQ c+0(FP), R9
 	MOVQ ldc+24(FP), R8
 	SHLQ $0x02, R8
-	MOVQ cols+40(FP), R10
-	MOVQ $0x00000040, AX
+	MOVQ panels+32(FP), R12
 	MOVQ $0x00000080, BX
 
-column:
-	MOVQ a+8(FP), SI
-	MOVQ rows+32(FP), R12
-	MOVQ DX, R9
-
 row:
+	MOVQ  AX, DI
+	SHLQ  $0x04, DI
+	ADDQ  SI, DI
 	MOVQ  R8, R11
 	SHLQ  $0x04, R11
 	ADDQ  R9, R11
-	MOVB  acc+56(FP), CL
+	MOVB  acc+72(FP), CL
 	TESTB CL, CL
 	JZ    zero
 
@@ -2398,8 +2397,8 @@ zero:
 	BYTE $0xd8
 
 multiply:
-	MOVQ DI, R13
-	MOVQ depth+48(FP), CX
+	MOVQ b+16(FP), R13
+	MOVQ steps+40(FP), CX
 
 step:
 	// tileloadd 0x0(%r13,%rbx,1),%tmm6
@@ -2426,17 +2425,13 @@ step:
 	BYTE $0x5c
 	BYTE $0xc4
 
-	// tileloaddt1 0x400(%rsi,%rax,1),%tmm5
+	// tileloaddt1 (%rdi,%rax,1),%tmm5
 	BYTE $0xc4
 	BYTE $0xe2
 	BYTE $0x79
 	BYTE $0x4b
-	BYTE $0xac
-	BYTE $0x06
-	BYTE $0x00
-	BYTE $0x04
-	BYTE $0x00
-	BYTE $0x00
+	BYTE $0x2c
+	BYTE $0x07
 
 	// tdpbf16ps %tmm6,%tmm5,%tmm2
 	BYTE $0xc4
@@ -2467,7 +2462,8 @@ step:
 	BYTE $0x42
 	BYTE $0x5c
 	BYTE $0xdd
-	ADDQ $0x00000800, SI
+	ADDQ R10, SI
+	ADDQ R10, DI
 	ADDQ $0x00000800, R13
 	DECQ CX
 	JNZ  step
@@ -2505,15 +2501,13 @@ step:
 	BYTE $0x5c
 	BYTE $0x03
 	BYTE $0x40
+	MOVQ nextA+64(FP), CX
+	ADDQ CX, SI
 	MOVQ R8, CX
 	SHLQ $0x05, CX
 	ADDQ CX, R9
 	DECQ R12
 	JNZ  row
-	MOVQ R13, DI
-	ADDQ $0x00000080, DX
-	DECQ R10
-	JNZ  column
 
 	// tilerelease
 	BYTE $0xc4

@@ -14,6 +14,7 @@ type kernels struct {
 
 	mr, nr int // the tile of micro, in rows and columns
 	micro  func(k int, a, b, c *float32, ldc int, acc bool)
+	direct func(k int, a *float32, lda int, b, c *float32, ldc int, acc bool) // micro for rows of A that lie lda bytes apart
 
 	pack  func(dst []float32, o *operand, width, i0, i1, k0, k1 int)
 	pairs *kernels // micro and pack for products of two BF16 factors; nil where the machine has no instruction for them (pairs_amd64.go)
@@ -21,9 +22,9 @@ type kernels struct {
 
 	// What kernels for tiles have beside mr, nr and pack, which is B's there.
 	packA    func(dst []float32, o *operand, width, i0, i1, k0, k1 int)
-	whole    func(c []float32, ld int, pa, pb []float32, rows, depth int, acc bool) // multiplyPanel, instead of micro
-	spinning func()                                                                 // spin
-	step     int                                                                    // depths of panels are multiples of it; 0: any
+	whole    func(c []float32, ld int, a left, pb []float32, rows, depth int, acc bool) // multiplyPanel, instead of micro and direct
+	spinning func()                                                                     // spin
+	step     int                                                                        // depths of panels are multiples of it; 0: any
 
 	blockK int // elements of a panel, at most, in a block of the sum
 

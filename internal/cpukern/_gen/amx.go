@@ -125,27 +125,27 @@ func amxProducts() {
 // tilesAMX holds 32 × 32 sums in four tiles: two of A times two of B a step. A panel of B stays in the first-level cache while the panels
 // of A pass by.
 func tilesAMX() {
-	TEXT("tilesAMX", NOSPLIT, "func(c, a, b *float32, ldc, rows, cols, depth int, acc bool)")
-	Doc("tilesAMX is C = A·Bᵀ (with acc, C += A·Bᵀ) for rows panels of A and cols panels of B, 32 rows each, of depth steps of 32 positions,",
-		"packed by packTilesA and packTilesB. The processor takes subnormal numbers for zero here.")
-	a, b, c, ldc := reg.RSI, reg.RDI, reg.RDX, reg.R8
-	row, row16, rows, cols, k, bk := reg.R9, reg.R11, reg.R12, reg.R10, reg.RCX, reg.R13
+	TEXT("tilesAMX", NOSPLIT, "func(c, a, b *float32, ldc, panels, steps, lda, stepA, nextA int, acc bool)")
+	Doc("tilesAMX is C = A·Bᵀ (with acc, C += A·Bᵀ) for panels of 32 rows of A and one of B, packed by packTilesB, over steps of 32 positions. A's rows",
+		"lie lda bytes apart, its steps stepA, and nextA bytes after a panel's last step the next panel begins. The processor takes subnormal",
+		"numbers for zero here.")
+	a, lda, a16, stepA, ldc := reg.RSI, reg.RAX, reg.RDI, reg.R10, reg.R8
+	row, row16, panels, k, b := reg.R9, reg.R11, reg.R12, reg.RCX, reg.R13
 	LEAQ(wholeTiles(), k)
 	tileConfigure(reg.RCX)
-	Load(Param("b"), b)
-	Load(Param("c"), c)
+	Load(Param("a"), a)
+	Load(Param("lda"), lda)
+	Load(Param("stepA"), stepA)
+	Load(Param("c"), row)
 	Load(Param("ldc"), ldc)
 	SHLQ(Imm(2), ldc)
-	Load(Param("cols"), cols)
-	MOVQ(U32(64), reg.RAX)
+	Load(Param("panels"), panels)
 	MOVQ(U32(128), reg.RBX)
 
-	Label("column")
-	Load(Param("a"), a)
-	Load(Param("rows"), rows)
-	MOVQ(c, row)
-
 	Label("row")
+	MOVQ(lda, a16)
+	SHLQ(Imm(4), a16)
+	ADDQ(a, a16)
 	MOVQ(ldc, row16)
 	SHLQ(Imm(4), row16)
 	ADDQ(row, row16)
@@ -162,36 +162,34 @@ func tilesAMX() {
 		tileZero(i)
 	}
 	Label("multiply")
-	MOVQ(b, bk)
-	Load(Param("depth"), k)
+	Load(Param("b"), b)
+	Load(Param("steps"), k)
 
 	Label("step")
 	tileLoad(tileOperand{reg.R13, reg.RBX, 0}, 6)
 	tileLoadOnce(tileOperand{reg.RSI, reg.RAX, 0}, 4)
 	tileProduct(6, 4, 0)
-	tileLoadOnce(tileOperand{reg.RSI, reg.RAX, 1024}, 5)
+	tileLoadOnce(tileOperand{reg.RDI, reg.RAX, 0}, 5)
 	tileProduct(6, 5, 2)
 	tileLoad(tileOperand{reg.R13, reg.RBX, 64}, 7)
 	tileProduct(7, 4, 1)
 	tileProduct(7, 5, 3)
-	ADDQ(U32(2048), a)
-	ADDQ(U32(2048), bk)
+	ADDQ(stepA, a)
+	ADDQ(stepA, a16)
+	ADDQ(U32(2048), b)
 	DECQ(k)
 	JNZ(LabelRef("step"))
 
 	for i, o := range tile {
 		tileStore(i, o)
 	}
+	Load(Param("nextA"), k)
+	ADDQ(k, a)
 	MOVQ(ldc, k)
 	SHLQ(Imm(5), k)
 	ADDQ(k, row)
-	DECQ(rows)
+	DECQ(panels)
 	JNZ(LabelRef("row"))
-
-	MOVQ(bk, b) // the end of a panel is the next one's beginning
-	ADDQ(U32(128), c)
-	DECQ(cols)
-	JNZ(LabelRef("column"))
 	tileRelease()
 	RET()
 }
