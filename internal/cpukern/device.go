@@ -105,6 +105,12 @@ func (d *Device) Scratch(owner, name string, dt tensor.DType, shape ...int) (ten
 // Sync reports the first failure. There is nothing to wait for.
 func (d *Device) Sync() error { return d.err }
 
+// Trim gives the system back the pages of the arena that no tensor uses.
+func (d *Device) Trim() {
+	d.arena.poison()
+	d.arena.trim()
+}
+
 // Close ends the threads and unmaps all memory: every tensor of the device becomes invalid.
 func (d *Device) Close() error {
 	err := d.closeQueues()

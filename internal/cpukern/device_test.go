@@ -56,6 +56,46 @@ func TestSuite(t *testing.T) {
 	}
 }
 
+// TestTrim: what has been released and is given back is no longer resident, what is in use is untouched, and new tensors are zero.
+func TestTrim(t *testing.T) {
+	d := openTest(t, Options{Threads: 1})
+	defer d.Close() //nolint:errcheck // a device of a test
+	const n = 8 << 20
+	alloc := func(name string) tensor.Tensor {
+		x, err := d.Alloc("test", name, tensor.F32, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	fill := func(x tensor.Tensor) {
+		for i := range x.F32s() {
+			x.F32s()[i] = 1
+		}
+	}
+	kept := alloc("kept")
+	fill(kept)
+	mark := d.Memory().Mark()
+	for range 2 {
+		x := alloc("released")
+		for i, v := range x.F32s() {
+			if v != 0 {
+				t.Fatalf("a new tensor has %g at %d", v, i)
+			}
+		}
+		fill(x)
+		before := resident(t, d.arena.bytes[:8*n])
+		d.Memory().Release(mark)
+		d.Trim()
+		if after := resident(t, d.arena.bytes[:8*n]); after > before-4*n+2*arenaSlack {
+			t.Errorf("%d bytes are resident, %d were before", after, before)
+		}
+		if v := kept.F32s(); v[0] != 1 || v[n-1] != 1 {
+			t.Error("a tensor in use was given back")
+		}
+	}
+}
+
 func TestOpenLevels(t *testing.T) {
 	if _, err := Open(Options{Capacity: 1 << 20, Level: "sse9"}); err == nil || !strings.Contains(err.Error(), `"sse9" is unknown`) {
 		t.Errorf("unknown level: error %v", err)

@@ -69,6 +69,14 @@ func fillNaN(b []byte) {
 	}
 }
 
+// trim gives the system back the pages above what is in use, where they come back as zeros.
+func (m *memory) trim() {
+	lo := (m.Used() + arenaSlack - 1) / arenaSlack * arenaSlack
+	if lo < m.dirty && discard(m.bytes[lo:min(int64(len(m.bytes)), m.dirty+arenaSlack)]) {
+		m.dirty = lo
+	}
+}
+
 func (m *memory) close() error {
 	b := m.bytes
 	m.bytes = nil

@@ -14,6 +14,9 @@ func largePages(b []byte) {
 	}
 }
 
+// discard gives the pages back, and says whether reading them gives zeros now.
+func discard(b []byte) bool { return unix.Madvise(b, unix.MADV_DONTNEED) == nil }
+
 // physicalMemory is the machine's memory in bytes.
 func physicalMemory() int64 {
 	var s unix.Sysinfo_t

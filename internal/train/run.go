@@ -166,6 +166,7 @@ func (t *Trainer) evaluate(in Inputs) error {
 	if in.Eval == nil {
 		return nil
 	}
+	t.giveBack()
 	m, err := t.sweep.Evaluate(in.Eval)
 	if err != nil {
 		return err
@@ -185,7 +186,15 @@ func (t *Trainer) finish(in Inputs) error {
 	if !t.o.SaveFinal {
 		return nil
 	}
+	t.giveBack()
 	return t.writeModel(t.o.OutputDir)
+}
+
+// giveBack returns the memory of a step to the system while something is done that needs less of it, or none.
+func (t *Trainer) giveBack() {
+	if d, ok := t.d.(interface{ Trim() }); ok {
+		d.Trim()
+	}
 }
 
 func every(step, n int) bool { return n > 0 && step%n == 0 }

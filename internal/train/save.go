@@ -20,6 +20,7 @@ const (
 // save writes checkpoint-N: a loadable model folder with the run's state beside it. A kill at any instant leaves
 // the checkpoints before it as they were.
 func (t *Trainer) save(in Inputs) (string, error) {
+	t.giveBack()
 	t.state.Data = in.Train.State()
 	name := fmt.Sprintf("checkpoint-%d", t.state.Step)
 	fill := func(dir string) error {
