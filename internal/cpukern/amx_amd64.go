@@ -3,8 +3,6 @@
 package cpukern
 
 import (
-	"unsafe"
-
 	"github.com/klauspost/cpuid/v2"
 )
 
@@ -28,7 +26,7 @@ func amxKernels(base *kernels) *kernels {
 	if base.pairTiles != nil {
 		t := *base.pairTiles
 		t.mr, t.nr, t.step = tileRows, tileRows, tileStep
-		t.packLeft, t.micro, t.direct = packTilesA, microAMX, directAMX
+		t.packLeft, t.row, t.micro, t.direct = packTilesA, rowAMX, nil, nil
 		k.pairTiles = &t
 	}
 	return &k
@@ -53,25 +51,20 @@ var tileConfigs = func() (all [tileStep + 1][64]byte) {
 	return all
 }()
 
-// directAMX is attention's direct: whole steps of pairs, then those that remain with smaller tiles, so that nothing beside them is read.
-func directAMX(k int, a *float32, lda int, b, c *float32, ldc int, acc bool) {
-	blocksAMX(k, a, lda, 4*tileStep, b, c, ldc, acc)
-}
-
-// microAMX is the same for a left factor packed by packTilesA.
-func microAMX(k int, a, b, c *float32, ldc int, acc bool) {
-	blocksAMX(k, a, 4*tileStep, 4*tileRows*tileStep, b, c, ldc, acc)
-}
-
-func blocksAMX(k int, a *float32, lda, stepA int, b, c *float32, ldc int, acc bool) {
+// rowAMX is attention's multiplyRow: whole steps of pairs, then those that remain with smaller tiles, so that nothing beside them is read.
+func rowAMX(k int, a left, b *float32, nextB int, c *float32, ldc, cols int, acc bool) {
+	const stepB = 4 * tileRows * tileStep
+	lda, stepA := a.lda, 4*tileStep
+	if lda == 0 { // packTilesA's
+		lda, stepA = 4*tileStep, 4*tileRows*tileStep
+	}
+	nextB *= 4
 	steps, rest := k/tileStep, k%tileStep
 	if steps > 0 {
-		blockAMX(&tileConfigs[tileStep][0], steps, a, lda, stepA, b, c, ldc, acc)
+		blocksAMX(&tileConfigs[tileStep][0], steps, a.at, lda, stepA, b, nextB-steps*stepB, c, ldc, cols, acc)
 	}
 	if rest > 0 {
-		a = (*float32)(unsafe.Add(unsafe.Pointer(a), steps*stepA))
-		b = (*float32)(unsafe.Add(unsafe.Pointer(b), steps*tileStep*tileRows*4))
-		blockAMX(&tileConfigs[rest][0], 1, a, lda, stepA, b, c, ldc, acc || steps > 0)
+		blocksAMX(&tileConfigs[rest][0], 1, skipRows(a.at, stepA, steps), lda, stepA, skipRows(b, stepB, steps), nextB-stepB, c, ldc, cols, acc || steps > 0)
 	}
 }
 

@@ -207,9 +207,10 @@ func (t *backTile) panel(kRows *float32, kStep int, vRows *float32, vStep, p int
 	if !t.ordered {
 		c1 = roundUp(queries, t.t.nr)
 	}
-	for c := c0; c < c1; c += t.t.nr {
-		t.t.direct(t.depth, kRows, kStep, &t.qAlong[c*t.depth], &t.score[c], t.cols, false)
-		t.t.direct(t.depth, vRows, vStep, &t.doAlong[c*t.depth], &t.dp[c], t.cols, false)
+	if c0 < c1 {
+		next := t.t.nr * t.depth
+		t.t.multiplyRow(t.depth, left{kRows, kStep}, t.qAlong[c0*t.depth:], next, t.score[c0:], t.cols, c1-c0, false)
+		t.t.multiplyRow(t.depth, left{vRows, vStep}, t.doAlong[c0*t.depth:], next, t.dp[c0:], t.cols, c1-c0, false)
 	}
 	width := t.cols / t.t.unit
 	for r := range t.t.mr {
@@ -258,9 +259,7 @@ func (t *backTile) hideRow(score []float32, p, c0, c1 int) {
 func (t *backTile) addKeys(a, b, sum []float32, c0, c1 int) {
 	unit, nr, queries := t.t.unit, t.t.nr, t.i1-t.i0
 	depth := ceilDiv(queries, unit)
-	for j := 0; j < t.hdPad; j += nr {
-		t.t.direct(ceilDiv(min(c1, queries)-c0, unit), &a[c0/unit], 4*t.cols/unit, &b[j*depth+c0/unit*nr], &sum[j], t.hdPad, true)
-	}
+	t.t.multiplyRow(ceilDiv(min(c1, queries)-c0, unit), left{&a[c0/unit], 4 * t.cols / unit}, b[c0/unit*nr:], nr*depth, sum, t.hdPad, t.hdPad, true)
 }
 
 // addQueries is dq += ds·k over the keys of the tile.
@@ -274,11 +273,11 @@ func (t *backTile) addQueries() {
 	}
 	packLeft(t.packedDS, &ds, k.mr, 0, queries, 0, keys)
 	k.pack(t.kAcross, &key, k.nr, 0, t.hd, t.j0, t.j1)
-	left, depth := k.leftDepth(keys), ceilDiv(keys, k.unit)
+	panel, depth := k.leftDepth(keys), ceilDiv(keys, k.unit)
 	for p := 0; p < queries; p += k.mr {
 		reach := min(t.i0+min(p+k.mr, queries)-t.j0, keys) // keys up to the last query's own
-		for j := 0; j < t.hdPad && reach > 0; j += k.nr {
-			k.micro(ceilDiv(reach, k.unit), &t.packedDS[p*left], &t.kAcross[j*depth], &t.dq[p*t.hdPad+j], t.hdPad, true)
+		if reach > 0 {
+			k.multiplyRow(ceilDiv(reach, k.unit), left{at: &t.packedDS[p*panel]}, t.kAcross, k.nr*depth, t.dq[p*t.hdPad:], t.hdPad, t.hdPad, true)
 		}
 	}
 }

@@ -98,9 +98,7 @@ func (f *forwardBlock) panel(rows *float32, lda, g, p, j0, j1 int) {
 		return
 	}
 	c0, c1 = c0/t.nr*t.nr, roundUp(c1, t.nr)
-	for c := c0; c < c1; c += t.nr {
-		t.direct(f.depth, rows, lda, &f.packedK[c*f.depth], &f.score[c], keyBlock, false)
-	}
+	t.multiplyRow(f.depth, left{rows, lda}, f.packedK[c0*f.depth:], t.nr*f.depth, f.score[c0:], keyBlock, c1-c0, false)
 	width := keyBlock / t.unit
 	for r := range t.mr {
 		prob := f.prob[r*width+c0/t.unit : r*width+c1/t.unit]
@@ -112,10 +110,8 @@ func (f *forwardBlock) panel(rows *float32, lda, g, p, j0, j1 int) {
 		f.softmax(g*f.rows+p+r, f.score[r*keyBlock:][c0:c1], prob, lo-j0-c0, hi-j0-c0)
 	}
 	depth := ceilDiv(last, t.unit)
-	for j := 0; j < f.hdPad; j += t.nr {
-		t.direct(ceilDiv(min(c1, last)-c0, t.unit), &f.prob[c0/t.unit], 4*width, &f.packedV[j*depth+c0/t.unit*t.nr],
-			&f.out[(g*f.rows+p)*f.hdPad+j], f.hdPad, true)
-	}
+	t.multiplyRow(ceilDiv(min(c1, last)-c0, t.unit), left{&f.prob[c0/t.unit], 4 * width}, f.packedV[c0/t.unit*t.nr:], t.nr*depth,
+		f.out[(g*f.rows+p)*f.hdPad:], f.hdPad, f.hdPad, true)
 }
 
 // softmax makes a row's powers of its scores, of which it sees [lo, hi), under its maximum so far, and brings what was summed before under

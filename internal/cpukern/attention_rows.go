@@ -19,9 +19,27 @@ type tileKernels struct {
 	step     int
 	// direct is micro for a left factor that is not packed: rows of slots, lda bytes apart.
 	direct func(k int, a *float32, lda int, b, c *float32, ldc int, acc bool)
+	row    func(k int, a left, b *float32, nextB int, c *float32, ldc, cols int, acc bool) // multiplyRow, instead of both
 
 	softmaxRow func(dst, x *float32, n int, scale, top float32) (newTop, sum float32)
 	gradRow    func(p, ds, s, dp, lse, delta *float32, n int, scale float32)
+}
+
+// multiplyRow is C = A·Bᵀ (with acc, C += A·Bᵀ) for mr rows of A, packed or as they lie, and as many panels of B as fill cols columns; the sum
+// runs over k slots, and panels are nextB slots apart.
+func (t *tileKernels) multiplyRow(k int, a left, b []float32, nextB int, c []float32, ldc, cols int, acc bool) {
+	panels := cols / t.nr
+	if t.row != nil {
+		t.row(k, a, &b[0], nextB, &c[0], ldc, panels, acc)
+		return
+	}
+	for j := range panels {
+		if a.lda > 0 {
+			t.direct(k, a.at, a.lda, &b[j*nextB], &c[j*t.nr], ldc, acc)
+		} else {
+			t.micro(k, a.at, &b[j*nextB], &c[j*t.nr], ldc, acc)
+		}
+	}
 }
 
 // genericTiles are the kernels of the generic level; the matrix product's are the definition of pack and micro.

@@ -118,34 +118,34 @@ func (t *tileKernels) slotsOf(x []float32) []float32 {
 	return slots
 }
 
-// TestDirect: the product of rows that are not packed, of every depth, rows of every alignment, with guards around the result. The bound
-// is for the order of sums (measured 3e-7 of Σ|a·b|).
+// TestDirect: the product of rows that are not packed with two panels, of every depth, rows of every alignment, with guards around the result.
+// The bound is for the order of sums (measured 3e-7 of Σ|a·b|).
 func TestDirect(t *testing.T) {
 	rnd := newSource()
 	eachTiles(t, func(t *testing.T, k *tileKernels) {
 		for _, depth := range []int{1, 2, 3, 4, 5, 7, 8, 33} {
 			for pad := range 3 {
 				n, width := depth*k.unit, depth*k.unit+pad*k.unit
-				a, b := k.slotsOf(rnd.floats(k.mr*width, 0, false)), rnd.floats(n*k.nr, 0, false)
-				right := k.slotsOf(b) // position by position, row by row: as a panel, but that pairs lie together
+				a, b := k.slotsOf(rnd.floats(k.mr*width, 0, false)), rnd.floats(2*n*k.nr, 0, false)
+				right := k.slotsOf(b) // two panels, position by position, row by row, but that pairs lie together
 				if k.unit == 2 {
-					pairs := k.factor(right, n*k.nr).h
-					for at := range n {
+					pairs := k.factor(right, len(b)).h
+					for at := range 2 * n {
 						for j := range k.nr {
 							narrowGeneric(pairs[(at/2*k.nr+j)*2+at%2:][:1], b[at*k.nr+j:][:1])
 						}
 					}
 				}
-				left := k.positions(a, k.mr*width)
+				rows := k.positions(a, k.mr*width)
 				for _, acc := range []bool{false, true} {
-					const ldc = 40
+					ldc := 2*k.nr + 8
 					c := rnd.floats(k.mr*ldc+16, 0, false)
 					before := append([]float32(nil), c...)
-					k.direct(depth, &a[0], 4*width/k.unit, &right[0], &c[8], ldc, acc)
+					k.multiplyRow(depth, left{&a[0], 4 * width / k.unit}, right, depth*k.nr, c[8:], ldc, 2*k.nr, acc)
 					for i := range k.mr {
 						for j := range ldc {
 							at := 8 + i*ldc + j
-							if j >= k.nr {
+							if j >= 2*k.nr {
 								if c[at] != before[at] {
 									t.Fatalf("depth %d: element (%d, %d) beside the tile was written", depth, i, j)
 								}
@@ -156,12 +156,12 @@ func TestDirect(t *testing.T) {
 								want = float64(before[at])
 							}
 							for p := range n {
-								y := b[p*k.nr+j]
+								y := b[(j/k.nr*n+p)*k.nr+j%k.nr]
 								if k.unit == 2 {
 									y = tensor.BF16ToF32(tensor.F32ToBF16(y))
 								}
-								want += float64(left[i*width+p]) * float64(y)
-								size += math.Abs(float64(left[i*width+p]) * float64(y))
+								want += float64(rows[i*width+p]) * float64(y)
+								size += math.Abs(float64(rows[i*width+p]) * float64(y))
 							}
 							if math.Abs(float64(c[at])-want) > 1e-6*(size+1) {
 								t.Fatalf("depth %d, acc %v: element (%d, %d) is %g, want %g", depth, acc, i, j, c[at], want)

@@ -79,9 +79,10 @@ func packAlong16(dst *float32, src *float32, ld int, depth int, width int)
 // numbers for zero here.
 func tilesAMX(c *float32, a *float32, b *float32, ldc int, panels int, steps int, lda int, stepA int, nextA int, acc bool)
 
-// blockAMX is C = A·Bᵀ (with acc, C += A·Bᵀ) for 32 × 32 elements over steps of positions: tiles 4 and 5 are A's rows, lda bytes apart and
-// stepA bytes from one step to the next, 6 and 7 two neighbouring columns of a panel of pairs. The sizes are config's.
-func blockAMX(config *byte, steps int, a *float32, lda int, stepA int, b *float32, c *float32, ldc int, acc bool)
+// blocksAMX is C = A·Bᵀ (with acc, C += A·Bᵀ) for 32 rows of A and cols panels of pairs of B over steps of positions: tiles 4 and 5 are A's rows,
+// lda bytes apart and stepA bytes from one step to the next, 6 and 7 two neighbouring columns of a panel, and nextB bytes after its last step
+// the next panel begins. The sizes of tiles are config's.
+func blocksAMX(config *byte, steps int, a *float32, lda int, stepA int, b *float32, nextB int, c *float32, ldc int, cols int, acc bool)
 
 // spinAMX multiplies tiles, four products n times, and nothing else.
 func spinAMX(n int)

@@ -2531,32 +2531,35 @@ DATA wholeTiles<>+48(SB)/8, $0x1010101010101010
 DATA wholeTiles<>+56(SB)/8, $0x0000000000000000
 GLOBL wholeTiles<>(SB), RODATA|NOPTR, $64
 
-// func blockAMX(config *byte, steps int, a *float32, lda int, stepA int, b *float32, c *float32, ldc int, acc bool)
+// func blocksAMX(config *byte, steps int, a *float32, lda int, stepA int, b *float32, nextB int, c *float32, ldc int, cols int, acc bool)
 // Requires: AMX
-TEXT ·blockAMX(SB), NOSPLIT, $0-65
+TEXT ·blocksAMX(SB), NOSPLIT, $0-81
 	MOVQ config+0(FP), CX
 
 	// ldtilecfg (%rcx)
-	BYTE  $0xc4
-	BYTE  $0xe2
-	BYTE  $0x78
-	BYTE  $0x49
-	BYTE  $0x01
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x01
+	MOVQ lda+24(FP), AX
+	MOVQ stepA+32(FP), R10
+	MOVQ b+40(FP), R13
+	MOVQ c+56(FP), R9
+	MOVQ ldc+64(FP), R8
+	SHLQ $0x02, R8
+	MOVQ R8, R11
+	SHLQ $0x04, R11
+	ADDQ R9, R11
+	MOVQ cols+72(FP), R12
+	MOVQ $0x00000080, BX
+
+column:
 	MOVQ  a+16(FP), SI
-	MOVQ  lda+24(FP), AX
 	MOVQ  AX, DI
 	SHLQ  $0x04, DI
 	ADDQ  SI, DI
-	MOVQ  stepA+32(FP), R10
-	MOVQ  b+40(FP), R13
-	MOVQ  c+48(FP), R9
-	MOVQ  ldc+56(FP), R8
-	SHLQ  $0x02, R8
-	MOVQ  R8, R11
-	SHLQ  $0x04, R11
-	ADDQ  R9, R11
-	MOVQ  $0x00000080, BX
-	MOVB  acc+64(FP), CL
+	MOVB  acc+80(FP), CL
 	TESTB CL, CL
 	JZ    zero
 
@@ -2728,6 +2731,12 @@ step:
 	BYTE $0x5c
 	BYTE $0x03
 	BYTE $0x40
+	MOVQ nextB+48(FP), DX
+	ADDQ DX, R13
+	ADDQ $0x00000080, R9
+	ADDQ $0x00000080, R11
+	DECQ R12
+	JNZ  column
 
 	// tilerelease
 	BYTE $0xc4

@@ -112,7 +112,7 @@ func wholeTiles() Mem {
 // amxProducts writes the matrix product on tiles and the loop that measures the peak.
 func amxProducts() {
 	tilesAMX()
-	blockAMX()
+	blocksAMX()
 	spinAMX()
 	TEXT("xgetbv", NOSPLIT, "func() uint32")
 	Doc("xgetbv is the low word of XCR0: the parts of the processor's state that the system keeps for a thread.")
@@ -194,20 +194,18 @@ func tilesAMX() {
 	RET()
 }
 
-// blockAMX is one 32 × 32 block, for attention: its left factor is read in place, and the configuration is the caller's.
-func blockAMX() {
-	TEXT("blockAMX", NOSPLIT, "func(config *byte, steps int, a *float32, lda, stepA int, b, c *float32, ldc int, acc bool)")
-	Doc("blockAMX is C = A·Bᵀ (with acc, C += A·Bᵀ) for 32 × 32 elements over steps of positions: tiles 4 and 5 are A's rows, lda bytes apart and",
-		"stepA bytes from one step to the next, 6 and 7 two neighbouring columns of a panel of pairs. The sizes are config's.")
+// blocksAMX is a row of 32 × 32 blocks, for attention: its left factor is read in place, and the configuration is the caller's. It costs as
+// much as several products, so it is made once for the row.
+func blocksAMX() {
+	TEXT("blocksAMX", NOSPLIT, "func(config *byte, steps int, a *float32, lda, stepA int, b *float32, nextB int, c *float32, ldc, cols int, acc bool)")
+	Doc("blocksAMX is C = A·Bᵀ (with acc, C += A·Bᵀ) for 32 rows of A and cols panels of pairs of B over steps of positions: tiles 4 and 5 are A's rows,",
+		"lda bytes apart and stepA bytes from one step to the next, 6 and 7 two neighbouring columns of a panel, and nextB bytes after its last step",
+		"the next panel begins. The sizes of tiles are config's.")
 	a, lda, b, ldc := reg.RSI, reg.RAX, reg.R13, reg.R8
-	row, row16, k, stepA, a16 := reg.R9, reg.R11, reg.RDX, reg.R10, reg.RDI
+	row, row16, k, stepA, a16, cols := reg.R9, reg.R11, reg.RDX, reg.R10, reg.RDI, reg.R12
 	Load(Param("config"), reg.RCX)
 	tileConfigure(reg.RCX)
-	Load(Param("a"), a)
 	Load(Param("lda"), lda)
-	MOVQ(lda, a16)
-	SHLQ(Imm(4), a16)
-	ADDQ(a, a16)
 	Load(Param("stepA"), stepA)
 	Load(Param("b"), b)
 	Load(Param("c"), row)
@@ -216,7 +214,14 @@ func blockAMX() {
 	MOVQ(ldc, row16)
 	SHLQ(Imm(4), row16)
 	ADDQ(row, row16)
+	Load(Param("cols"), cols)
 	MOVQ(U32(128), reg.RBX)
+
+	Label("column")
+	Load(Param("a"), a)
+	MOVQ(lda, a16)
+	SHLQ(Imm(4), a16)
+	ADDQ(a, a16)
 	tile := [4]tileOperand{{reg.R9, reg.R8, 0}, {reg.R9, reg.R8, 64}, {reg.R11, reg.R8, 0}, {reg.R11, reg.R8, 64}}
 	Load(Param("acc"), reg.CL)
 	TESTB(reg.CL, reg.CL)
@@ -248,6 +253,12 @@ func blockAMX() {
 	for i, o := range tile {
 		tileStore(i, o)
 	}
+	Load(Param("nextB"), k)
+	ADDQ(k, b)
+	ADDQ(U32(128), row)
+	ADDQ(U32(128), row16)
+	DECQ(cols)
+	JNZ(LabelRef("column"))
 	tileRelease()
 	RET()
 }
