@@ -82,6 +82,7 @@ golden: ## the golden files, anew, from PyTorch and the reference libraries (net
 	.venv/bin/python scripts/golden/gguf_vectors.py
 	.venv/bin/python scripts/golden/tokenizer.py testdata/tokenizer/encodings.json
 	.venv/bin/python scripts/golden/tokenizer_chat.py testdata/tokenizer/chat.json
+	.venv/bin/python scripts/golden/tokenizer_pieces.py testdata/tokenizer
 
 bench: ## kernel and step benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/...

@@ -33,12 +33,12 @@ that stands for a line break breaks the line.`,
   lomo tokenize --model smollm2.gguf < book.txt | lomo tokenize --model smollm2.gguf --decode`,
 		RunE: func(*cobra.Command, []string) error {
 			if o.Model == "" {
-				return usage("--model DIR names a folder with a tokenizer.json, or a .gguf file", "--model is missing")
+				return usage("--model DIR names a folder with a tokenizer.json or tokenizer.model, or a .gguf file", "--model is missing")
 			}
 			return run(io, &o)
 		},
 	}
-	c.Flags().StringVar(&o.Model, "model", "", "`folder` with a tokenizer, a tokenizer.json, or a .gguf file")
+	c.Flags().StringVar(&o.Model, "model", "", "`folder` with a tokenizer, a tokenizer.json or tokenizer.model, or a .gguf file")
 	c.Flags().BoolVar(&o.Decode, "decode", false, "turn ids into text")
 	c.Flags().BoolVar(&o.Special, "special", false, "add the tokens the tokenizer puts around a text, such as bos")
 	return c

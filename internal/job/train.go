@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -342,17 +343,14 @@ const (
 	spillFile   = ".block-inputs"
 )
 
-// tokenizerDir holds, during a run, the files of a tokenizer that came with a GGUF model.
+// tokenizerDir holds, during a run, the files of a tokenizer that came in another format: in a GGUF file, or as tokenizer.model.
 const tokenizerDir = ".tokenizer"
 
 // keepTokenizer writes the tokenizer's files into the output folder now and returns what copies them beside a checkpoint,
 // so that the tokenizer itself need not stay in memory.
 func keepTokenizer(m *Model, tok *tokenizer.Tokenizer, dir string) (func(string) error, error) {
-	files := m.Source.AuxFiles()
-	if files == nil {
-		if tok == nil {
-			return nil, nil
-		}
+	files := maps.Clone(m.Source.AuxFiles())
+	if files["tokenizer.json"] == "" && tok != nil {
 		tmp := filepath.Join(dir, tokenizerDir)
 		if err := os.MkdirAll(tmp, 0o755); err != nil {
 			return nil, err
@@ -364,10 +362,15 @@ func keepTokenizer(m *Model, tok *tokenizer.Tokenizer, dir string) (func(string)
 		if err != nil {
 			return nil, err
 		}
-		files = map[string]string{}
+		if files == nil {
+			files = map[string]string{}
+		}
 		for _, e := range entries {
 			files[e.Name()] = filepath.Join(tmp, e.Name())
 		}
+	}
+	if files == nil {
+		return nil, nil
 	}
 	return func(to string) error {
 		for name, from := range files {

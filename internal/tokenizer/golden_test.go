@@ -84,13 +84,16 @@ func TestGoldenIsCurrent(t *testing.T) {
 	var chat struct {
 		MadeBy map[string]string `json:"made_by"`
 	}
+	pieces := chat
 	golden(t, "chat.json", &chat)
+	golden(t, "pieces.json", &pieces)
 	for _, c := range []struct {
 		madeBy  map[string]string
 		scripts []string
 	}{
 		{loadGolden().MadeBy, []string{"tokenizer.py", "tokenizer_lines.py"}},
 		{chat.MadeBy, []string{"tokenizer_chat.py"}},
+		{pieces.MadeBy, []string{"tokenizer_pieces.py", "tokenizer.py", "tokenizer_lines.py"}},
 	} {
 		h := sha256.New()
 		for _, name := range c.scripts {

@@ -94,7 +94,7 @@ func TestOpenFolder(t *testing.T) {
 		t.Errorf("empty folder: %v", err)
 	}
 	write(t, dir, "tokenizer.model", "x")
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "convert it") {
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "can be converted") {
 		t.Errorf("folder with a tokenizer.model: %v", err)
 	}
 	write(t, dir, "tokenizer.json", tinyJSON)

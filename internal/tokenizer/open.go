@@ -11,7 +11,8 @@ import (
 
 // Open loads the tokenizer at path: a folder in Hugging Face's layout (tokenizer.json is enough;
 // tokenizer_config.json, special_tokens_map.json, chat_template.jinja, generation_config.json and
-// config.json add special tokens and the chat template), a tokenizer.json, or a GGUF file.
+// config.json add special tokens and the chat template), a folder with SentencePiece's tokenizer.model instead (Meta's), one of these files, or
+// a GGUF file.
 func Open(path string) (*Tokenizer, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -23,6 +24,8 @@ func Open(path string) (*Tokenizer, error) {
 		t, err = openFolder(path)
 	case strings.EqualFold(filepath.Ext(path), ".gguf"):
 		t, err = openGGUF(path)
+	case strings.EqualFold(filepath.Ext(path), ".model"):
+		t, err = openSentencePiece(path)
 	default:
 		t, err = openJSON(path)
 		if err == nil {
@@ -37,11 +40,20 @@ func openFolder(dir string) (*Tokenizer, error) {
 	path := filepath.Join(dir, "tokenizer.json")
 	t, err := openJSON(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(dir, "tokenizer.model")); err == nil {
-			return nil, fmt.Errorf("%s has a tokenizer.model but no tokenizer.json; convert it: "+
-				"transformers.AutoTokenizer.from_pretrained(dir).save_pretrained(dir)", dir)
+		pieces := filepath.Join(dir, "tokenizer.model")
+		if _, err := os.Stat(pieces); err != nil {
+			return nil, fmt.Errorf("%s: no tokenizer.json, and no tokenizer.model", dir)
 		}
-		return nil, fmt.Errorf("%s: no tokenizer.json", dir)
+		t, err := openSentencePiece(pieces)
+		if err != nil {
+			return nil, fmt.Errorf("%w; with transformers it can be converted: AutoTokenizer.from_pretrained(dir).save_pretrained(dir)", err)
+		}
+		own := t.names
+		if err := t.readSpecial(dir); err != nil {
+			return nil, err
+		}
+		t.names.orElse(own)
+		return t, t.readTemplates(dir)
 	}
 	if err != nil {
 		return nil, err

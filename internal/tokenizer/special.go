@@ -80,6 +80,18 @@ type ids struct {
 	PAD idList `json:"pad_token_id"`
 }
 
+// orElse fills the roles that nothing names in with those of o.
+func (s *special) orElse(o special) {
+	for _, r := range []struct{ to, from *int32 }{{&s.bos, &o.bos}, {&s.eos, &o.eos}, {&s.pad, &o.pad}, {&s.unk, &o.unk}} {
+		if *r.to < 0 {
+			*r.to = *r.from
+		}
+	}
+	if len(s.eosIDs) == 0 {
+		s.eosIDs = o.eosIDs
+	}
+}
+
 // readSpecial sets the special tokens from the files in dir: names in tokenizer_config.json win, then
 // special_tokens_map.json, then the ids of generation_config.json and config.json.
 func (t *Tokenizer) readSpecial(dir string) error {
