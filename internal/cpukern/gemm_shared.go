@@ -180,21 +180,20 @@ func (s *shared) rowsPacked() int {
 
 // addBlock adds the block of the sum from k on to rows [i, i+rows) of a tile, in the panel of columns from j on.
 func (s *shared) addBlock(t *tile, i, rows, j, k int) {
-	depth := min(s.block, s.depth-k)
-	c, b, at := t.c[i*t.ld+j:], s.b[s.cols*(k-s.k0)+(t.j0-s.j0+j)*depth:], t.i0+i
-	whole := 0
+	depth, first := min(s.block, s.depth-k), t.i0+i
+	c, b := t.c[i*t.ld+j:], s.b[s.cols*(k-s.k0)+(t.j0-s.j0+j)*depth:]
+	packed := first - s.i0 // of the packed rows, the first one wanted
 	if s.lda > 0 {
-		if whole = min(rows, (s.m-at)/s.k.mr*s.k.mr); whole > 0 {
-			s.k.multiplyPanel(c, t.ld, left{s.product.a.v.at(at*s.product.a.ld + k*s.unit), s.lda}, b, whole, depth, k > 0)
+		whole := min(rows, (s.m-first)/s.k.mr*s.k.mr)
+		if whole > 0 {
+			s.k.multiplyPanel(c, t.ld, left{s.product.a.v.at(first*s.product.a.ld + k*s.unit), s.lda}, b, whole, depth, k > 0)
 		}
-		if at += whole; whole == rows {
+		if whole == rows {
 			return
 		}
-		at = 0 // the last panel is the only one that is packed
-	} else {
-		at -= s.i0
+		c, rows, packed = c[whole*t.ld:], rows-whole, 0 // the last panel is the only one that is packed
 	}
-	s.k.multiplyPanel(c[whole*t.ld:], t.ld, left{at: &s.a[s.rowsPacked()*(k-s.k0)+at*depth]}, b, rows-whole, depth, k > 0)
+	s.k.multiplyPanel(c, t.ld, left{at: &s.a[s.rowsPacked()*(k-s.k0)+packed*depth]}, b, rows, depth, k > 0)
 }
 
 // lastBlock adds the last block of the sum and brings the place near where the tile will be written, a row or two between the cells: the rows
