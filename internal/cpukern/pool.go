@@ -6,23 +6,40 @@ import (
 	"sync/atomic"
 )
 
-// pool is the device's threads: the caller and threads−1 goroutines that wait for work. Each has a workspace.
+// pool is the device's threads: the caller and threads−1 goroutines that wait for work. Each has a workspace. An operation is often shorter
+// than it takes to wake a sleeping thread, and the next one follows at once: so who waits looks for a moment before it sleeps.
 type pool struct {
-	mu   sync.Mutex // one operation at a time
-	ws   []*workspace
-	wake []chan struct{}
+	mu      sync.Mutex // one operation at a time
+	ws      []*workspace
+	helpers []*helper
 
 	task func(ws *workspace, i int)
 	n    int64
 	next atomic.Int64
-	done sync.WaitGroup
+
+	call     atomic.Uint64 // counts operations; in the low bits, how many helpers take part
+	busy     atomic.Int64  // of them, how many have not ended
+	waiting  atomic.Bool   // the caller sleeps until the last of them sends to finished
+	finished chan struct{}
 }
+
+// helper is one of the goroutines.
+type helper struct {
+	number   uint64
+	sleeping atomic.Bool
+	wake     chan struct{} // closed: the end
+}
+
+const (
+	helperBits = 16
+	looks      = 1 << 14 // before sleeping: some 20 µs
+)
 
 func newPool(threads int) (*pool, error) {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	p := &pool{}
+	p := &pool{finished: make(chan struct{}, 1)}
 	for i := range threads {
 		ws, err := newWorkspace(workspaceBytes)
 		if err != nil {
@@ -31,9 +48,9 @@ func newPool(threads int) (*pool, error) {
 		}
 		p.ws = append(p.ws, ws)
 		if i > 0 {
-			c := make(chan struct{}, 1)
-			p.wake = append(p.wake, c)
-			go p.worker(ws, c)
+			h := &helper{number: uint64(i - 1), wake: make(chan struct{}, 1)}
+			p.helpers = append(p.helpers, h)
+			go p.help(h, ws)
 		}
 	}
 	return p, nil
@@ -44,7 +61,7 @@ func newPool(threads int) (*pool, error) {
 func (p *pool) run(n int, task func(ws *workspace, i int)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n <= 1 || len(p.wake) == 0 {
+	if n <= 1 || len(p.helpers) == 0 {
 		for i := range n {
 			p.ws[0].reset()
 			task(p.ws[0], i)
@@ -53,21 +70,63 @@ func (p *pool) run(n int, task func(ws *workspace, i int)) {
 	}
 	p.task, p.n = task, int64(n)
 	p.next.Store(0)
-	helpers := min(n-1, len(p.wake))
-	p.done.Add(helpers)
-	for _, c := range p.wake[:helpers] {
-		c <- struct{}{}
+	with := min(n-1, len(p.helpers))
+	p.busy.Store(int64(with))
+	p.call.Store((p.call.Load()>>helperBits+1)<<helperBits | uint64(with))
+	for _, h := range p.helpers[:with] {
+		if h.sleeping.CompareAndSwap(true, false) {
+			h.wake <- struct{}{}
+		}
 	}
 	p.drain(p.ws[0])
-	p.done.Wait()
+	p.wait()
 	p.task = nil
 }
 
-func (p *pool) worker(ws *workspace, wake chan struct{}) {
-	for range wake {
-		p.drain(ws)
-		p.done.Done()
+// wait returns when no helper is busy.
+func (p *pool) wait() {
+	for range looks {
+		if p.busy.Load() == 0 {
+			return
+		}
 	}
+	p.waiting.Store(true)
+	if p.busy.Load() == 0 && p.waiting.CompareAndSwap(true, false) {
+		return
+	}
+	<-p.finished
+}
+
+func (p *pool) help(h *helper, ws *workspace) {
+	seen := uint64(0)
+	for {
+		call, ok := p.nextCall(h, seen)
+		if !ok {
+			return
+		}
+		if seen = call; h.number >= call&(1<<helperBits-1) {
+			continue
+		}
+		p.drain(ws)
+		if p.busy.Add(-1) == 0 && p.waiting.CompareAndSwap(true, false) {
+			p.finished <- struct{}{}
+		}
+	}
+}
+
+// nextCall waits for another operation than the one seen last; not ok: there will be none.
+func (p *pool) nextCall(h *helper, seen uint64) (call uint64, ok bool) {
+	for range looks {
+		if call := p.call.Load(); call != seen {
+			return call, true
+		}
+	}
+	h.sleeping.Store(true)
+	if call := p.call.Load(); call != seen && h.sleeping.CompareAndSwap(true, false) {
+		return call, true
+	}
+	_, ok = <-h.wake
+	return p.call.Load(), ok
 }
 
 func (p *pool) drain(ws *workspace) {
@@ -85,13 +144,13 @@ func (p *pool) blocks(n, block int, task func(ws *workspace, index, lo, hi int))
 }
 
 func (p *pool) close() {
-	for _, c := range p.wake {
-		close(c)
+	for _, h := range p.helpers {
+		close(h.wake)
 	}
 	for _, ws := range p.ws {
 		ws.close()
 	}
-	p.wake, p.ws = nil, nil
+	p.helpers, p.ws = nil, nil
 }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
