@@ -22,7 +22,7 @@ func amxKernels(base *kernels) *kernels {
 	k := *base
 	k.level, k.name = "amx", "amx-bf16"
 	k.tiles = &kernels{level: k.level, mr: tileRows, nr: tileRows, step: tileStep, blockK: tileBlock,
-		packA: packTilesA, pack: packTilesB, whole: multiplyAMX, spinning: spinTiles, prefetch: prefetchRows}
+		packA: packTilesA, pack: packTilesB, whole: multiplyAMX, peak: registers(spinAMX, 2*4*16*16*32), prefetch: prefetchRows}
 	if base.pairTiles != nil {
 		t := *base.pairTiles
 		t.mr, t.nr, t.step = tileRows, tileRows, tileStep
@@ -87,9 +87,6 @@ func multiplyAMX(c []float32, ld int, a left, pb []float32, rows, depth int, acc
 	}
 	tilesAMX(&c[0], a.at, &pb[0], ld, rows/tileRows, steps, lda, step, next, acc)
 }
-
-// spinTiles has as many operations as micro would have on panels of spinDepth pairs.
-func spinTiles() { spinAMX(spinTimes * spinDepth / tileStep) }
 
 // packTilesB packs pairs as micro of pairs wants them, to whole steps.
 func packTilesB(dst []float32, o *operand, width, i0, i1, k0, k1 int) {

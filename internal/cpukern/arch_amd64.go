@@ -27,7 +27,7 @@ func archKernels() []*kernels {
 func avx2Kernels() *kernels {
 	return &kernels{
 		level: "avx2", name: "avx2+fma",
-		mr: 6, nr: 16, blockK: 384, micro: microAVX2, direct: directAVX2, pack: packAVX2, prefetch: prefetchRows,
+		mr: 6, nr: 16, blockK: 384, micro: microAVX2, direct: directAVX2, peak: registers(spinAVX2, 2*8*12), pack: packAVX2, prefetch: prefetchRows,
 		floatTiles: avx2Tiles(), roundedTiles: avx2Tiles().rounded(softmaxRowRoundedVec, gradRowRoundedVec),
 		dot: dotAVX2, dot16: dot16AVX2,
 		widen: widenAVX2, narrow: narrowAVX2, stochastic: stochasticAVX2,
@@ -47,13 +47,13 @@ func avx2Kernels() *kernels {
 func avx512Kernels() *kernels {
 	k := avx2Kernels()
 	k.level, k.name = "avx512", "avx512f"
-	k.mr, k.nr, k.micro, k.direct = 12, 32, microAVX512, directAVX512
+	k.mr, k.nr, k.micro, k.direct, k.peak = 12, 32, microAVX512, directAVX512, registers(spinAVX512, 2*16*24)
 	k.floatTiles, k.roundedTiles = avx512Tiles(), avx512Tiles().rounded(softmaxRowRoundedVec512, gradRowRoundedVec512)
 	k.widen, k.narrow, k.updateHalves, k.philox = widenAVX512, narrowAVX512, updateHalvesAVX512, philoxAVX512
 	k.expSum, k.silu, k.siluBackward = expSumAVX512, siluAVX512, siluBackwardAVX512
 	if cpuid.CPU.Supports(cpuid.AVX512BF16, cpuid.AVX512VL) {
 		k.name = "avx512f+bf16"
-		k.pairs = &kernels{mr: k.mr, nr: k.nr, blockK: k.blockK, micro: microBF16, direct: directBF16, pack: packPairsAVX512, prefetch: prefetchRows}
+		k.pairs = &kernels{mr: k.mr, nr: k.nr, blockK: k.blockK, micro: microBF16, direct: directBF16, peak: registers(spinBF16, 2*32*24), pack: packPairsAVX512, prefetch: prefetchRows}
 		k.pairTiles = pairTiles()
 	}
 	return k

@@ -14,7 +14,7 @@ import (
 	"lomo/internal/tensor"
 )
 
-// The peak a benchmark is compared with is spin's. Both are taken per second of processor time, so that other work on the
+// The peak a benchmark is compared with is PeakFLOPS's. Both are taken per second of processor time, so that other work on the
 // machine disturbs the share less than the wall clock.
 var peaks sync.Map // level and type → floating-point operations a processor nanosecond
 
@@ -26,12 +26,14 @@ func peak(b *testing.B, d *Device, dt tensor.DType) float64 {
 		return p.(float64)
 	}
 	best := 0.0
-	ws := d.pool.ws[0]
-	for range peakRounds {
-		ws.reset()
-		began := processorTime()
-		k.spin(ws)
-		best = max(best, k.spinOps(unit)/float64(processorTime()-began))
+	for _, s := range k.spinners(unit) {
+		turns := s.turns(d.pool.ws[0])
+		for range peakRounds {
+			d.pool.ws[0].reset()
+			began := processorTime()
+			s.turn(d.pool.ws[0], turns)
+			best = max(best, float64(turns*s.ops)/float64(processorTime()-began))
+		}
 	}
 	peaks.Store(key, best)
 	return best

@@ -65,6 +65,15 @@ func packPairs32(dst *float32, src *uint16, ld int, pairs int)
 // prefetchRows brings rows of so many bytes > 0, stride bytes apart, into the caches, for writing.
 func prefetchRows(p *byte, bytes int, stride int, rows int)
 
+// spinAVX2 makes n times 12 multiply-adds of 8 lanes, and nothing else.
+func spinAVX2(n int)
+
+// spinAVX512 makes n times 24 multiply-adds of 16 lanes, and nothing else.
+func spinAVX512(n int)
+
+// spinBF16 makes n times 24 multiply-adds of 16 pairs, and nothing else.
+func spinBF16(n int)
+
 // packTileRows copies 32 positions of 16 rows, src[i·ld + 32s …], to the 16 lines at dst[512s …], for s < steps.
 func packTileRows(dst *float32, src *uint16, ld int, steps int)
 

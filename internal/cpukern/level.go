@@ -21,10 +21,10 @@ type kernels struct {
 	tiles *kernels // the same for products of whole matrices; nil where the machine has no tiles for them (amx_amd64.go)
 
 	// What kernels for tiles have beside mr, nr and pack, which is B's there.
-	packA    func(dst []float32, o *operand, width, i0, i1, k0, k1 int)
-	whole    func(c []float32, ld int, a left, pb []float32, rows, depth int, acc bool) // multiplyPanel, instead of micro and direct
-	spinning func()                                                                     // spin
-	step     int                                                                        // depths of panels are multiples of it; 0: any
+	packA func(dst []float32, o *operand, width, i0, i1, k0, k1 int)
+	whole func(c []float32, ld int, a left, pb []float32, rows, depth int, acc bool) // multiplyPanel, instead of micro and direct
+	peak  *spinner                                                                   // a loop that may measure the peak; nil: micro does
+	step  int                                                                        // depths of panels are multiples of it; 0: any
 
 	blockK int // elements of a panel, at most, in a block of the sum
 

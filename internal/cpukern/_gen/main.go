@@ -20,6 +20,7 @@ func main() {
 	packPairs(12)
 	packPairs(32)
 	prefetchRows()
+	peaks()
 	tilePacks()
 	amxProducts()
 	conversions()
