@@ -1,9 +1,6 @@
 package cpukern
 
-import (
-	"sync"
-	"unsafe"
-)
+import "unsafe"
 
 // sharedBytes is the memory, common to all threads, for the packed factors of one product. A slab of the result takes at most a third of it.
 const sharedBytes = 12 << 20
@@ -113,22 +110,21 @@ func (d *Device) multiplyChunk(s *shared, finish func(ws *workspace, t *tile)) {
 	tasksA, tasksB := ceilDiv(rowsA, stepA), ceilDiv(rowsB, stepB)
 	tm, tn := tiling(i1-s.i0, j1-s.j0, d.Threads())
 	down := ceilDiv(i1-s.i0, tm)
-	var packs sync.WaitGroup
-	packs.Add(tasksA + tasksB)
+	packs := newCountdown(tasksA + tasksB)
 	d.pool.run(tasksA+tasksB+down*ceilDiv(j1-s.j0, tn), func(ws *workspace, index int) {
 		switch {
 		case index < tasksA:
 			lo := firstA + index*stepA
 			s.pack(s.packA, s.a, &s.product.a, s.k.mr, s.rowsPacked(), lo, min(i1, lo+stepA), firstA)
-			packs.Done()
+			packs.done()
 			return
 		case index < tasksA+tasksB:
 			lo := s.j0 + (index-tasksA)*stepB
 			s.pack(s.packB, s.b, &s.product.b, s.k.nr, s.cols, lo, min(j1, lo+stepB), s.j0)
-			packs.Done()
+			packs.done()
 			return
 		}
-		packs.Wait()
+		packs.wait()
 		// Neighbouring tasks share the panel of B, which stays in the shared cache.
 		index -= tasksA + tasksB
 		i, j := s.i0+index%down*tm, s.j0+index/down*tn

@@ -97,6 +97,33 @@ func (p *pool) wait() {
 	<-p.finished
 }
 
+// countdown lets threads wait for as many calls of done; as the pool's, they look for a moment before they sleep.
+type countdown struct {
+	left atomic.Int64
+	all  sync.WaitGroup
+}
+
+func newCountdown(n int) *countdown {
+	c := &countdown{}
+	c.left.Store(int64(n))
+	c.all.Add(n)
+	return c
+}
+
+func (c *countdown) done() {
+	c.left.Add(-1)
+	c.all.Done()
+}
+
+func (c *countdown) wait() {
+	for range looks {
+		if c.left.Load() == 0 {
+			return
+		}
+	}
+	c.all.Wait()
+}
+
 func (p *pool) help(h *helper, ws *workspace) {
 	seen := uint64(0)
 	for {
