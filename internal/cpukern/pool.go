@@ -18,8 +18,7 @@ type pool struct {
 	next atomic.Int64
 
 	call     atomic.Uint64 // counts operations; in the low bits, how many helpers take part
-	busy     atomic.Int64  // of them, how many have not ended
-	waiting  atomic.Bool   // the caller sleeps until the last of them sends to finished
+	busy     atomic.Int64  // of them, how many have not ended; with asleep added: the caller sleeps until the last of them sends to finished
 	finished chan struct{}
 }
 
@@ -33,6 +32,7 @@ type helper struct {
 const (
 	helperBits = 16
 	looks      = 1 << 14 // before sleeping: some 20 µs
+	asleep     = 1 << 32
 )
 
 func newPool(threads int) (*pool, error) {
@@ -90,11 +90,10 @@ func (p *pool) wait() {
 			return
 		}
 	}
-	p.waiting.Store(true)
-	if p.busy.Load() == 0 && p.waiting.CompareAndSwap(true, false) {
-		return
+	// One number says both how many are busy and whether the caller sleeps, so that a helper acts on what held when it ended.
+	if p.busy.Add(asleep) != asleep {
+		<-p.finished
 	}
-	<-p.finished
 }
 
 // countdown lets threads wait for as many calls of done; as the pool's, they look for a moment before they sleep.
@@ -135,7 +134,7 @@ func (p *pool) help(h *helper, ws *workspace) {
 			continue
 		}
 		p.drain(ws)
-		if p.busy.Add(-1) == 0 && p.waiting.CompareAndSwap(true, false) {
+		if p.busy.Add(-1) == asleep {
 			p.finished <- struct{}{}
 		}
 	}
