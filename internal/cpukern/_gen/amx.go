@@ -149,6 +149,22 @@ func tilesAMX() {
 	MOVQ(ldc, row16)
 	SHLQ(Imm(4), row16)
 	ADDQ(row, row16)
+	sumTiles(tileLoadOnce, k, func() { Load(Param("b"), b) })
+	Load(Param("nextA"), k)
+	ADDQ(k, a)
+	MOVQ(ldc, k)
+	SHLQ(Imm(5), k)
+	ADDQ(k, row)
+	DECQ(panels)
+	JNZ(LabelRef("row"))
+	tileRelease()
+	RET()
+}
+
+// sumTiles makes 32 × 32 sums in tiles 0 to 3, zero or with acc what stands in C, over steps of A and B, and stores them. A's rows lie RAX
+// bytes apart, the first sixteen from RSI on and the others from RDI, and its steps R10; B's from R13, 128 apart; C's from R9 and R11, R8
+// apart. loadA loads a tile of A, begin sets what steps change, k counts them.
+func sumTiles(loadA func(tileOperand, int), k reg.GPPhysical, begin func()) {
 	tile := [4]tileOperand{{reg.R9, reg.R8, 0}, {reg.R9, reg.R8, 64}, {reg.R11, reg.R8, 0}, {reg.R11, reg.R8, 64}}
 	Load(Param("acc"), reg.CL)
 	TESTB(reg.CL, reg.CL)
@@ -162,36 +178,25 @@ func tilesAMX() {
 		tileZero(i)
 	}
 	Label("multiply")
-	Load(Param("b"), b)
+	begin()
 	Load(Param("steps"), k)
-
 	Label("step")
 	tileLoad(tileOperand{reg.R13, reg.RBX, 0}, 6)
-	tileLoadOnce(tileOperand{reg.RSI, reg.RAX, 0}, 4)
+	loadA(tileOperand{reg.RSI, reg.RAX, 0}, 4)
 	tileProduct(6, 4, 0)
-	tileLoadOnce(tileOperand{reg.RDI, reg.RAX, 0}, 5)
+	loadA(tileOperand{reg.RDI, reg.RAX, 0}, 5)
 	tileProduct(6, 5, 2)
 	tileLoad(tileOperand{reg.R13, reg.RBX, 64}, 7)
 	tileProduct(7, 4, 1)
 	tileProduct(7, 5, 3)
-	ADDQ(stepA, a)
-	ADDQ(stepA, a16)
-	ADDQ(U32(2048), b)
+	ADDQ(reg.R10, reg.RSI)
+	ADDQ(reg.R10, reg.RDI)
+	ADDQ(U32(2048), reg.R13)
 	DECQ(k)
 	JNZ(LabelRef("step"))
-
 	for i, o := range tile {
 		tileStore(i, o)
 	}
-	Load(Param("nextA"), k)
-	ADDQ(k, a)
-	MOVQ(ldc, k)
-	SHLQ(Imm(5), k)
-	ADDQ(k, row)
-	DECQ(panels)
-	JNZ(LabelRef("row"))
-	tileRelease()
-	RET()
 }
 
 // blocksAMX is a row of 32 × 32 blocks, for attention: its left factor is read in place, and the configuration is the caller's. It costs as
@@ -222,37 +227,7 @@ func blocksAMX() {
 	MOVQ(lda, a16)
 	SHLQ(Imm(4), a16)
 	ADDQ(a, a16)
-	tile := [4]tileOperand{{reg.R9, reg.R8, 0}, {reg.R9, reg.R8, 64}, {reg.R11, reg.R8, 0}, {reg.R11, reg.R8, 64}}
-	Load(Param("acc"), reg.CL)
-	TESTB(reg.CL, reg.CL)
-	JZ(LabelRef("zero"))
-	for i, o := range tile {
-		tileLoad(o, i)
-	}
-	JMP(LabelRef("multiply"))
-	Label("zero")
-	for i := range tile {
-		tileZero(i)
-	}
-	Label("multiply")
-	Load(Param("steps"), k)
-	Label("step")
-	tileLoad(tileOperand{reg.R13, reg.RBX, 0}, 6)
-	tileLoad(tileOperand{reg.RSI, reg.RAX, 0}, 4)
-	tileProduct(6, 4, 0)
-	tileLoad(tileOperand{reg.RDI, reg.RAX, 0}, 5)
-	tileProduct(6, 5, 2)
-	tileLoad(tileOperand{reg.R13, reg.RBX, 64}, 7)
-	tileProduct(7, 4, 1)
-	tileProduct(7, 5, 3)
-	ADDQ(stepA, a)
-	ADDQ(stepA, a16)
-	ADDQ(U32(2048), b)
-	DECQ(k)
-	JNZ(LabelRef("step"))
-	for i, o := range tile {
-		tileStore(i, o)
-	}
+	sumTiles(tileLoad, k, func() {})
 	Load(Param("nextB"), k)
 	ADDQ(k, b)
 	ADDQ(U32(128), row)

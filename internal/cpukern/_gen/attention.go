@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	. "github.com/mmcloughlin/avo/build"
-	"github.com/mmcloughlin/avo/ir"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -217,12 +216,7 @@ func (l lanes) and(mask, v reg.VecVirtual) {
 func (l lanes) halves() (int, func(reg.VecVirtual, Mem)) {
 	return 2, func(v reg.VecVirtual, m Mem) {
 		VMOVAPS(v, reg.Z15)
-		Comment("VCVTNEPS2BF16 Z15, Y15")
-		raw := func(opcode string, v Op) {
-			Instruction(&ir.Instruction{Opcode: opcode, Operands: []Op{v}, ISA: []string{"AVX512_BF16"}})
-		}
-		raw("LONG", U32(0x487e5262)) // EVEX.512.F3.0F38.W0 72 /r
-		raw("WORD", U16(0xff72))
+		evexBF16("VCVTNEPS2BF16 Z15, Y15", 0x487e5262, 0xff72) // EVEX.512.F3.0F38.W0 72 /r
 		VMOVUPS(reg.Y15, m)
 	}
 }

@@ -46,12 +46,18 @@ func vdpbf16ps(y, x, acc int) {
 	p0 := not(acc, 3)<<7 | not(y, 4)<<6 | not(y, 3)<<5 | not(acc, 4)<<4 | 0b010
 	p1 := uint32(^x&15)<<3 | 1<<2 | 0b10
 	p2 := uint32(0b10)<<5 | not(x, 4)<<3
-	raw := func(opcode string, v Op) {
-		Instruction(&ir.Instruction{Opcode: opcode, Operands: []Op{v}, ISA: []string{"AVX512_BF16"}})
+	evexBF16(fmt.Sprintf("VDPBF16PS Z%d, Z%d, Z%d", y, x, acc), 0x62|p0<<8|p1<<16|p2<<24, 0x52|uint16(0xc0|acc&7<<3|y&7)<<8)
+}
+
+// evexBF16 emits an instruction that the Go assembler does not know: the four bytes of its prefix, then opcode and operands.
+func evexBF16(text string, prefix uint32, rest uint16) {
+	Comment(text)
+	for _, part := range []struct {
+		opcode string
+		v      Op
+	}{{"LONG", U32(prefix)}, {"WORD", U16(rest)}} {
+		Instruction(&ir.Instruction{Opcode: part.opcode, Operands: []Op{part.v}, ISA: []string{"AVX512_BF16"}})
 	}
-	Comment(fmt.Sprintf("VDPBF16PS Z%d, Z%d, Z%d", y, x, acc))
-	raw("LONG", U32(0x62|p0<<8|p1<<16|p2<<24))
-	raw("WORD", U16(0x52|uint16(0xc0|acc&7<<3|y&7)<<8))
 }
 
 // packPairs interleaves neighbouring rows of BF16.

@@ -11,24 +11,18 @@ import (
 // peaks writes the loops that measure what the processor can do at most: multiply-adds of registers, in more chains than any processor's
 // latency times its units.
 func peaks() {
-	spin("spinAVX2", 12, "8 lanes", func(sums int) func(i int) {
-		x, acc := YMM(), make([]reg.VecVirtual, sums)
-		VXORPS(x, x, x)
-		for i := range acc {
-			acc[i] = YMM()
-			VXORPS(acc[i], acc[i], acc[i])
-		}
-		return func(i int) { VFMADD231PS(x, x, acc[i]) }
-	})
-	spin("spinAVX512", 24, "16 lanes", func(sums int) func(i int) {
-		x, acc := ZMM(), make([]reg.VecVirtual, sums)
-		VPXORD(x, x, x)
-		for i := range acc {
-			acc[i] = ZMM()
-			VPXORD(acc[i], acc[i], acc[i])
-		}
-		return func(i int) { VFMADD231PS(x, x, acc[i]) }
-	})
+	for i, name := range []string{"spinAVX2", "spinAVX512"} {
+		l := widths[i]
+		spin(name, 12+12*i, fmt.Sprint(l.n, " lanes"), func(sums int) func(i int) {
+			x, acc := l.reg(), make([]reg.VecVirtual, sums)
+			l.clear(x)
+			for i := range acc {
+				acc[i] = l.reg()
+				l.clear(acc[i])
+			}
+			return func(i int) { VFMADD231PS(x, x, acc[i]) }
+		})
+	}
 	spin("spinBF16", 24, "16 pairs", func(sums int) func(i int) {
 		for i := range sums + 3 {
 			VPXORD(zmm[i], zmm[i], zmm[i])
