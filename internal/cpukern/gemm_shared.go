@@ -110,7 +110,8 @@ func (d *Device) multiplyChunk(s *shared, finish func(ws *workspace, t *tile)) {
 	tasksA, tasksB := ceilDiv(rowsA, stepA), ceilDiv(rowsB, stepB)
 	tm, tn := tiling(i1-s.i0, j1-s.j0, d.Threads())
 	down := ceilDiv(i1-s.i0, tm)
-	packs := newCountdown(tasksA + tasksB)
+	var packs countdown
+	packs.add(tasksA + tasksB)
 	d.pool.run(tasksA+tasksB+down*ceilDiv(j1-s.j0, tn), func(ws *workspace, index int) {
 		switch {
 		case index < tasksA:

@@ -17,9 +17,8 @@ type pool struct {
 	n    int64
 	next atomic.Int64
 
-	call     atomic.Uint64 // counts operations; in the low bits, how many helpers take part
-	busy     atomic.Int64  // of them, how many have not ended; with asleep added: the caller sleeps until the last of them sends to finished
-	finished chan struct{}
+	call atomic.Uint64 // counts operations; in the low bits, how many helpers take part
+	busy countdown     // of those that take part
 }
 
 // helper is one of the goroutines.
@@ -32,14 +31,13 @@ type helper struct {
 const (
 	helperBits = 16
 	looks      = 1 << 14 // before sleeping: some 20 µs
-	asleep     = 1 << 32
 )
 
 func newPool(threads int) (*pool, error) {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	p := &pool{finished: make(chan struct{}, 1)}
+	p := &pool{}
 	for i := range threads {
 		ws, err := newWorkspace(workspaceBytes)
 		if err != nil {
@@ -71,7 +69,7 @@ func (p *pool) run(n int, task func(ws *workspace, i int)) {
 	p.task, p.n = task, int64(n)
 	p.next.Store(0)
 	with := min(n-1, len(p.helpers))
-	p.busy.Store(int64(with))
+	p.busy.add(with)
 	p.call.Store((p.call.Load()>>helperBits+1)<<helperBits | uint64(with))
 	for _, h := range p.helpers[:with] {
 		if h.sleeping.CompareAndSwap(true, false) {
@@ -79,48 +77,8 @@ func (p *pool) run(n int, task func(ws *workspace, i int)) {
 		}
 	}
 	p.drain(p.ws[0])
-	p.wait()
+	p.busy.wait()
 	p.task = nil
-}
-
-// wait returns when no helper is busy.
-func (p *pool) wait() {
-	for range looks {
-		if p.busy.Load() == 0 {
-			return
-		}
-	}
-	// One number says both how many are busy and whether the caller sleeps, so that a helper acts on what held when it ended.
-	if p.busy.Add(asleep) != asleep {
-		<-p.finished
-	}
-}
-
-// countdown lets threads wait for as many calls of done; as the pool's, they look for a moment before they sleep.
-type countdown struct {
-	left atomic.Int64
-	all  sync.WaitGroup
-}
-
-func newCountdown(n int) *countdown {
-	c := &countdown{}
-	c.left.Store(int64(n))
-	c.all.Add(n)
-	return c
-}
-
-func (c *countdown) done() {
-	c.left.Add(-1)
-	c.all.Done()
-}
-
-func (c *countdown) wait() {
-	for range looks {
-		if c.left.Load() == 0 {
-			return
-		}
-	}
-	c.all.Wait()
 }
 
 func (p *pool) help(h *helper, ws *workspace) {
@@ -134,9 +92,7 @@ func (p *pool) help(h *helper, ws *workspace) {
 			continue
 		}
 		p.drain(ws)
-		if p.busy.Add(-1) == asleep {
-			p.finished <- struct{}{}
-		}
+		p.busy.done()
 	}
 }
 
@@ -160,6 +116,31 @@ func (p *pool) drain(ws *workspace) {
 		ws.reset()
 		p.task(ws, int(i))
 	}
+}
+
+// countdown is a WaitGroup whose waiters look for a moment before they sleep.
+type countdown struct {
+	left atomic.Int64
+	all  sync.WaitGroup
+}
+
+func (c *countdown) add(n int) {
+	c.left.Add(int64(n))
+	c.all.Add(n)
+}
+
+func (c *countdown) done() {
+	c.left.Add(-1)
+	c.all.Done()
+}
+
+func (c *countdown) wait() {
+	for range looks {
+		if c.left.Load() == 0 {
+			return
+		}
+	}
+	c.all.Wait()
 }
 
 // blocks calls task for the ranges [lo, hi) of size block that cover n; index numbers them.
