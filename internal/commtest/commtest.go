@@ -22,6 +22,18 @@ type Group struct {
 	Devices []device.Device
 }
 
+// Close closes the communicators and then the devices.
+func (g Group) Close() error {
+	var err error
+	for _, c := range g.Comms {
+		err = errors.Join(err, c.Close())
+	}
+	for _, d := range g.Devices {
+		err = errors.Join(err, d.Close())
+	}
+	return err
+}
+
 // Open makes a fresh group of a size; what it opens is closed at the end of the test.
 type Open func(t *testing.T, size int) Group
 

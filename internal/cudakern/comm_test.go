@@ -34,14 +34,7 @@ func groupOn(t *testing.T, m *sim.Machine, drv driver.Driver, size int) commtest
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		var err error
-		for _, c := range g.Comms {
-			err = errors.Join(err, c.Close())
-		}
-		for _, d := range g.Devices {
-			err = errors.Join(err, d.Close())
-		}
-		if err := errors.Join(err, m.Close()); err != nil && !t.Failed() {
+		if err := errors.Join(g.Close(), m.Close()); err != nil && !t.Failed() {
 			t.Error(err)
 		}
 	})

@@ -3,7 +3,6 @@
 package ladder
 
 import (
-	"errors"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -42,14 +41,7 @@ func ncclGroup(t *testing.T, size int, capacity int64) commtest.Group {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		var err error
-		for _, c := range g.Comms {
-			err = errors.Join(err, c.Close())
-		}
-		for _, d := range g.Devices {
-			err = errors.Join(err, d.Close())
-		}
-		if err != nil {
+		if err := g.Close(); err != nil {
 			t.Error(err)
 		}
 	})
