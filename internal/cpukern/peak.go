@@ -10,7 +10,7 @@ import (
 const (
 	spinTime = time.Millisecond // of a task, about: long enough for the clock to settle, short enough that some are not interrupted
 
-	peakRounds, bandwidthRounds = 100, 20 // the fastest counts: the others were disturbed
+	peakRounds, bandwidthRounds = 30, 20 // the fastest counts: the others were disturbed
 )
 
 // spinner is a loop of multiply-adds: n turns of so many floating-point operations, two a multiply-add.
