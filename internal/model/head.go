@@ -8,9 +8,12 @@ import (
 	"lomo/internal/tensor"
 )
 
-// LogitsBytes bounds one chunk of logits. It is large enough that the head's products run at full speed
-// and small beside a model's weights.
-const LogitsBytes = 32 << 20
+// LogitsBytes bounds one chunk of logits where no more memory is free: small beside a model's weights. MaxLogitsBytes is as much as is of
+// use: every chunk of rows packs the whole table, which from some 400 rows on no longer counts.
+const (
+	LogitsBytes    = 32 << 20
+	MaxLogitsBytes = 4 * LogitsBytes
+)
 
 // Head computes final norm, logits and cross-entropy over the R rows that have a label, chunk by chunk,
 // never the whole logits (design.md 2.6, algorithms.md 12).
@@ -20,6 +23,8 @@ type Head struct {
 	act  tensor.DType
 	norm *grad.Param
 	w    *grad.Param
+
+	Room int64 // bytes of a chunk of logits
 
 	Targets tensor.Tensor // (R) I32: vocabulary ids
 	Normed  tensor.Tensor // (R, C): the rows after the norm
@@ -32,7 +37,7 @@ type Head struct {
 
 // NewHead takes what Blocks needs for R rows: Targets, Normed and LSE. act is the dtype of activations.
 func NewHead(d device.Device, n *Network, rows int, act tensor.DType) (*Head, error) {
-	h := &Head{d: d, net: n, act: act, norm: n.Norm, w: n.Head}
+	h := &Head{d: d, net: n, act: act, norm: n.Norm, w: n.Head, Room: LogitsBytes}
 	return h, h.take([]headTensor{{&h.Targets, "targets", tensor.I32, []int{rows}},
 		{&h.Normed, "norm", act, []int{rows, n.Cfg.HiddenSize}}, {&h.LSE, "logsumexp", tensor.F32, []int{rows}}})
 }
@@ -61,13 +66,21 @@ func (h *Head) take(list []headTensor) error {
 	return nil
 }
 
-// chunk is how many of n rows' logits, of width others each, fit in LogitsBytes.
-func (h *Head) chunk(n, width int) int {
+// chunk is how many of n rows' logits, of width others each, fit in room: all, or whole panels of every product's kernel.
+func (h *Head) chunk(n, width int, room int64) int {
+	const panels = 32
 	bytes := 4
 	if h.act != tensor.F32 {
 		bytes += h.act.Size() // their gradient once more, see narrow
 	}
-	return max(1, min(n, LogitsBytes/bytes/width))
+	fit := int(room / int64(bytes*width))
+	switch {
+	case fit >= n:
+		return n
+	case fit >= panels:
+		return fit / panels * panels
+	}
+	return max(1, fit)
 }
 
 // logits is a buffer for n logits and, where activations are BF16, one for their gradient in BF16.
@@ -130,7 +143,7 @@ func (h *Head) chunks(f func(z, stats tensor.Tensor, buf logits, r, e int)) erro
 	d, rows, vocab := h.d, h.Normed.Shape[0], h.w.Shape[0]
 	mark := d.Memory().Mark()
 	defer d.Memory().Release(mark)
-	step := h.chunk(rows, vocab)
+	step := h.chunk(rows, vocab, h.Room)
 	buf, err := h.newLogits(step * vocab)
 	if err != nil {
 		return err
@@ -155,7 +168,7 @@ func (h *Head) Blocks(sink grad.Sink, scale float32, dnormed tensor.Tensor, rows
 	d, n, vocab := h.d, h.Normed.Shape[0], h.w.Shape[0]
 	mark := d.Memory().Mark()
 	defer d.Memory().Release(mark)
-	step := h.chunk(vocab, max(n, h.w.Shape[1])) // a tied block also holds its (step, C) gradient
+	step := h.chunk(vocab, max(n, h.w.Shape[1]), LogitsBytes) // a tied block also holds its (step, C) gradient
 	buf, err := h.newLogits(n * step)
 	if err != nil {
 		return err

@@ -40,6 +40,16 @@ func (p *Pass) hold(sink grad.Sink) Hold {
 	return HoldSums
 }
 
+// logitsRoom is what chunks of logits may take: the memory that a block's backward pass will use afterwards, less what the head holds beside
+// them. So the step's peak is what it would be with less.
+func (s *Sweep) logitsRoom(rows, trained int) int64 {
+	cfg, act := s.Net.Cfg, s.Act.Size()
+	C, F, q, kv := cfg.HiddenSize, cfg.IntermediateSize, cfg.QSize(), cfg.KVSize()
+	block := act*(3*C+2*q+2*kv+3*F) + max(act*F, 4*C) // of newActs and newGrads, the least
+	head := 2*act*C + 12                              // its rows before and after the norm, rstd, loss and logsumexp
+	return min(max(int64(rows*block-trained*head), model.LogitsBytes), model.MaxLogitsBytes)
+}
+
 // newActs takes a block's activations: those that become gradient factors for held rows, the others for rows.
 func (s *Sweep) newActs(rows, held int) (*model.Acts, error) {
 	cfg := s.Net.Cfg

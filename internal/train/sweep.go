@@ -290,6 +290,7 @@ func (p *Pass) openHead() (*model.Head, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.Room = p.s.logitsRoom(p.maxRows, p.trained)
 	p.s.D.CopyIn(h.Targets, p.targets)
 	return h, nil
 }
