@@ -39,7 +39,7 @@ func (d *Device) Copy(dst, src tensor.Tensor) {
 		return
 	}
 	if dst.DType == src.DType {
-		copy(dst.Host, src.Host[:src.Bytes()])
+		d.pool.blocks(int(src.Bytes()), 4*sumBlock, func(_ *workspace, _, lo, hi int) { copy(dst.Host[lo:hi], src.Host[lo:hi]) })
 		return
 	}
 	to, from := floatsOf("Copy", dst), floatsOf("Copy", src)

@@ -20,19 +20,16 @@ func (d *Device) RMSNorm(y, rstd, x, w tensor.Tensor, eps float32) {
 	}
 	xv, yv, wv, rv := floatsOf("RMSNorm", x), floatsOf("RMSNorm", y), floatsOf("RMSNorm", w), rstd.F32s()
 	d.pool.blocks(n, rowBlock, func(ws *workspace, _, lo, hi int) {
-		xb, wb, yb := ws.floats(chunk), ws.floats(chunk), ws.floats(chunk)
+		xb := ws.floats(c)
+		w := d.k.load(wv, 0, c, ws.floats(c))
 		for i := lo; i < hi; i++ {
-			var sum float64
-			for j := 0; j < c; j += chunk {
-				sum += d.k.sumSq(d.k.load(xv, i*c+j, min(chunk, c-j), xb))
-			}
-			r := float32(1 / math.Sqrt(sum/float64(c)+float64(eps)))
+			x := d.k.load(xv, i*c, c, xb)
+			r := float32(1 / math.Sqrt(d.k.sumSq(x)/float64(c)+float64(eps)))
 			rv[i] = r
-			for j := 0; j < c; j += chunk {
-				m := min(chunk, c-j)
-				out := yv.dst(i*c+j, m, yb)
-				d.k.mulScale(out, d.k.load(xv, i*c+j, m, xb), d.k.load(wv, j, m, wb), r)
-				d.k.store(yv, i*c+j, out)
+			if yv.half {
+				d.k.mulScaleHalves(yv.h[i*c:][:c], x, w, r)
+			} else {
+				d.k.mulScale(yv.f[i*c:][:c], x, w, r)
 			}
 		}
 	})
@@ -52,8 +49,15 @@ func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd tensor.Tensor, acc bool)
 	b := normBackward{k: d.k, n: n, c: c,
 		dx: floatsOf("RMSNormBackward", dx), dy: floatsOf("RMSNormBackward", dy), x: floatsOf("RMSNormBackward", x),
 		w: floatsOf("RMSNormBackward", w), rstd: rstd.F32s(), dw: dw.F32s()}
-	d.pool.blocks(c, normColumns, func(ws *workspace, _, lo, hi int) { b.weight(ws, lo, hi, acc) })
-	d.pool.blocks(n, rowBlock, func(ws *workspace, _, lo, hi int) { b.input(ws, lo, hi) })
+	// dw goes by sums of a block's rows, in the memory of the products.
+	wave := normRows * max(1, (d.packRoom-128)/(4*c))
+	for row0 := 0; row0 < n; row0 += wave {
+		rows := min(wave, n-row0)
+		d.packed.reset()
+		b.parts = d.packed.floats(ceilDiv(rows, normRows) * c)
+		d.pool.blocks(rows, normRows, func(ws *workspace, i, lo, hi int) { b.rows(ws, b.parts[i*c:][:c], row0+lo, row0+hi) })
+		d.pool.blocks(c, normColumns, func(ws *workspace, _, lo, hi int) { b.weight(ws, lo, hi, acc || row0 > 0) })
+	}
 }
 
 type normBackward struct {
@@ -61,57 +65,44 @@ type normBackward struct {
 	n, c         int
 	dx, dy, x, w floats
 	rstd, dw     []float32
+	parts        []float32 // (blocks, c)
 }
 
-// normColumns is the columns of dw a task sums.
-const normColumns = 64
+const (
+	normRows    = 32 // rows of a task, whose part of dw is summed in float32
+	normColumns = 64 // columns of dw that a task adds up, in float64
+)
 
-// weight sums the columns [lo, hi) of dw over blocks of rows in float32 and over the blocks in float64.
+// rows makes dx of the rows [lo, hi) and their part of dw.
+func (b *normBackward) rows(ws *workspace, part []float32, lo, hi int) {
+	xb, gb, db := ws.floats(b.c), ws.floats(b.c), ws.floats(b.c)
+	w := b.k.load(b.w, 0, b.c, ws.floats(b.c))
+	clear(part)
+	for i := lo; i < hi; i++ {
+		x, g, d := b.k.load(b.x, i*b.c, b.c, xb), b.k.load(b.dy, i*b.c, b.c, gb), b.k.load(b.dx, i*b.c, b.c, db)
+		r := b.rstd[i]
+		b.k.normWeight(part, g, x, r)
+		back := float32(float64(b.k.dot3(x, w, g)) / float64(b.c) * float64(r) * float64(r) * float64(r)) // x̂·mean(dy⊙w⊙x̂)·rstd = x·back
+		b.k.normInput(d, g, w, x, r, back)
+		b.k.store(b.dx, i*b.c, d)
+	}
+}
+
+// weight adds up the parts of the columns [lo, hi) of dw.
 func (b *normBackward) weight(ws *workspace, lo, hi int, acc bool) {
-	const block = 64
-	m := hi - lo
-	xb, gb, part, sum := ws.floats(m), ws.floats(m), ws.floats(m), ws.doubles(m)
+	sum := ws.doubles(hi - lo)
 	clear(sum)
-	for i0 := 0; i0 < b.n; i0 += block {
-		clear(part)
-		for i := i0; i < min(b.n, i0+block); i++ {
-			x, g := b.k.load(b.x, i*b.c+lo, m, xb), b.k.load(b.dy, i*b.c+lo, m, gb)
-			b.k.normWeight(part, g, x, b.rstd[i])
-		}
-		for j, p := range part {
+	for at := lo; at < len(b.parts); at += b.c {
+		for j, p := range b.parts[at:][:hi-lo] {
 			sum[j] += float64(p)
 		}
 	}
-	for j, s := range sum[:m] {
+	for j, s := range sum[:hi-lo] {
 		if acc {
 			s += float64(b.dw[lo+j])
 		}
 		b.dw[lo+j] = float32(s)
 	}
-}
-
-func (b *normBackward) input(ws *workspace, lo, hi int) {
-	xb, wb, gb, out := ws.floats(chunk), ws.floats(chunk), ws.floats(chunk), ws.floats(chunk)
-	for i := lo; i < hi; i++ {
-		var dot float64
-		for j := 0; j < b.c; j += chunk {
-			x, w, g := b.rows(i, j, xb, wb, gb)
-			dot += float64(b.k.dot3(x, w, g))
-		}
-		r := b.rstd[i]
-		back := float32(dot / float64(b.c) * float64(r) * float64(r) * float64(r)) // x̂·mean(dy⊙w⊙x̂)·rstd = x·back
-		for j := 0; j < b.c; j += chunk {
-			x, w, g := b.rows(i, j, xb, wb, gb)
-			d := b.k.copyOf(b.dx, i*b.c+j, len(x), out)
-			b.k.normInput(d, g, w, x, r, back)
-			b.k.store(b.dx, i*b.c+j, d)
-		}
-	}
-}
-
-func (b *normBackward) rows(i, j int, xb, wb, gb []float32) (x, w, g []float32) {
-	m := min(chunk, b.c-j)
-	return b.k.load(b.x, i*b.c+j, m, xb), b.k.load(b.w, j, m, wb), b.k.load(b.dy, i*b.c+j, m, gb)
 }
 
 // normInputGeneric is dx += dy·w·r − x·back.
