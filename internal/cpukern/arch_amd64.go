@@ -38,6 +38,8 @@ func avx2Kernels() *kernels {
 		normInput: normInputAVX2, normWeight: normWeightAVX2, rotate: rotateAVX2,
 		maximum: maximumAVX2, expSum: expSumAVX2, softmaxGrad: softmaxGradAVX2,
 		silu: siluAVX2, siluBackward: siluBackwardAVX2,
+		mulScaleHalves: mulScaleHalvesAVX2, rotateHalves: rotateHalvesAVX2,
+		siluHalves: siluHalvesAVX2, siluBackwardHalves: siluBackwardHalvesAVX2,
 		sumSq: sumSqAVX2, absMax: absMaxAVX2, absMax16: absMax16AVX2,
 	}
 }
@@ -51,6 +53,8 @@ func avx512Kernels() *kernels {
 	k.floatTiles, k.roundedTiles = avx512Tiles(), avx512Tiles().rounded(softmaxRowRoundedVec512, gradRowRoundedVec512)
 	k.widen, k.narrow, k.updateHalves, k.philox = widenAVX512, narrowAVX512, updateHalvesAVX512, philoxAVX512
 	k.expSum, k.silu, k.siluBackward = expSumAVX512, siluAVX512, siluBackwardAVX512
+	k.mulScaleHalves, k.rotateHalves = mulScaleHalvesAVX512, rotateHalvesAVX512
+	k.siluHalves, k.siluBackwardHalves = siluHalvesAVX512, siluBackwardHalvesAVX512
 	if cpuid.CPU.Supports(cpuid.AVX512BF16, cpuid.AVX512VL) {
 		k.name = "avx512f+bf16"
 		k.pairs = &kernels{mr: k.mr, nr: k.nr, blockK: k.blockK, micro: microBF16, direct: directBF16, peak: registers(spinBF16, 2*32*24), pack: packPairsAVX512, prefetch: prefetchRows}

@@ -8,14 +8,17 @@ import (
 	"lomo/internal/rng"
 )
 
-// The assembly does whole vectors; these wrappers hand it the greatest multiple of its width and do the rest with the generic twin.
+// The assembly does whole vectors; these wrappers hand it the greatest multiple of its width and do the rest with the generic twin. Those of
+// rows as short as a head ask first whether there is a rest: a call costs as much as the row.
 
 func widenAVX2(dst []float32, src []uint16) {
 	n := len(dst) &^ 7
 	if n > 0 {
 		widenVec(&dst[0], &src[0], n)
 	}
-	widenGeneric(dst[n:], src[n:])
+	if n < len(dst) {
+		widenGeneric(dst[n:], src[n:])
+	}
 }
 
 func narrowAVX2(dst []uint16, src []float32) {
@@ -23,7 +26,9 @@ func narrowAVX2(dst []uint16, src []float32) {
 	if n > 0 {
 		narrowVec(&dst[0], &src[0], n)
 	}
-	narrowGeneric(dst[n:], src[n:])
+	if n < len(dst) {
+		narrowGeneric(dst[n:], src[n:])
+	}
 }
 
 func stochasticAVX2(dst []uint16, src []float32, noise []uint16) {
@@ -49,7 +54,9 @@ func axpyAVX2(y, x []float32, a float32) {
 	if n > 0 {
 		axpyVec(&y[0], &x[0], n, a)
 	}
-	axpyGeneric(y[n:], x[n:], a)
+	if n < len(y) {
+		axpyGeneric(y[n:], x[n:], a)
+	}
 }
 
 func scaleAVX2(x []float32, a float32) {
@@ -57,7 +64,9 @@ func scaleAVX2(x []float32, a float32) {
 	if n > 0 {
 		scaleVec(&x[0], n, a)
 	}
-	scaleGeneric(x[n:], a)
+	if n < len(x) {
+		scaleGeneric(x[n:], a)
+	}
 }
 
 func mulScaleAVX2(dst, x, w []float32, a float32) {
@@ -186,4 +195,38 @@ func siluBackwardAVX2(dgate, dup, dact, gate, up []float32) {
 		siluBackwardVec(&dgate[0], &dup[0], &dact[0], &gate[0], &up[0], n)
 	}
 	siluBackwardGeneric(dgate[n:], dup[n:], dact[n:], gate[n:], up[n:])
+}
+
+func mulScaleHalvesAVX2(dst []uint16, x, w []float32, a float32) {
+	n := len(dst) &^ 7
+	if n > 0 {
+		mulScaleHalvesVec(&dst[0], &x[0], &w[0], n, a)
+	}
+	mulScaleHalvesGeneric(dst[n:], x[n:], w[n:], a)
+}
+
+func rotateHalvesAVX2(a, b []uint16, cos, sin []float32, sign float32) {
+	n := len(a) &^ 7
+	if n > 0 {
+		rotateHalvesVec(&a[0], &b[0], &cos[0], &sin[0], n, sign)
+	}
+	if n < len(a) {
+		rotateHalvesGeneric(a[n:], b[n:], cos[n:], sin[n:], sign)
+	}
+}
+
+func siluHalvesAVX2(dst, gate, up []uint16) {
+	n := len(dst) &^ 7
+	if n > 0 {
+		siluHalvesVec(&dst[0], &gate[0], &up[0], n)
+	}
+	siluHalvesGeneric(dst[n:], gate[n:], up[n:])
+}
+
+func siluBackwardHalvesAVX2(dgate, dup, dact, gate, up []uint16) {
+	n := len(dact) &^ 7
+	if n > 0 {
+		siluBackwardHalvesVec(&dgate[0], &dup[0], &dact[0], &gate[0], &up[0], n)
+	}
+	siluBackwardHalvesGeneric(dgate[n:], dup[n:], dact[n:], gate[n:], up[n:])
 }

@@ -15,7 +15,9 @@ func widenAVX512(dst []float32, src []uint16) {
 	if n > 0 {
 		widenVec512(&dst[0], &src[0], n)
 	}
-	widenAVX2(dst[n:], src[n:])
+	if n < len(dst) {
+		widenAVX2(dst[n:], src[n:])
+	}
 }
 
 func narrowAVX512(dst []uint16, src []float32) {
@@ -23,7 +25,9 @@ func narrowAVX512(dst []uint16, src []float32) {
 	if n > 0 {
 		narrowVec512(&dst[0], &src[0], n)
 	}
-	narrowAVX2(dst[n:], src[n:])
+	if n < len(dst) {
+		narrowAVX2(dst[n:], src[n:])
+	}
 }
 
 func updateHalvesAVX512(w []uint16, g []float32, noise []uint16, s *stepConsts) {
@@ -67,4 +71,38 @@ func siluBackwardAVX512(dgate, dup, dact, gate, up []float32) {
 		siluBackwardVec512(&dgate[0], &dup[0], &dact[0], &gate[0], &up[0], n)
 	}
 	siluBackwardAVX2(dgate[n:], dup[n:], dact[n:], gate[n:], up[n:])
+}
+
+func mulScaleHalvesAVX512(dst []uint16, x, w []float32, a float32) {
+	n := len(dst) &^ 15
+	if n > 0 {
+		mulScaleHalvesVec512(&dst[0], &x[0], &w[0], n, a)
+	}
+	mulScaleHalvesAVX2(dst[n:], x[n:], w[n:], a)
+}
+
+func rotateHalvesAVX512(a, b []uint16, cos, sin []float32, sign float32) {
+	n := len(a) &^ 15
+	if n > 0 {
+		rotateHalvesVec512(&a[0], &b[0], &cos[0], &sin[0], n, sign)
+	}
+	if n < len(a) {
+		rotateHalvesAVX2(a[n:], b[n:], cos[n:], sin[n:], sign)
+	}
+}
+
+func siluHalvesAVX512(dst, gate, up []uint16) {
+	n := len(dst) &^ 15
+	if n > 0 {
+		siluHalvesVec512(&dst[0], &gate[0], &up[0], n)
+	}
+	siluHalvesAVX2(dst[n:], gate[n:], up[n:])
+}
+
+func siluBackwardHalvesAVX512(dgate, dup, dact, gate, up []uint16) {
+	n := len(dact) &^ 15
+	if n > 0 {
+		siluBackwardHalvesVec512(&dgate[0], &dup[0], &dact[0], &gate[0], &up[0], n)
+	}
+	siluBackwardHalvesAVX2(dgate[n:], dup[n:], dact[n:], gate[n:], up[n:])
 }

@@ -4,7 +4,8 @@ import "math"
 
 // The exponential function: x = n·ln2 + r with |r| ≤ ln2/2, a polynomial of degree 7 for eʳ (the coefficients are those of
 // Cephes expf), and two multiplications by powers of two, so that results may overflow to +Inf or underflow through
-// the subnormals. The error is below 2 ulp where the result is normal. The assembly does the same steps unfused.
+// the subnormals. The error is below 2 ulp where the result is normal. The assembly multiplies
+// powers of two instead (exp2Poly), fused, with the same bound and other last bits.
 const (
 	expMax   = 89.0   // e^89 overflows
 	expMin   = -105.0 // e^−105 is less than half the least subnormal
@@ -74,16 +75,20 @@ func softmaxGradGeneric(p, dp []float32, delta float32) {
 func siluGeneric(dst, gate, up []float32) {
 	gate, up = gate[:len(dst)], up[:len(dst)]
 	for i := range dst {
-		dst[i] = gate[i] / (1 + exp32(-gate[i])) * up[i]
+		dst[i] = siluOf(gate[i], up[i])
 	}
 }
+
+func siluOf(gate, up float32) float32 { return gate / (1 + exp32(-gate)) * up }
 
 // siluBackwardGeneric is, with s = σ(gate): dup = dact·gate·s and dgate = dact·up·s·(1 + gate·(1−s)). dgate may be gate and dup may be up.
 func siluBackwardGeneric(dgate, dup, dact, gate, up []float32) {
 	for i, d := range dact {
-		g, u := gate[i], up[i]
-		s := 1 / (1 + exp32(-g))
-		dup[i] = d * (g * s)
-		dgate[i] = d * u * (s * (1 + float32(g*(1-s))))
+		dgate[i], dup[i] = siluBackwardOf(d, gate[i], up[i])
 	}
+}
+
+func siluBackwardOf(d, g, u float32) (dgate, dup float32) {
+	s := 1 / (1 + exp32(-g))
+	return d * u * (s * (1 + float32(g*(1-s)))), d * (g * s)
 }

@@ -23,6 +23,8 @@ func genericKernels() *kernels {
 		normInput: normInputGeneric, normWeight: normWeightGeneric, rotate: rotateGeneric,
 		maximum: maximumGeneric, expSum: expSumGeneric, softmaxGrad: softmaxGradGeneric,
 		silu: siluGeneric, siluBackward: siluBackwardGeneric,
+		mulScaleHalves: mulScaleHalvesGeneric, rotateHalves: rotateHalvesGeneric,
+		siluHalves: siluHalvesGeneric, siluBackwardHalves: siluBackwardHalvesGeneric,
 		sumSq: sumSqGeneric, absMax: absMaxGeneric, absMax16: absMax16Generic,
 	}
 }

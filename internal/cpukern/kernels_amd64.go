@@ -102,9 +102,6 @@ func xgetbv() uint32
 // widenVec is widenGeneric for n > 0, a multiple of 8.
 func widenVec(dst *float32, src *uint16, n int)
 
-// narrowVec is narrowGeneric for n > 0, a multiple of 8.
-func narrowVec(dst *uint16, src *float32, n int)
-
 // stochasticVec is stochasticGeneric for n > 0, a multiple of 8.
 func stochasticVec(dst *uint16, src *float32, noise *uint16, n int)
 
@@ -156,9 +153,6 @@ func updateHalvesVec(w *uint16, grad *float32, noise *uint16, n int, scale float
 // widenVec512 is widenGeneric for n > 0, a multiple of 16.
 func widenVec512(dst *float32, src *uint16, n int)
 
-// narrowVec512 is narrowGeneric for n > 0, a multiple of 16.
-func narrowVec512(dst *uint16, src *float32, n int)
-
 // updateHalvesVec512 is updateHalvesGeneric for n > 0, a multiple of 16.
 func updateHalvesVec512(w *uint16, grad *float32, noise *uint16, n int, scale float32, clip float32, coef float32, keep float32, lr float32)
 
@@ -197,6 +191,12 @@ func siluVec(dst *float32, gate *float32, up *float32, n int)
 // siluBackwardVec is siluBackwardGeneric for n > 0, a multiple of 8.
 func siluBackwardVec(dgate *float32, dup *float32, dact *float32, gate *float32, up *float32, n int)
 
+// siluHalvesVec is siluHalvesGeneric for n > 0, a multiple of 8.
+func siluHalvesVec(dst *uint16, gate *uint16, up *uint16, n int)
+
+// siluBackwardHalvesVec is siluBackwardHalvesGeneric for n > 0, a multiple of 8.
+func siluBackwardHalvesVec(dgate *uint16, dup *uint16, dact *uint16, gate *uint16, up *uint16, n int)
+
 // expSumVec512 is expSumGeneric for n > 0, a multiple of 16, with as many partial sums.
 func expSumVec512(x *float32, n int, scale float32, shift float32) float32
 
@@ -205,6 +205,30 @@ func siluVec512(dst *float32, gate *float32, up *float32, n int)
 
 // siluBackwardVec512 is siluBackwardGeneric for n > 0, a multiple of 16.
 func siluBackwardVec512(dgate *float32, dup *float32, dact *float32, gate *float32, up *float32, n int)
+
+// siluHalvesVec512 is siluHalvesGeneric for n > 0, a multiple of 16.
+func siluHalvesVec512(dst *uint16, gate *uint16, up *uint16, n int)
+
+// siluBackwardHalvesVec512 is siluBackwardHalvesGeneric for n > 0, a multiple of 16.
+func siluBackwardHalvesVec512(dgate *uint16, dup *uint16, dact *uint16, gate *uint16, up *uint16, n int)
+
+// narrowVec is narrowGeneric for n > 0, a multiple of 8.
+func narrowVec(dst *uint16, src *float32, n int)
+
+// rotateHalvesVec is rotateHalvesGeneric for n > 0, a multiple of 8.
+func rotateHalvesVec(a *uint16, b *uint16, cos *float32, sin *float32, n int, sign float32)
+
+// mulScaleHalvesVec is mulScaleHalvesGeneric for n > 0, a multiple of 8.
+func mulScaleHalvesVec(dst *uint16, x *float32, w *float32, n int, a float32)
+
+// narrowVec512 is narrowGeneric for n > 0, a multiple of 16.
+func narrowVec512(dst *uint16, src *float32, n int)
+
+// rotateHalvesVec512 is rotateHalvesGeneric for n > 0, a multiple of 16.
+func rotateHalvesVec512(a *uint16, b *uint16, cos *float32, sin *float32, n int, sign float32)
+
+// mulScaleHalvesVec512 is mulScaleHalvesGeneric for n > 0, a multiple of 16.
+func mulScaleHalvesVec512(dst *uint16, x *float32, w *float32, n int, a float32)
 
 // directAVX2 is directGeneric for 6 × 16 elements with fused multiply-adds.
 func directAVX2(k int, a *float32, lda int, b *float32, c *float32, ldc int, acc bool)

@@ -3108,66 +3108,6 @@ loop:
 	VZEROUPPER
 	RET
 
-// func narrowVec(dst *uint16, src *float32, n int)
-// Requires: AVX, AVX2
-TEXT ·narrowVec(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    n+16(FP), DX
-	VMOVUPS nearestBias<>+0(SB), Y0
-	VMOVUPS intOne<>+0(SB), Y1
-	VMOVUPS quietBit<>+0(SB), Y2
-
-loop:
-	VMOVUPS   (CX), Y3
-	VPSRLD    $0x10, Y3, Y4
-	VPAND     Y1, Y4, Y4
-	VPADDD    Y0, Y4, Y4
-	VPADDD    Y3, Y4, Y4
-	VCMPPS    $0x03, Y3, Y3, Y5
-	VPOR      Y2, Y3, Y3
-	VBLENDVPS Y5, Y3, Y4, Y4
-	VPSRLD    $0x10, Y4, Y4
-	VPACKUSDW Y4, Y4, Y4
-	VPERMQ    $0x08, Y4, Y4
-	VMOVUPS   X4, (AX)
-	ADDQ      $0x00000010, AX
-	ADDQ      $0x00000020, CX
-	SUBQ      $0x08, DX
-	JNZ       loop
-	VZEROUPPER
-	RET
-
-DATA nearestBias<>+0(SB)/4, $0x00007fff
-DATA nearestBias<>+4(SB)/4, $0x00007fff
-DATA nearestBias<>+8(SB)/4, $0x00007fff
-DATA nearestBias<>+12(SB)/4, $0x00007fff
-DATA nearestBias<>+16(SB)/4, $0x00007fff
-DATA nearestBias<>+20(SB)/4, $0x00007fff
-DATA nearestBias<>+24(SB)/4, $0x00007fff
-DATA nearestBias<>+28(SB)/4, $0x00007fff
-GLOBL nearestBias<>(SB), RODATA|NOPTR, $32
-
-DATA intOne<>+0(SB)/4, $0x00000001
-DATA intOne<>+4(SB)/4, $0x00000001
-DATA intOne<>+8(SB)/4, $0x00000001
-DATA intOne<>+12(SB)/4, $0x00000001
-DATA intOne<>+16(SB)/4, $0x00000001
-DATA intOne<>+20(SB)/4, $0x00000001
-DATA intOne<>+24(SB)/4, $0x00000001
-DATA intOne<>+28(SB)/4, $0x00000001
-GLOBL intOne<>(SB), RODATA|NOPTR, $32
-
-DATA quietBit<>+0(SB)/4, $0x00400000
-DATA quietBit<>+4(SB)/4, $0x00400000
-DATA quietBit<>+8(SB)/4, $0x00400000
-DATA quietBit<>+12(SB)/4, $0x00400000
-DATA quietBit<>+16(SB)/4, $0x00400000
-DATA quietBit<>+20(SB)/4, $0x00400000
-DATA quietBit<>+24(SB)/4, $0x00400000
-DATA quietBit<>+28(SB)/4, $0x00400000
-GLOBL quietBit<>(SB), RODATA|NOPTR, $32
-
 // func stochasticVec(dst *uint16, src *float32, noise *uint16, n int)
 // Requires: AVX, AVX2
 TEXT ·stochasticVec(SB), NOSPLIT, $0-32
@@ -3212,6 +3152,16 @@ DATA exponentBits<>+20(SB)/4, $0x7f800000
 DATA exponentBits<>+24(SB)/4, $0x7f800000
 DATA exponentBits<>+28(SB)/4, $0x7f800000
 GLOBL exponentBits<>(SB), RODATA|NOPTR, $32
+
+DATA quietBit<>+0(SB)/4, $0x00400000
+DATA quietBit<>+4(SB)/4, $0x00400000
+DATA quietBit<>+8(SB)/4, $0x00400000
+DATA quietBit<>+12(SB)/4, $0x00400000
+DATA quietBit<>+16(SB)/4, $0x00400000
+DATA quietBit<>+20(SB)/4, $0x00400000
+DATA quietBit<>+24(SB)/4, $0x00400000
+DATA quietBit<>+28(SB)/4, $0x00400000
+GLOBL quietBit<>(SB), RODATA|NOPTR, $32
 
 // func philoxVec(dst *uint16, key uint64, c0 uint32, c1 uint32, c2 uint32, c3 uint32, n int)
 // Requires: AVX, AVX2
@@ -4001,34 +3951,6 @@ loop:
 	VZEROUPPER
 	RET
 
-// func narrowVec512(dst *uint16, src *float32, n int)
-// Requires: AVX, AVX512F
-TEXT ·narrowVec512(SB), NOSPLIT, $0-24
-	MOVQ         dst+0(FP), AX
-	MOVQ         src+8(FP), CX
-	MOVQ         n+16(FP), DX
-	VPBROADCASTD nearestBias<>+0(SB), Z0
-	VPBROADCASTD intOne<>+0(SB), Z1
-	VPBROADCASTD quietBit<>+0(SB), Z2
-
-loop:
-	VMOVUPS (CX), Z3
-	VPSRLD  $0x10, Z3, Z4
-	VPANDD  Z1, Z4, Z4
-	VPADDD  Z0, Z4, Z4
-	VPADDD  Z3, Z4, Z4
-	VCMPPS  $0x03, Z3, Z3, K1
-	VPORD   Z2, Z3, K1, Z4
-	VPSRLD  $0x10, Z4, Z4
-	VPMOVDW Z4, Y3
-	VMOVUPS Y3, (AX)
-	ADDQ    $0x00000020, AX
-	ADDQ    $0x00000040, CX
-	SUBQ    $0x10, DX
-	JNZ     loop
-	VZEROUPPER
-	RET
-
 // func updateHalvesVec512(w *uint16, grad *float32, noise *uint16, n int, scale float32, clip float32, coef float32, keep float32, lr float32)
 // Requires: AVX, AVX512F, SSE
 TEXT ·updateHalvesVec512(SB), NOSPLIT, $0-52
@@ -4604,7 +4526,7 @@ DATA minusInf<>+28(SB)/4, $0xff800000
 GLOBL minusInf<>(SB), RODATA|NOPTR, $32
 
 // func expSumVec(x *float32, n int, scale float32, shift float32) float32
-// Requires: AVX, AVX2, SSE
+// Requires: AVX, AVX2, FMA3, SSE
 TEXT ·expSumVec(SB), NOSPLIT, $0-28
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -4622,38 +4544,28 @@ loop:
 	VMINPS       Y5, Y2, Y5
 	VMAXPS       Y5, Y3, Y5
 	VMULPS       expLog2e<>+0(SB), Y5, Y6
-	VADDPS       expRound<>+0(SB), Y6, Y6
-	VSUBPS       expRound<>+0(SB), Y6, Y6
-	VMULPS       expLn2Hi<>+0(SB), Y6, Y7
-	VSUBPS       Y7, Y5, Y5
-	VMULPS       expLn2Lo<>+0(SB), Y6, Y7
-	VSUBPS       Y7, Y5, Y5
-	VBROADCASTSS expPoly0<>+0(SB), Y7
-	VMULPS       Y5, Y7, Y7
-	VADDPS       expPoly1<>+0(SB), Y7, Y7
-	VMULPS       Y5, Y7, Y7
-	VADDPS       expPoly2<>+0(SB), Y7, Y7
-	VMULPS       Y5, Y7, Y7
-	VADDPS       expPoly3<>+0(SB), Y7, Y7
-	VMULPS       Y5, Y7, Y7
-	VADDPS       expPoly4<>+0(SB), Y7, Y7
-	VMULPS       Y5, Y7, Y7
-	VADDPS       expPoly5<>+0(SB), Y7, Y7
-	VMULPS       Y5, Y7, Y7
-	VMULPS       Y5, Y7, Y7
-	VADDPS       Y5, Y7, Y7
-	VADDPS       floatOne<>+0(SB), Y7, Y7
+	VROUNDPS     $0x00, Y6, Y6
+	VMOVAPS      Y5, Y7
+	VFMSUB132PS  expLog2e<>+0(SB), Y6, Y7
+	VFMADD231PS  expLog2eRest<>+0(SB), Y5, Y7
+	VBROADCASTSS exp2Poly0<>+0(SB), Y5
+	VFMADD213PS  exp2Poly1<>+0(SB), Y7, Y5
+	VFMADD213PS  exp2Poly2<>+0(SB), Y7, Y5
+	VFMADD213PS  exp2Poly3<>+0(SB), Y7, Y5
+	VFMADD213PS  exp2Poly4<>+0(SB), Y7, Y5
+	VFMADD213PS  exp2Poly5<>+0(SB), Y7, Y5
+	VFMADD213PS  exp2Poly6<>+0(SB), Y7, Y5
 	VCVTTPS2DQ   Y6, Y6
-	VPSRAD       $0x01, Y6, Y5
-	VPSUBD       Y5, Y6, Y6
-	VPADDD       exponentBias<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y7, Y7
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       exponentBias<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y5, Y5
 	VPADDD       exponentBias<>+0(SB), Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y7, Y7
-	VMOVUPS      Y7, (AX)
-	VADDPS       Y7, Y4, Y4
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	VADDPS       Y5, Y4, Y4
 	ADDQ         $0x00000020, AX
 	SUBQ         $0x08, CX
 	JNZ          loop
@@ -4697,95 +4609,85 @@ DATA expLog2e<>+24(SB)/4, $0x3fb8aa3b
 DATA expLog2e<>+28(SB)/4, $0x3fb8aa3b
 GLOBL expLog2e<>(SB), RODATA|NOPTR, $32
 
-DATA expRound<>+0(SB)/4, $0x4b400000
-DATA expRound<>+4(SB)/4, $0x4b400000
-DATA expRound<>+8(SB)/4, $0x4b400000
-DATA expRound<>+12(SB)/4, $0x4b400000
-DATA expRound<>+16(SB)/4, $0x4b400000
-DATA expRound<>+20(SB)/4, $0x4b400000
-DATA expRound<>+24(SB)/4, $0x4b400000
-DATA expRound<>+28(SB)/4, $0x4b400000
-GLOBL expRound<>(SB), RODATA|NOPTR, $32
+DATA expLog2eRest<>+0(SB)/4, $0x32a57060
+DATA expLog2eRest<>+4(SB)/4, $0x32a57060
+DATA expLog2eRest<>+8(SB)/4, $0x32a57060
+DATA expLog2eRest<>+12(SB)/4, $0x32a57060
+DATA expLog2eRest<>+16(SB)/4, $0x32a57060
+DATA expLog2eRest<>+20(SB)/4, $0x32a57060
+DATA expLog2eRest<>+24(SB)/4, $0x32a57060
+DATA expLog2eRest<>+28(SB)/4, $0x32a57060
+GLOBL expLog2eRest<>(SB), RODATA|NOPTR, $32
 
-DATA expLn2Hi<>+0(SB)/4, $0x3f318000
-DATA expLn2Hi<>+4(SB)/4, $0x3f318000
-DATA expLn2Hi<>+8(SB)/4, $0x3f318000
-DATA expLn2Hi<>+12(SB)/4, $0x3f318000
-DATA expLn2Hi<>+16(SB)/4, $0x3f318000
-DATA expLn2Hi<>+20(SB)/4, $0x3f318000
-DATA expLn2Hi<>+24(SB)/4, $0x3f318000
-DATA expLn2Hi<>+28(SB)/4, $0x3f318000
-GLOBL expLn2Hi<>(SB), RODATA|NOPTR, $32
+DATA exp2Poly0<>+0(SB)/4, $0x3920fdde
+DATA exp2Poly0<>+4(SB)/4, $0x3920fdde
+DATA exp2Poly0<>+8(SB)/4, $0x3920fdde
+DATA exp2Poly0<>+12(SB)/4, $0x3920fdde
+DATA exp2Poly0<>+16(SB)/4, $0x3920fdde
+DATA exp2Poly0<>+20(SB)/4, $0x3920fdde
+DATA exp2Poly0<>+24(SB)/4, $0x3920fdde
+DATA exp2Poly0<>+28(SB)/4, $0x3920fdde
+GLOBL exp2Poly0<>(SB), RODATA|NOPTR, $32
 
-DATA expLn2Lo<>+0(SB)/4, $0xb95e8083
-DATA expLn2Lo<>+4(SB)/4, $0xb95e8083
-DATA expLn2Lo<>+8(SB)/4, $0xb95e8083
-DATA expLn2Lo<>+12(SB)/4, $0xb95e8083
-DATA expLn2Lo<>+16(SB)/4, $0xb95e8083
-DATA expLn2Lo<>+20(SB)/4, $0xb95e8083
-DATA expLn2Lo<>+24(SB)/4, $0xb95e8083
-DATA expLn2Lo<>+28(SB)/4, $0xb95e8083
-GLOBL expLn2Lo<>(SB), RODATA|NOPTR, $32
+DATA exp2Poly1<>+0(SB)/4, $0x3aaf9f2a
+DATA exp2Poly1<>+4(SB)/4, $0x3aaf9f2a
+DATA exp2Poly1<>+8(SB)/4, $0x3aaf9f2a
+DATA exp2Poly1<>+12(SB)/4, $0x3aaf9f2a
+DATA exp2Poly1<>+16(SB)/4, $0x3aaf9f2a
+DATA exp2Poly1<>+20(SB)/4, $0x3aaf9f2a
+DATA exp2Poly1<>+24(SB)/4, $0x3aaf9f2a
+DATA exp2Poly1<>+28(SB)/4, $0x3aaf9f2a
+GLOBL exp2Poly1<>(SB), RODATA|NOPTR, $32
 
-DATA expPoly0<>+0(SB)/4, $0x39506967
-DATA expPoly0<>+4(SB)/4, $0x39506967
-DATA expPoly0<>+8(SB)/4, $0x39506967
-DATA expPoly0<>+12(SB)/4, $0x39506967
-DATA expPoly0<>+16(SB)/4, $0x39506967
-DATA expPoly0<>+20(SB)/4, $0x39506967
-DATA expPoly0<>+24(SB)/4, $0x39506967
-DATA expPoly0<>+28(SB)/4, $0x39506967
-GLOBL expPoly0<>(SB), RODATA|NOPTR, $32
+DATA exp2Poly2<>+0(SB)/4, $0x3c1d96a6
+DATA exp2Poly2<>+4(SB)/4, $0x3c1d96a6
+DATA exp2Poly2<>+8(SB)/4, $0x3c1d96a6
+DATA exp2Poly2<>+12(SB)/4, $0x3c1d96a6
+DATA exp2Poly2<>+16(SB)/4, $0x3c1d96a6
+DATA exp2Poly2<>+20(SB)/4, $0x3c1d96a6
+DATA exp2Poly2<>+24(SB)/4, $0x3c1d96a6
+DATA exp2Poly2<>+28(SB)/4, $0x3c1d96a6
+GLOBL exp2Poly2<>(SB), RODATA|NOPTR, $32
 
-DATA expPoly1<>+0(SB)/4, $0x3ab743ce
-DATA expPoly1<>+4(SB)/4, $0x3ab743ce
-DATA expPoly1<>+8(SB)/4, $0x3ab743ce
-DATA expPoly1<>+12(SB)/4, $0x3ab743ce
-DATA expPoly1<>+16(SB)/4, $0x3ab743ce
-DATA expPoly1<>+20(SB)/4, $0x3ab743ce
-DATA expPoly1<>+24(SB)/4, $0x3ab743ce
-DATA expPoly1<>+28(SB)/4, $0x3ab743ce
-GLOBL expPoly1<>(SB), RODATA|NOPTR, $32
+DATA exp2Poly3<>+0(SB)/4, $0x3d635774
+DATA exp2Poly3<>+4(SB)/4, $0x3d635774
+DATA exp2Poly3<>+8(SB)/4, $0x3d635774
+DATA exp2Poly3<>+12(SB)/4, $0x3d635774
+DATA exp2Poly3<>+16(SB)/4, $0x3d635774
+DATA exp2Poly3<>+20(SB)/4, $0x3d635774
+DATA exp2Poly3<>+24(SB)/4, $0x3d635774
+DATA exp2Poly3<>+28(SB)/4, $0x3d635774
+GLOBL exp2Poly3<>(SB), RODATA|NOPTR, $32
 
-DATA expPoly2<>+0(SB)/4, $0x3c088908
-DATA expPoly2<>+4(SB)/4, $0x3c088908
-DATA expPoly2<>+8(SB)/4, $0x3c088908
-DATA expPoly2<>+12(SB)/4, $0x3c088908
-DATA expPoly2<>+16(SB)/4, $0x3c088908
-DATA expPoly2<>+20(SB)/4, $0x3c088908
-DATA expPoly2<>+24(SB)/4, $0x3c088908
-DATA expPoly2<>+28(SB)/4, $0x3c088908
-GLOBL expPoly2<>(SB), RODATA|NOPTR, $32
+DATA exp2Poly4<>+0(SB)/4, $0x3e75fdee
+DATA exp2Poly4<>+4(SB)/4, $0x3e75fdee
+DATA exp2Poly4<>+8(SB)/4, $0x3e75fdee
+DATA exp2Poly4<>+12(SB)/4, $0x3e75fdee
+DATA exp2Poly4<>+16(SB)/4, $0x3e75fdee
+DATA exp2Poly4<>+20(SB)/4, $0x3e75fdee
+DATA exp2Poly4<>+24(SB)/4, $0x3e75fdee
+DATA exp2Poly4<>+28(SB)/4, $0x3e75fdee
+GLOBL exp2Poly4<>(SB), RODATA|NOPTR, $32
 
-DATA expPoly3<>+0(SB)/4, $0x3d2aa9c1
-DATA expPoly3<>+4(SB)/4, $0x3d2aa9c1
-DATA expPoly3<>+8(SB)/4, $0x3d2aa9c1
-DATA expPoly3<>+12(SB)/4, $0x3d2aa9c1
-DATA expPoly3<>+16(SB)/4, $0x3d2aa9c1
-DATA expPoly3<>+20(SB)/4, $0x3d2aa9c1
-DATA expPoly3<>+24(SB)/4, $0x3d2aa9c1
-DATA expPoly3<>+28(SB)/4, $0x3d2aa9c1
-GLOBL expPoly3<>(SB), RODATA|NOPTR, $32
+DATA exp2Poly5<>+0(SB)/4, $0x3f317218
+DATA exp2Poly5<>+4(SB)/4, $0x3f317218
+DATA exp2Poly5<>+8(SB)/4, $0x3f317218
+DATA exp2Poly5<>+12(SB)/4, $0x3f317218
+DATA exp2Poly5<>+16(SB)/4, $0x3f317218
+DATA exp2Poly5<>+20(SB)/4, $0x3f317218
+DATA exp2Poly5<>+24(SB)/4, $0x3f317218
+DATA exp2Poly5<>+28(SB)/4, $0x3f317218
+GLOBL exp2Poly5<>(SB), RODATA|NOPTR, $32
 
-DATA expPoly4<>+0(SB)/4, $0x3e2aaaaa
-DATA expPoly4<>+4(SB)/4, $0x3e2aaaaa
-DATA expPoly4<>+8(SB)/4, $0x3e2aaaaa
-DATA expPoly4<>+12(SB)/4, $0x3e2aaaaa
-DATA expPoly4<>+16(SB)/4, $0x3e2aaaaa
-DATA expPoly4<>+20(SB)/4, $0x3e2aaaaa
-DATA expPoly4<>+24(SB)/4, $0x3e2aaaaa
-DATA expPoly4<>+28(SB)/4, $0x3e2aaaaa
-GLOBL expPoly4<>(SB), RODATA|NOPTR, $32
-
-DATA expPoly5<>+0(SB)/4, $0x3f000000
-DATA expPoly5<>+4(SB)/4, $0x3f000000
-DATA expPoly5<>+8(SB)/4, $0x3f000000
-DATA expPoly5<>+12(SB)/4, $0x3f000000
-DATA expPoly5<>+16(SB)/4, $0x3f000000
-DATA expPoly5<>+20(SB)/4, $0x3f000000
-DATA expPoly5<>+24(SB)/4, $0x3f000000
-DATA expPoly5<>+28(SB)/4, $0x3f000000
-GLOBL expPoly5<>(SB), RODATA|NOPTR, $32
+DATA exp2Poly6<>+0(SB)/4, $0x3f800000
+DATA exp2Poly6<>+4(SB)/4, $0x3f800000
+DATA exp2Poly6<>+8(SB)/4, $0x3f800000
+DATA exp2Poly6<>+12(SB)/4, $0x3f800000
+DATA exp2Poly6<>+16(SB)/4, $0x3f800000
+DATA exp2Poly6<>+20(SB)/4, $0x3f800000
+DATA exp2Poly6<>+24(SB)/4, $0x3f800000
+DATA exp2Poly6<>+28(SB)/4, $0x3f800000
+GLOBL exp2Poly6<>(SB), RODATA|NOPTR, $32
 
 DATA exponentBias<>+0(SB)/4, $0x0000007f
 DATA exponentBias<>+4(SB)/4, $0x0000007f
@@ -4798,7 +4700,7 @@ DATA exponentBias<>+28(SB)/4, $0x0000007f
 GLOBL exponentBias<>(SB), RODATA|NOPTR, $32
 
 // func siluVec(dst *float32, gate *float32, up *float32, n int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·siluVec(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         gate+8(FP), CX
@@ -4813,40 +4715,31 @@ loop:
 	VMINPS       Y3, Y0, Y3
 	VMAXPS       Y3, Y1, Y3
 	VMULPS       expLog2e<>+0(SB), Y3, Y4
-	VADDPS       expRound<>+0(SB), Y4, Y4
-	VSUBPS       expRound<>+0(SB), Y4, Y4
-	VMULPS       expLn2Hi<>+0(SB), Y4, Y5
-	VSUBPS       Y5, Y3, Y3
-	VMULPS       expLn2Lo<>+0(SB), Y4, Y5
-	VSUBPS       Y5, Y3, Y3
-	VBROADCASTSS expPoly0<>+0(SB), Y5
-	VMULPS       Y3, Y5, Y5
-	VADDPS       expPoly1<>+0(SB), Y5, Y5
-	VMULPS       Y3, Y5, Y5
-	VADDPS       expPoly2<>+0(SB), Y5, Y5
-	VMULPS       Y3, Y5, Y5
-	VADDPS       expPoly3<>+0(SB), Y5, Y5
-	VMULPS       Y3, Y5, Y5
-	VADDPS       expPoly4<>+0(SB), Y5, Y5
-	VMULPS       Y3, Y5, Y5
-	VADDPS       expPoly5<>+0(SB), Y5, Y5
-	VMULPS       Y3, Y5, Y5
-	VMULPS       Y3, Y5, Y5
-	VADDPS       Y3, Y5, Y5
-	VADDPS       floatOne<>+0(SB), Y5, Y5
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFMSUB132PS  expLog2e<>+0(SB), Y4, Y5
+	VFMADD231PS  expLog2eRest<>+0(SB), Y3, Y5
+	VBROADCASTSS exp2Poly0<>+0(SB), Y3
+	VFMADD213PS  exp2Poly1<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly2<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly3<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly4<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly5<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly6<>+0(SB), Y5, Y3
 	VCVTTPS2DQ   Y4, Y4
-	VPSRAD       $0x01, Y4, Y3
-	VPSUBD       Y3, Y4, Y4
-	VPADDD       exponentBias<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y5, Y5
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       exponentBias<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y3, Y3
 	VPADDD       exponentBias<>+0(SB), Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y5, Y5
-	VADDPS       floatOne<>+0(SB), Y5, Y5
-	VDIVPS       Y5, Y2, Y5
-	VMULPS       (DX), Y5, Y5
-	VMOVUPS      Y5, (AX)
+	VMULPS       Y4, Y3, Y3
+	VADDPS       floatOne<>+0(SB), Y3, Y3
+	VDIVPS       Y3, Y2, Y3
+	VMOVUPS      (DX), Y2
+	VMULPS       Y2, Y3, Y3
+	VMOVUPS      Y3, (AX)
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
@@ -4856,7 +4749,7 @@ loop:
 	RET
 
 // func siluBackwardVec(dgate *float32, dup *float32, dact *float32, gate *float32, up *float32, n int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·siluBackwardVec(SB), NOSPLIT, $0-48
 	MOVQ         dgate+0(FP), AX
 	MOVQ         dup+8(FP), CX
@@ -4876,38 +4769,28 @@ loop:
 	VMINPS       Y6, Y0, Y6
 	VMAXPS       Y6, Y1, Y6
 	VMULPS       expLog2e<>+0(SB), Y6, Y7
-	VADDPS       expRound<>+0(SB), Y7, Y7
-	VSUBPS       expRound<>+0(SB), Y7, Y7
-	VMULPS       expLn2Hi<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y6, Y6
-	VMULPS       expLn2Lo<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y6, Y6
-	VBROADCASTSS expPoly0<>+0(SB), Y8
-	VMULPS       Y6, Y8, Y8
-	VADDPS       expPoly1<>+0(SB), Y8, Y8
-	VMULPS       Y6, Y8, Y8
-	VADDPS       expPoly2<>+0(SB), Y8, Y8
-	VMULPS       Y6, Y8, Y8
-	VADDPS       expPoly3<>+0(SB), Y8, Y8
-	VMULPS       Y6, Y8, Y8
-	VADDPS       expPoly4<>+0(SB), Y8, Y8
-	VMULPS       Y6, Y8, Y8
-	VADDPS       expPoly5<>+0(SB), Y8, Y8
-	VMULPS       Y6, Y8, Y8
-	VMULPS       Y6, Y8, Y8
-	VADDPS       Y6, Y8, Y8
-	VADDPS       floatOne<>+0(SB), Y8, Y8
+	VROUNDPS     $0x00, Y7, Y7
+	VMOVAPS      Y6, Y8
+	VFMSUB132PS  expLog2e<>+0(SB), Y7, Y8
+	VFMADD231PS  expLog2eRest<>+0(SB), Y6, Y8
+	VBROADCASTSS exp2Poly0<>+0(SB), Y6
+	VFMADD213PS  exp2Poly1<>+0(SB), Y8, Y6
+	VFMADD213PS  exp2Poly2<>+0(SB), Y8, Y6
+	VFMADD213PS  exp2Poly3<>+0(SB), Y8, Y6
+	VFMADD213PS  exp2Poly4<>+0(SB), Y8, Y6
+	VFMADD213PS  exp2Poly5<>+0(SB), Y8, Y6
+	VFMADD213PS  exp2Poly6<>+0(SB), Y8, Y6
 	VCVTTPS2DQ   Y7, Y7
-	VPSRAD       $0x01, Y7, Y6
-	VPSUBD       Y6, Y7, Y7
-	VPADDD       exponentBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y8, Y8
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       exponentBias<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y6, Y6
 	VPADDD       exponentBias<>+0(SB), Y7, Y7
 	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y8, Y8
-	VADDPS       floatOne<>+0(SB), Y8, Y8
-	VDIVPS       Y8, Y2, Y6
+	VMULPS       Y7, Y6, Y6
+	VADDPS       floatOne<>+0(SB), Y6, Y6
+	VDIVPS       Y6, Y2, Y6
 	VMULPS       Y6, Y3, Y7
 	VMULPS       Y5, Y7, Y7
 	VMOVUPS      Y7, (CX)
@@ -4928,6 +4811,173 @@ loop:
 	VZEROUPPER
 	RET
 
+// func siluHalvesVec(dst *uint16, gate *uint16, up *uint16, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·siluHalvesVec(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         gate+8(FP), CX
+	MOVQ         up+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS expMax<>+0(SB), Y0
+	VBROADCASTSS expMin<>+0(SB), Y1
+
+loop:
+	VPMOVZXWD    (CX), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VXORPS       signBit<>+0(SB), Y2, Y3
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y3, Y1, Y3
+	VMULPS       expLog2e<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFMSUB132PS  expLog2e<>+0(SB), Y4, Y5
+	VFMADD231PS  expLog2eRest<>+0(SB), Y3, Y5
+	VBROADCASTSS exp2Poly0<>+0(SB), Y3
+	VFMADD213PS  exp2Poly1<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly2<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly3<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly4<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly5<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly6<>+0(SB), Y5, Y3
+	VCVTTPS2DQ   Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       exponentBias<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VPADDD       exponentBias<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VADDPS       floatOne<>+0(SB), Y3, Y3
+	VDIVPS       Y3, Y2, Y3
+	VPMOVZXWD    (DX), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VMULPS       Y2, Y3, Y3
+	VPSRLD       $0x10, Y3, Y2
+	VANDPS       intOne<>+0(SB), Y2, Y2
+	VPADDD       nearestBias<>+0(SB), Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VCMPPS       $0x03, Y3, Y3, Y4
+	VPOR         quietBit<>+0(SB), Y3, Y3
+	VBLENDVPS    Y4, Y3, Y2, Y2
+	VPSRLD       $0x10, Y2, Y2
+	VPACKUSDW    Y2, Y2, Y2
+	VPERMQ       $0x08, Y2, Y2
+	VMOVUPS      X2, (AX)
+	ADDQ         $0x00000010, AX
+	ADDQ         $0x00000010, CX
+	ADDQ         $0x00000010, DX
+	SUBQ         $0x08, BX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+DATA intOne<>+0(SB)/4, $0x00000001
+DATA intOne<>+4(SB)/4, $0x00000001
+DATA intOne<>+8(SB)/4, $0x00000001
+DATA intOne<>+12(SB)/4, $0x00000001
+DATA intOne<>+16(SB)/4, $0x00000001
+DATA intOne<>+20(SB)/4, $0x00000001
+DATA intOne<>+24(SB)/4, $0x00000001
+DATA intOne<>+28(SB)/4, $0x00000001
+GLOBL intOne<>(SB), RODATA|NOPTR, $32
+
+DATA nearestBias<>+0(SB)/4, $0x00007fff
+DATA nearestBias<>+4(SB)/4, $0x00007fff
+DATA nearestBias<>+8(SB)/4, $0x00007fff
+DATA nearestBias<>+12(SB)/4, $0x00007fff
+DATA nearestBias<>+16(SB)/4, $0x00007fff
+DATA nearestBias<>+20(SB)/4, $0x00007fff
+DATA nearestBias<>+24(SB)/4, $0x00007fff
+DATA nearestBias<>+28(SB)/4, $0x00007fff
+GLOBL nearestBias<>(SB), RODATA|NOPTR, $32
+
+// func siluBackwardHalvesVec(dgate *uint16, dup *uint16, dact *uint16, gate *uint16, up *uint16, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·siluBackwardHalvesVec(SB), NOSPLIT, $0-48
+	MOVQ         dgate+0(FP), AX
+	MOVQ         dup+8(FP), CX
+	MOVQ         dact+16(FP), DX
+	MOVQ         gate+24(FP), BX
+	MOVQ         up+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS expMax<>+0(SB), Y0
+	VBROADCASTSS expMin<>+0(SB), Y1
+	VBROADCASTSS floatOne<>+0(SB), Y2
+
+loop:
+	VPMOVZXWD    (BX), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VPMOVZXWD    (SI), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VPMOVZXWD    (DX), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VXORPS       signBit<>+0(SB), Y3, Y6
+	VMINPS       Y6, Y0, Y6
+	VMAXPS       Y6, Y1, Y6
+	VMULPS       expLog2e<>+0(SB), Y6, Y7
+	VROUNDPS     $0x00, Y7, Y7
+	VMOVAPS      Y6, Y8
+	VFMSUB132PS  expLog2e<>+0(SB), Y7, Y8
+	VFMADD231PS  expLog2eRest<>+0(SB), Y6, Y8
+	VBROADCASTSS exp2Poly0<>+0(SB), Y6
+	VFMADD213PS  exp2Poly1<>+0(SB), Y8, Y6
+	VFMADD213PS  exp2Poly2<>+0(SB), Y8, Y6
+	VFMADD213PS  exp2Poly3<>+0(SB), Y8, Y6
+	VFMADD213PS  exp2Poly4<>+0(SB), Y8, Y6
+	VFMADD213PS  exp2Poly5<>+0(SB), Y8, Y6
+	VFMADD213PS  exp2Poly6<>+0(SB), Y8, Y6
+	VCVTTPS2DQ   Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       exponentBias<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y6, Y6
+	VPADDD       exponentBias<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y6, Y6
+	VADDPS       floatOne<>+0(SB), Y6, Y6
+	VDIVPS       Y6, Y2, Y6
+	VMULPS       Y6, Y3, Y7
+	VMULPS       Y5, Y7, Y7
+	VPSRLD       $0x10, Y7, Y8
+	VANDPS       intOne<>+0(SB), Y8, Y8
+	VPADDD       nearestBias<>+0(SB), Y8, Y8
+	VPADDD       Y7, Y8, Y8
+	VCMPPS       $0x03, Y7, Y7, Y9
+	VPOR         quietBit<>+0(SB), Y7, Y7
+	VBLENDVPS    Y9, Y7, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VPACKUSDW    Y8, Y8, Y8
+	VPERMQ       $0x08, Y8, Y8
+	VMOVUPS      X8, (CX)
+	VSUBPS       Y6, Y2, Y7
+	VMULPS       Y3, Y7, Y7
+	VADDPS       Y2, Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VMULPS       Y5, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VPSRLD       $0x10, Y4, Y3
+	VANDPS       intOne<>+0(SB), Y3, Y3
+	VPADDD       nearestBias<>+0(SB), Y3, Y3
+	VPADDD       Y4, Y3, Y3
+	VCMPPS       $0x03, Y4, Y4, Y5
+	VPOR         quietBit<>+0(SB), Y4, Y4
+	VBLENDVPS    Y5, Y4, Y3, Y3
+	VPSRLD       $0x10, Y3, Y3
+	VPACKUSDW    Y3, Y3, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VMOVUPS      X3, (AX)
+	ADDQ         $0x00000010, AX
+	ADDQ         $0x00000010, CX
+	ADDQ         $0x00000010, DX
+	ADDQ         $0x00000010, BX
+	ADDQ         $0x00000010, SI
+	SUBQ         $0x08, DI
+	JNZ          loop
+	VZEROUPPER
+	RET
+
 // func expSumVec512(x *float32, n int, scale float32, shift float32) float32
 // Requires: AVX, AVX512F, SSE
 TEXT ·expSumVec512(SB), NOSPLIT, $0-28
@@ -4942,56 +4992,38 @@ TEXT ·expSumVec512(SB), NOSPLIT, $0-28
 	VPXORD       Z1, Z1, Z1
 
 loop:
-	VMULPS        (AX), Z0, Z5
-	VSUBPS        Z2, Z5, Z5
-	VMINPS        Z5, Z3, Z5
-	VMAXPS        Z5, Z4, Z5
-	VMULPS.BCST   expLog2e<>+0(SB), Z5, Z6
-	VADDPS.BCST   expRound<>+0(SB), Z6, Z6
-	VSUBPS.BCST   expRound<>+0(SB), Z6, Z6
-	VMULPS.BCST   expLn2Hi<>+0(SB), Z6, Z7
-	VSUBPS        Z7, Z5, Z5
-	VMULPS.BCST   expLn2Lo<>+0(SB), Z6, Z7
-	VSUBPS        Z7, Z5, Z5
-	VBROADCASTSS  expPoly0<>+0(SB), Z7
-	VMULPS        Z5, Z7, Z7
-	VADDPS.BCST   expPoly1<>+0(SB), Z7, Z7
-	VMULPS        Z5, Z7, Z7
-	VADDPS.BCST   expPoly2<>+0(SB), Z7, Z7
-	VMULPS        Z5, Z7, Z7
-	VADDPS.BCST   expPoly3<>+0(SB), Z7, Z7
-	VMULPS        Z5, Z7, Z7
-	VADDPS.BCST   expPoly4<>+0(SB), Z7, Z7
-	VMULPS        Z5, Z7, Z7
-	VADDPS.BCST   expPoly5<>+0(SB), Z7, Z7
-	VMULPS        Z5, Z7, Z7
-	VMULPS        Z5, Z7, Z7
-	VADDPS        Z5, Z7, Z7
-	VADDPS.BCST   floatOne<>+0(SB), Z7, Z7
-	VCVTTPS2DQ    Z6, Z6
-	VPSRAD        $0x01, Z6, Z5
-	VPSUBD        Z5, Z6, Z6
-	VPADDD.BCST   exponentBias<>+0(SB), Z5, Z5
-	VPSLLD        $0x17, Z5, Z5
-	VMULPS        Z5, Z7, Z7
-	VPADDD.BCST   exponentBias<>+0(SB), Z6, Z6
-	VPSLLD        $0x17, Z6, Z6
-	VMULPS        Z6, Z7, Z7
-	VMOVUPS       Z7, (AX)
-	VADDPS        Z7, Z1, Z1
-	ADDQ          $0x00000040, AX
-	SUBQ          $0x10, CX
-	JNZ           loop
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPS        Y1, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X1
-	VADDPS        X0, X1, X1
-	VMOVHLPS      X1, X1, X0
-	VADDPS        X1, X0, X1
-	VMOVSHDUP     X1, X0
-	VADDSS        X1, X0, X1
+	VMULPS           (AX), Z0, Z5
+	VSUBPS           Z2, Z5, Z5
+	VMINPS           Z5, Z3, Z5
+	VMAXPS           Z5, Z4, Z5
+	VMULPS.BCST      expLog2e<>+0(SB), Z5, Z6
+	VRNDSCALEPS      $0x00, Z6, Z6
+	VMOVAPS          Z5, Z7
+	VFMSUB132PS.BCST expLog2e<>+0(SB), Z6, Z7
+	VFMADD231PS.BCST expLog2eRest<>+0(SB), Z5, Z7
+	VBROADCASTSS     exp2Poly0<>+0(SB), Z5
+	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z7, Z5
+	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z7, Z5
+	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z7, Z5
+	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z7, Z5
+	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z7, Z5
+	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z7, Z5
+	VSCALEFPS        Z6, Z5, Z5
+	VMOVUPS          Z5, (AX)
+	VADDPS           Z5, Z1, Z1
+	ADDQ             $0x00000040, AX
+	SUBQ             $0x10, CX
+	JNZ              loop
+	VEXTRACTF64X4    $0x01, Z1, Y0
+	VADDPS           Y1, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X1
+	VADDPS           X0, X1, X1
+	VMOVHLPS         X1, X1, X0
+	VADDPS           X1, X0, X1
+	VMOVSHDUP        X1, X0
+	VADDSS           X1, X0, X1
 	VZEROUPPER
-	MOVSS         X1, ret+24(FP)
+	MOVSS            X1, ret+24(FP)
 	RET
 
 // func siluVec512(dst *float32, gate *float32, up *float32, n int)
@@ -5005,50 +5037,33 @@ TEXT ·siluVec512(SB), NOSPLIT, $0-32
 	VBROADCASTSS expMin<>+0(SB), Z1
 
 loop:
-	VMOVUPS      (CX), Z2
-	VPXORD.BCST  signBit<>+0(SB), Z2, Z3
-	VMINPS       Z3, Z0, Z3
-	VMAXPS       Z3, Z1, Z3
-	VMULPS.BCST  expLog2e<>+0(SB), Z3, Z4
-	VADDPS.BCST  expRound<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expRound<>+0(SB), Z4, Z4
-	VMULPS.BCST  expLn2Hi<>+0(SB), Z4, Z5
-	VSUBPS       Z5, Z3, Z3
-	VMULPS.BCST  expLn2Lo<>+0(SB), Z4, Z5
-	VSUBPS       Z5, Z3, Z3
-	VBROADCASTSS expPoly0<>+0(SB), Z5
-	VMULPS       Z3, Z5, Z5
-	VADDPS.BCST  expPoly1<>+0(SB), Z5, Z5
-	VMULPS       Z3, Z5, Z5
-	VADDPS.BCST  expPoly2<>+0(SB), Z5, Z5
-	VMULPS       Z3, Z5, Z5
-	VADDPS.BCST  expPoly3<>+0(SB), Z5, Z5
-	VMULPS       Z3, Z5, Z5
-	VADDPS.BCST  expPoly4<>+0(SB), Z5, Z5
-	VMULPS       Z3, Z5, Z5
-	VADDPS.BCST  expPoly5<>+0(SB), Z5, Z5
-	VMULPS       Z3, Z5, Z5
-	VMULPS       Z3, Z5, Z5
-	VADDPS       Z3, Z5, Z5
-	VADDPS.BCST  floatOne<>+0(SB), Z5, Z5
-	VCVTTPS2DQ   Z4, Z4
-	VPSRAD       $0x01, Z4, Z3
-	VPSUBD       Z3, Z4, Z4
-	VPADDD.BCST  exponentBias<>+0(SB), Z3, Z3
-	VPSLLD       $0x17, Z3, Z3
-	VMULPS       Z3, Z5, Z5
-	VPADDD.BCST  exponentBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS       Z4, Z5, Z5
-	VADDPS.BCST  floatOne<>+0(SB), Z5, Z5
-	VDIVPS       Z5, Z2, Z5
-	VMULPS       (DX), Z5, Z5
-	VMOVUPS      Z5, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, CX
-	ADDQ         $0x00000040, DX
-	SUBQ         $0x10, BX
-	JNZ          loop
+	VMOVUPS          (CX), Z2
+	VPXORD.BCST      signBit<>+0(SB), Z2, Z3
+	VMINPS           Z3, Z0, Z3
+	VMAXPS           Z3, Z1, Z3
+	VMULPS.BCST      expLog2e<>+0(SB), Z3, Z4
+	VRNDSCALEPS      $0x00, Z4, Z4
+	VMOVAPS          Z3, Z5
+	VFMSUB132PS.BCST expLog2e<>+0(SB), Z4, Z5
+	VFMADD231PS.BCST expLog2eRest<>+0(SB), Z3, Z5
+	VBROADCASTSS     exp2Poly0<>+0(SB), Z3
+	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z5, Z3
+	VSCALEFPS        Z4, Z3, Z3
+	VADDPS.BCST      floatOne<>+0(SB), Z3, Z3
+	VDIVPS           Z3, Z2, Z3
+	VMOVUPS          (DX), Z2
+	VMULPS           Z2, Z3, Z3
+	VMOVUPS          Z3, (AX)
+	ADDQ             $0x00000040, AX
+	ADDQ             $0x00000040, CX
+	ADDQ             $0x00000040, DX
+	SUBQ             $0x10, BX
+	JNZ              loop
 	VZEROUPPER
 	RET
 
@@ -5066,62 +5081,391 @@ TEXT ·siluBackwardVec512(SB), NOSPLIT, $0-48
 	VBROADCASTSS floatOne<>+0(SB), Z2
 
 loop:
-	VMOVUPS      (BX), Z3
-	VMOVUPS      (SI), Z4
-	VMOVUPS      (DX), Z5
-	VPXORD.BCST  signBit<>+0(SB), Z3, Z6
-	VMINPS       Z6, Z0, Z6
-	VMAXPS       Z6, Z1, Z6
-	VMULPS.BCST  expLog2e<>+0(SB), Z6, Z7
-	VADDPS.BCST  expRound<>+0(SB), Z7, Z7
-	VSUBPS.BCST  expRound<>+0(SB), Z7, Z7
-	VMULPS.BCST  expLn2Hi<>+0(SB), Z7, Z8
-	VSUBPS       Z8, Z6, Z6
-	VMULPS.BCST  expLn2Lo<>+0(SB), Z7, Z8
-	VSUBPS       Z8, Z6, Z6
-	VBROADCASTSS expPoly0<>+0(SB), Z8
-	VMULPS       Z6, Z8, Z8
-	VADDPS.BCST  expPoly1<>+0(SB), Z8, Z8
-	VMULPS       Z6, Z8, Z8
-	VADDPS.BCST  expPoly2<>+0(SB), Z8, Z8
-	VMULPS       Z6, Z8, Z8
-	VADDPS.BCST  expPoly3<>+0(SB), Z8, Z8
-	VMULPS       Z6, Z8, Z8
-	VADDPS.BCST  expPoly4<>+0(SB), Z8, Z8
-	VMULPS       Z6, Z8, Z8
-	VADDPS.BCST  expPoly5<>+0(SB), Z8, Z8
-	VMULPS       Z6, Z8, Z8
-	VMULPS       Z6, Z8, Z8
-	VADDPS       Z6, Z8, Z8
-	VADDPS.BCST  floatOne<>+0(SB), Z8, Z8
-	VCVTTPS2DQ   Z7, Z7
-	VPSRAD       $0x01, Z7, Z6
-	VPSUBD       Z6, Z7, Z7
-	VPADDD.BCST  exponentBias<>+0(SB), Z6, Z6
-	VPSLLD       $0x17, Z6, Z6
-	VMULPS       Z6, Z8, Z8
-	VPADDD.BCST  exponentBias<>+0(SB), Z7, Z7
-	VPSLLD       $0x17, Z7, Z7
-	VMULPS       Z7, Z8, Z8
-	VADDPS.BCST  floatOne<>+0(SB), Z8, Z8
-	VDIVPS       Z8, Z2, Z6
-	VMULPS       Z6, Z3, Z7
-	VMULPS       Z5, Z7, Z7
-	VMOVUPS      Z7, (CX)
-	VSUBPS       Z6, Z2, Z7
-	VMULPS       Z3, Z7, Z7
-	VADDPS       Z2, Z7, Z7
-	VMULPS       Z6, Z7, Z7
-	VMULPS       Z5, Z4, Z4
-	VMULPS       Z7, Z4, Z4
-	VMOVUPS      Z4, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, CX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	ADDQ         $0x00000040, SI
-	SUBQ         $0x10, DI
-	JNZ          loop
+	VMOVUPS          (BX), Z3
+	VMOVUPS          (SI), Z4
+	VMOVUPS          (DX), Z5
+	VPXORD.BCST      signBit<>+0(SB), Z3, Z6
+	VMINPS           Z6, Z0, Z6
+	VMAXPS           Z6, Z1, Z6
+	VMULPS.BCST      expLog2e<>+0(SB), Z6, Z7
+	VRNDSCALEPS      $0x00, Z7, Z7
+	VMOVAPS          Z6, Z8
+	VFMSUB132PS.BCST expLog2e<>+0(SB), Z7, Z8
+	VFMADD231PS.BCST expLog2eRest<>+0(SB), Z6, Z8
+	VBROADCASTSS     exp2Poly0<>+0(SB), Z6
+	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z8, Z6
+	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z8, Z6
+	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z8, Z6
+	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z8, Z6
+	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z8, Z6
+	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z8, Z6
+	VSCALEFPS        Z7, Z6, Z6
+	VADDPS.BCST      floatOne<>+0(SB), Z6, Z6
+	VDIVPS           Z6, Z2, Z6
+	VMULPS           Z6, Z3, Z7
+	VMULPS           Z5, Z7, Z7
+	VMOVUPS          Z7, (CX)
+	VSUBPS           Z6, Z2, Z7
+	VMULPS           Z3, Z7, Z7
+	VADDPS           Z2, Z7, Z7
+	VMULPS           Z6, Z7, Z7
+	VMULPS           Z5, Z4, Z4
+	VMULPS           Z7, Z4, Z4
+	VMOVUPS          Z4, (AX)
+	ADDQ             $0x00000040, AX
+	ADDQ             $0x00000040, CX
+	ADDQ             $0x00000040, DX
+	ADDQ             $0x00000040, BX
+	ADDQ             $0x00000040, SI
+	SUBQ             $0x10, DI
+	JNZ              loop
+	VZEROUPPER
+	RET
+
+// func siluHalvesVec512(dst *uint16, gate *uint16, up *uint16, n int)
+// Requires: AVX, AVX512F
+TEXT ·siluHalvesVec512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         gate+8(FP), CX
+	MOVQ         up+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS expMax<>+0(SB), Z0
+	VBROADCASTSS expMin<>+0(SB), Z1
+
+loop:
+	VPMOVZXWD        (CX), Z2
+	VPSLLD           $0x10, Z2, Z2
+	VPXORD.BCST      signBit<>+0(SB), Z2, Z3
+	VMINPS           Z3, Z0, Z3
+	VMAXPS           Z3, Z1, Z3
+	VMULPS.BCST      expLog2e<>+0(SB), Z3, Z4
+	VRNDSCALEPS      $0x00, Z4, Z4
+	VMOVAPS          Z3, Z5
+	VFMSUB132PS.BCST expLog2e<>+0(SB), Z4, Z5
+	VFMADD231PS.BCST expLog2eRest<>+0(SB), Z3, Z5
+	VBROADCASTSS     exp2Poly0<>+0(SB), Z3
+	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z5, Z3
+	VSCALEFPS        Z4, Z3, Z3
+	VADDPS.BCST      floatOne<>+0(SB), Z3, Z3
+	VDIVPS           Z3, Z2, Z3
+	VPMOVZXWD        (DX), Z2
+	VPSLLD           $0x10, Z2, Z2
+	VMULPS           Z2, Z3, Z3
+	VPSRLD           $0x10, Z3, Z2
+	VPANDD.BCST      intOne<>+0(SB), Z2, Z2
+	VPADDD.BCST      nearestBias<>+0(SB), Z2, Z2
+	VPADDD           Z3, Z2, Z2
+	VCMPPS           $0x03, Z3, Z3, K1
+	VPORD.BCST       quietBit<>+0(SB), Z3, K1, Z2
+	VPSRLD           $0x10, Z2, Z2
+	VPMOVDW          Z2, Y2
+	VMOVUPS          Y2, (AX)
+	ADDQ             $0x00000020, AX
+	ADDQ             $0x00000020, CX
+	ADDQ             $0x00000020, DX
+	SUBQ             $0x10, BX
+	JNZ              loop
+	VZEROUPPER
+	RET
+
+// func siluBackwardHalvesVec512(dgate *uint16, dup *uint16, dact *uint16, gate *uint16, up *uint16, n int)
+// Requires: AVX, AVX512F
+TEXT ·siluBackwardHalvesVec512(SB), NOSPLIT, $0-48
+	MOVQ         dgate+0(FP), AX
+	MOVQ         dup+8(FP), CX
+	MOVQ         dact+16(FP), DX
+	MOVQ         gate+24(FP), BX
+	MOVQ         up+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS expMax<>+0(SB), Z0
+	VBROADCASTSS expMin<>+0(SB), Z1
+	VBROADCASTSS floatOne<>+0(SB), Z2
+
+loop:
+	VPMOVZXWD        (BX), Z3
+	VPSLLD           $0x10, Z3, Z3
+	VPMOVZXWD        (SI), Z4
+	VPSLLD           $0x10, Z4, Z4
+	VPMOVZXWD        (DX), Z5
+	VPSLLD           $0x10, Z5, Z5
+	VPXORD.BCST      signBit<>+0(SB), Z3, Z6
+	VMINPS           Z6, Z0, Z6
+	VMAXPS           Z6, Z1, Z6
+	VMULPS.BCST      expLog2e<>+0(SB), Z6, Z7
+	VRNDSCALEPS      $0x00, Z7, Z7
+	VMOVAPS          Z6, Z8
+	VFMSUB132PS.BCST expLog2e<>+0(SB), Z7, Z8
+	VFMADD231PS.BCST expLog2eRest<>+0(SB), Z6, Z8
+	VBROADCASTSS     exp2Poly0<>+0(SB), Z6
+	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z8, Z6
+	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z8, Z6
+	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z8, Z6
+	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z8, Z6
+	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z8, Z6
+	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z8, Z6
+	VSCALEFPS        Z7, Z6, Z6
+	VADDPS.BCST      floatOne<>+0(SB), Z6, Z6
+	VDIVPS           Z6, Z2, Z6
+	VMULPS           Z6, Z3, Z7
+	VMULPS           Z5, Z7, Z7
+	VPSRLD           $0x10, Z7, Z8
+	VPANDD.BCST      intOne<>+0(SB), Z8, Z8
+	VPADDD.BCST      nearestBias<>+0(SB), Z8, Z8
+	VPADDD           Z7, Z8, Z8
+	VCMPPS           $0x03, Z7, Z7, K1
+	VPORD.BCST       quietBit<>+0(SB), Z7, K1, Z8
+	VPSRLD           $0x10, Z8, Z8
+	VPMOVDW          Z8, Y7
+	VMOVUPS          Y7, (CX)
+	VSUBPS           Z6, Z2, Z7
+	VMULPS           Z3, Z7, Z7
+	VADDPS           Z2, Z7, Z7
+	VMULPS           Z6, Z7, Z7
+	VMULPS           Z5, Z4, Z4
+	VMULPS           Z7, Z4, Z4
+	VPSRLD           $0x10, Z4, Z3
+	VPANDD.BCST      intOne<>+0(SB), Z3, Z3
+	VPADDD.BCST      nearestBias<>+0(SB), Z3, Z3
+	VPADDD           Z4, Z3, Z3
+	VCMPPS           $0x03, Z4, Z4, K1
+	VPORD.BCST       quietBit<>+0(SB), Z4, K1, Z3
+	VPSRLD           $0x10, Z3, Z3
+	VPMOVDW          Z3, Y3
+	VMOVUPS          Y3, (AX)
+	ADDQ             $0x00000020, AX
+	ADDQ             $0x00000020, CX
+	ADDQ             $0x00000020, DX
+	ADDQ             $0x00000020, BX
+	ADDQ             $0x00000020, SI
+	SUBQ             $0x10, DI
+	JNZ              loop
+	VZEROUPPER
+	RET
+
+// func narrowVec(dst *uint16, src *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·narrowVec(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ n+16(FP), DX
+
+loop:
+	VMOVUPS   (CX), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VANDPS    intOne<>+0(SB), Y1, Y1
+	VPADDD    nearestBias<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VPOR      quietBit<>+0(SB), Y0, Y0
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VPSRLD    $0x10, Y1, Y1
+	VPACKUSDW Y1, Y1, Y1
+	VPERMQ    $0x08, Y1, Y1
+	VMOVUPS   X1, (AX)
+	ADDQ      $0x00000010, AX
+	ADDQ      $0x00000020, CX
+	SUBQ      $0x08, DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func rotateHalvesVec(a *uint16, b *uint16, cos *float32, sin *float32, n int, sign float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·rotateHalvesVec(SB), NOSPLIT, $0-44
+	MOVQ         a+0(FP), AX
+	MOVQ         b+8(FP), CX
+	MOVQ         cos+16(FP), DX
+	MOVQ         sin+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVSS        sign+40(FP), X0
+	VBROADCASTSS X0, Y0
+
+loop:
+	VPMOVZXWD (AX), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VPMOVZXWD (CX), Y2
+	VPSLLD    $0x10, Y2, Y2
+	VMOVUPS   (DX), Y3
+	VMULPS    (BX), Y0, Y4
+	VMULPS    Y1, Y3, Y5
+	VMULPS    Y2, Y4, Y6
+	VMULPS    Y2, Y3, Y2
+	VMULPS    Y1, Y4, Y1
+	VSUBPS    Y6, Y5, Y5
+	VADDPS    Y1, Y2, Y2
+	VPSRLD    $0x10, Y5, Y1
+	VANDPS    intOne<>+0(SB), Y1, Y1
+	VPADDD    nearestBias<>+0(SB), Y1, Y1
+	VPADDD    Y5, Y1, Y1
+	VCMPPS    $0x03, Y5, Y5, Y3
+	VPOR      quietBit<>+0(SB), Y5, Y5
+	VBLENDVPS Y3, Y5, Y1, Y1
+	VPSRLD    $0x10, Y1, Y1
+	VPACKUSDW Y1, Y1, Y1
+	VPERMQ    $0x08, Y1, Y1
+	VMOVUPS   X1, (AX)
+	VPSRLD    $0x10, Y2, Y1
+	VANDPS    intOne<>+0(SB), Y1, Y1
+	VPADDD    nearestBias<>+0(SB), Y1, Y1
+	VPADDD    Y2, Y1, Y1
+	VCMPPS    $0x03, Y2, Y2, Y3
+	VPOR      quietBit<>+0(SB), Y2, Y2
+	VBLENDVPS Y3, Y2, Y1, Y1
+	VPSRLD    $0x10, Y1, Y1
+	VPACKUSDW Y1, Y1, Y1
+	VPERMQ    $0x08, Y1, Y1
+	VMOVUPS   X1, (CX)
+	ADDQ      $0x00000010, AX
+	ADDQ      $0x00000010, CX
+	ADDQ      $0x00000020, DX
+	ADDQ      $0x00000020, BX
+	SUBQ      $0x08, SI
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func mulScaleHalvesVec(dst *uint16, x *float32, w *float32, n int, a float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·mulScaleHalvesVec(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVSS        a+32(FP), X0
+	VBROADCASTSS X0, Y0
+
+loop:
+	VMOVUPS   (CX), Y1
+	VMULPS    Y0, Y1, Y1
+	VMULPS    (DX), Y1, Y1
+	VPSRLD    $0x10, Y1, Y2
+	VANDPS    intOne<>+0(SB), Y2, Y2
+	VPADDD    nearestBias<>+0(SB), Y2, Y2
+	VPADDD    Y1, Y2, Y2
+	VCMPPS    $0x03, Y1, Y1, Y3
+	VPOR      quietBit<>+0(SB), Y1, Y1
+	VBLENDVPS Y3, Y1, Y2, Y2
+	VPSRLD    $0x10, Y2, Y2
+	VPACKUSDW Y2, Y2, Y2
+	VPERMQ    $0x08, Y2, Y2
+	VMOVUPS   X2, (AX)
+	ADDQ      $0x00000010, AX
+	ADDQ      $0x00000020, CX
+	ADDQ      $0x00000020, DX
+	SUBQ      $0x08, BX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func narrowVec512(dst *uint16, src *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·narrowVec512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ n+16(FP), DX
+
+loop:
+	VMOVUPS     (CX), Z0
+	VPSRLD      $0x10, Z0, Z1
+	VPANDD.BCST intOne<>+0(SB), Z1, Z1
+	VPADDD.BCST nearestBias<>+0(SB), Z1, Z1
+	VPADDD      Z0, Z1, Z1
+	VCMPPS      $0x03, Z0, Z0, K1
+	VPORD.BCST  quietBit<>+0(SB), Z0, K1, Z1
+	VPSRLD      $0x10, Z1, Z1
+	VPMOVDW     Z1, Y0
+	VMOVUPS     Y0, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000040, CX
+	SUBQ        $0x10, DX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func rotateHalvesVec512(a *uint16, b *uint16, cos *float32, sin *float32, n int, sign float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·rotateHalvesVec512(SB), NOSPLIT, $0-44
+	MOVQ         a+0(FP), AX
+	MOVQ         b+8(FP), CX
+	MOVQ         cos+16(FP), DX
+	MOVQ         sin+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVSS        sign+40(FP), X0
+	VBROADCASTSS X0, Z0
+
+loop:
+	VPMOVZXWD   (AX), Z1
+	VPSLLD      $0x10, Z1, Z1
+	VPMOVZXWD   (CX), Z2
+	VPSLLD      $0x10, Z2, Z2
+	VMOVUPS     (DX), Z3
+	VMULPS      (BX), Z0, Z4
+	VMULPS      Z1, Z3, Z5
+	VMULPS      Z2, Z4, Z6
+	VMULPS      Z2, Z3, Z2
+	VMULPS      Z1, Z4, Z1
+	VSUBPS      Z6, Z5, Z5
+	VADDPS      Z1, Z2, Z2
+	VPSRLD      $0x10, Z5, Z1
+	VPANDD.BCST intOne<>+0(SB), Z1, Z1
+	VPADDD.BCST nearestBias<>+0(SB), Z1, Z1
+	VPADDD      Z5, Z1, Z1
+	VCMPPS      $0x03, Z5, Z5, K1
+	VPORD.BCST  quietBit<>+0(SB), Z5, K1, Z1
+	VPSRLD      $0x10, Z1, Z1
+	VPMOVDW     Z1, Y1
+	VMOVUPS     Y1, (AX)
+	VPSRLD      $0x10, Z2, Z1
+	VPANDD.BCST intOne<>+0(SB), Z1, Z1
+	VPADDD.BCST nearestBias<>+0(SB), Z1, Z1
+	VPADDD      Z2, Z1, Z1
+	VCMPPS      $0x03, Z2, Z2, K1
+	VPORD.BCST  quietBit<>+0(SB), Z2, K1, Z1
+	VPSRLD      $0x10, Z1, Z1
+	VPMOVDW     Z1, Y1
+	VMOVUPS     Y1, (CX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x10, SI
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func mulScaleHalvesVec512(dst *uint16, x *float32, w *float32, n int, a float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·mulScaleHalvesVec512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVSS        a+32(FP), X0
+	VBROADCASTSS X0, Z0
+
+loop:
+	VMOVUPS     (CX), Z1
+	VMULPS      Z0, Z1, Z1
+	VMULPS      (DX), Z1, Z1
+	VPSRLD      $0x10, Z1, Z2
+	VPANDD.BCST intOne<>+0(SB), Z2, Z2
+	VPADDD.BCST nearestBias<>+0(SB), Z2, Z2
+	VPADDD      Z1, Z2, Z2
+	VCMPPS      $0x03, Z1, Z1, K1
+	VPORD.BCST  quietBit<>+0(SB), Z1, K1, Z2
+	VPSRLD      $0x10, Z2, Z2
+	VPMOVDW     Z2, Y1
+	VMOVUPS     Y1, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	SUBQ        $0x10, BX
+	JNZ         loop
 	VZEROUPPER
 	RET
 
@@ -6378,24 +6722,24 @@ greatest:
 loop:
 	VMOVUPS      (CX), Y5
 	VFMSUB213PS  Y1, Y0, Y5
-	VCMPPS       $0x01, Y3, Y5, Y8
+	VCMPPS       $0x01, Y3, Y5, Y7
 	VMINPS       Y5, Y4, Y5
 	VMAXPS       Y5, Y3, Y5
 	VROUNDPS     $0x00, Y5, Y6
 	VSUBPS       Y6, Y5, Y5
-	VBROADCASTSS exp2Poly0<>+0(SB), Y7
-	VFMADD213PS  exp2Poly1<>+0(SB), Y5, Y7
-	VFMADD213PS  exp2Poly2<>+0(SB), Y5, Y7
-	VFMADD213PS  exp2Poly3<>+0(SB), Y5, Y7
-	VFMADD213PS  exp2Poly4<>+0(SB), Y5, Y7
-	VFMADD213PS  exp2Poly5<>+0(SB), Y5, Y7
-	VFMADD213PS  exp2Poly6<>+0(SB), Y5, Y7
+	VBROADCASTSS exp2Poly0<>+0(SB), Y8
+	VFMADD213PS  exp2Poly1<>+0(SB), Y5, Y8
+	VFMADD213PS  exp2Poly2<>+0(SB), Y5, Y8
+	VFMADD213PS  exp2Poly3<>+0(SB), Y5, Y8
+	VFMADD213PS  exp2Poly4<>+0(SB), Y5, Y8
+	VFMADD213PS  exp2Poly5<>+0(SB), Y5, Y8
+	VFMADD213PS  exp2Poly6<>+0(SB), Y5, Y8
 	VCVTPS2DQ    Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
-	VPADDD       Y6, Y7, Y7
-	VANDNPS      Y7, Y8, Y7
-	VADDPS       Y7, Y2, Y2
-	VMOVUPS      Y7, (AX)
+	VPADDD       Y6, Y8, Y8
+	VANDNPS      Y8, Y7, Y8
+	VADDPS       Y8, Y2, Y2
+	VMOVUPS      Y8, (AX)
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
 	SUBQ         $0x08, DX
@@ -6431,76 +6775,6 @@ DATA exp2Max<>+24(SB)/4, $0x43000000
 DATA exp2Max<>+28(SB)/4, $0x43000000
 GLOBL exp2Max<>(SB), RODATA|NOPTR, $32
 
-DATA exp2Poly0<>+0(SB)/4, $0x3920fdde
-DATA exp2Poly0<>+4(SB)/4, $0x3920fdde
-DATA exp2Poly0<>+8(SB)/4, $0x3920fdde
-DATA exp2Poly0<>+12(SB)/4, $0x3920fdde
-DATA exp2Poly0<>+16(SB)/4, $0x3920fdde
-DATA exp2Poly0<>+20(SB)/4, $0x3920fdde
-DATA exp2Poly0<>+24(SB)/4, $0x3920fdde
-DATA exp2Poly0<>+28(SB)/4, $0x3920fdde
-GLOBL exp2Poly0<>(SB), RODATA|NOPTR, $32
-
-DATA exp2Poly1<>+0(SB)/4, $0x3aaf9f2a
-DATA exp2Poly1<>+4(SB)/4, $0x3aaf9f2a
-DATA exp2Poly1<>+8(SB)/4, $0x3aaf9f2a
-DATA exp2Poly1<>+12(SB)/4, $0x3aaf9f2a
-DATA exp2Poly1<>+16(SB)/4, $0x3aaf9f2a
-DATA exp2Poly1<>+20(SB)/4, $0x3aaf9f2a
-DATA exp2Poly1<>+24(SB)/4, $0x3aaf9f2a
-DATA exp2Poly1<>+28(SB)/4, $0x3aaf9f2a
-GLOBL exp2Poly1<>(SB), RODATA|NOPTR, $32
-
-DATA exp2Poly2<>+0(SB)/4, $0x3c1d96a6
-DATA exp2Poly2<>+4(SB)/4, $0x3c1d96a6
-DATA exp2Poly2<>+8(SB)/4, $0x3c1d96a6
-DATA exp2Poly2<>+12(SB)/4, $0x3c1d96a6
-DATA exp2Poly2<>+16(SB)/4, $0x3c1d96a6
-DATA exp2Poly2<>+20(SB)/4, $0x3c1d96a6
-DATA exp2Poly2<>+24(SB)/4, $0x3c1d96a6
-DATA exp2Poly2<>+28(SB)/4, $0x3c1d96a6
-GLOBL exp2Poly2<>(SB), RODATA|NOPTR, $32
-
-DATA exp2Poly3<>+0(SB)/4, $0x3d635774
-DATA exp2Poly3<>+4(SB)/4, $0x3d635774
-DATA exp2Poly3<>+8(SB)/4, $0x3d635774
-DATA exp2Poly3<>+12(SB)/4, $0x3d635774
-DATA exp2Poly3<>+16(SB)/4, $0x3d635774
-DATA exp2Poly3<>+20(SB)/4, $0x3d635774
-DATA exp2Poly3<>+24(SB)/4, $0x3d635774
-DATA exp2Poly3<>+28(SB)/4, $0x3d635774
-GLOBL exp2Poly3<>(SB), RODATA|NOPTR, $32
-
-DATA exp2Poly4<>+0(SB)/4, $0x3e75fdee
-DATA exp2Poly4<>+4(SB)/4, $0x3e75fdee
-DATA exp2Poly4<>+8(SB)/4, $0x3e75fdee
-DATA exp2Poly4<>+12(SB)/4, $0x3e75fdee
-DATA exp2Poly4<>+16(SB)/4, $0x3e75fdee
-DATA exp2Poly4<>+20(SB)/4, $0x3e75fdee
-DATA exp2Poly4<>+24(SB)/4, $0x3e75fdee
-DATA exp2Poly4<>+28(SB)/4, $0x3e75fdee
-GLOBL exp2Poly4<>(SB), RODATA|NOPTR, $32
-
-DATA exp2Poly5<>+0(SB)/4, $0x3f317218
-DATA exp2Poly5<>+4(SB)/4, $0x3f317218
-DATA exp2Poly5<>+8(SB)/4, $0x3f317218
-DATA exp2Poly5<>+12(SB)/4, $0x3f317218
-DATA exp2Poly5<>+16(SB)/4, $0x3f317218
-DATA exp2Poly5<>+20(SB)/4, $0x3f317218
-DATA exp2Poly5<>+24(SB)/4, $0x3f317218
-DATA exp2Poly5<>+28(SB)/4, $0x3f317218
-GLOBL exp2Poly5<>(SB), RODATA|NOPTR, $32
-
-DATA exp2Poly6<>+0(SB)/4, $0x3f800000
-DATA exp2Poly6<>+4(SB)/4, $0x3f800000
-DATA exp2Poly6<>+8(SB)/4, $0x3f800000
-DATA exp2Poly6<>+12(SB)/4, $0x3f800000
-DATA exp2Poly6<>+16(SB)/4, $0x3f800000
-DATA exp2Poly6<>+20(SB)/4, $0x3f800000
-DATA exp2Poly6<>+24(SB)/4, $0x3f800000
-DATA exp2Poly6<>+28(SB)/4, $0x3f800000
-GLOBL exp2Poly6<>(SB), RODATA|NOPTR, $32
-
 // func gradRowVec(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
 // Requires: AVX, AVX2, FMA3, SSE
 TEXT ·gradRowVec(SB), NOSPLIT, $0-60
@@ -6519,26 +6793,26 @@ TEXT ·gradRowVec(SB), NOSPLIT, $0-60
 loop:
 	VMOVUPS      (DX), Y3
 	VFMSUB213PS  (SI), Y0, Y3
-	VCMPPS       $0x01, Y1, Y3, Y6
+	VCMPPS       $0x01, Y1, Y3, Y5
 	VMINPS       Y3, Y2, Y3
 	VMAXPS       Y3, Y1, Y3
 	VROUNDPS     $0x00, Y3, Y4
 	VSUBPS       Y4, Y3, Y3
-	VBROADCASTSS exp2Poly0<>+0(SB), Y5
-	VFMADD213PS  exp2Poly1<>+0(SB), Y3, Y5
-	VFMADD213PS  exp2Poly2<>+0(SB), Y3, Y5
-	VFMADD213PS  exp2Poly3<>+0(SB), Y3, Y5
-	VFMADD213PS  exp2Poly4<>+0(SB), Y3, Y5
-	VFMADD213PS  exp2Poly5<>+0(SB), Y3, Y5
-	VFMADD213PS  exp2Poly6<>+0(SB), Y3, Y5
+	VBROADCASTSS exp2Poly0<>+0(SB), Y6
+	VFMADD213PS  exp2Poly1<>+0(SB), Y3, Y6
+	VFMADD213PS  exp2Poly2<>+0(SB), Y3, Y6
+	VFMADD213PS  exp2Poly3<>+0(SB), Y3, Y6
+	VFMADD213PS  exp2Poly4<>+0(SB), Y3, Y6
+	VFMADD213PS  exp2Poly5<>+0(SB), Y3, Y6
+	VFMADD213PS  exp2Poly6<>+0(SB), Y3, Y6
 	VCVTPS2DQ    Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VPADDD       Y4, Y5, Y5
-	VANDNPS      Y5, Y6, Y5
+	VPADDD       Y4, Y6, Y6
+	VANDNPS      Y6, Y5, Y6
 	VMOVUPS      (BX), Y3
 	VSUBPS       (DI), Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMOVUPS      Y5, (AX)
+	VMULPS       Y6, Y3, Y3
+	VMOVUPS      Y6, (AX)
 	VMOVUPS      Y3, (CX)
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
@@ -6592,28 +6866,28 @@ greatest:
 loop:
 	VMOVUPS      (CX), Y8
 	VFMSUB213PS  Y1, Y0, Y8
-	VCMPPS       $0x01, Y3, Y8, Y11
+	VCMPPS       $0x01, Y3, Y8, Y10
 	VMINPS       Y8, Y4, Y8
 	VMAXPS       Y8, Y3, Y8
 	VROUNDPS     $0x00, Y8, Y9
 	VSUBPS       Y9, Y8, Y8
-	VBROADCASTSS exp2Poly0<>+0(SB), Y10
-	VFMADD213PS  exp2Poly1<>+0(SB), Y8, Y10
-	VFMADD213PS  exp2Poly2<>+0(SB), Y8, Y10
-	VFMADD213PS  exp2Poly3<>+0(SB), Y8, Y10
-	VFMADD213PS  exp2Poly4<>+0(SB), Y8, Y10
-	VFMADD213PS  exp2Poly5<>+0(SB), Y8, Y10
-	VFMADD213PS  exp2Poly6<>+0(SB), Y8, Y10
+	VBROADCASTSS exp2Poly0<>+0(SB), Y11
+	VFMADD213PS  exp2Poly1<>+0(SB), Y8, Y11
+	VFMADD213PS  exp2Poly2<>+0(SB), Y8, Y11
+	VFMADD213PS  exp2Poly3<>+0(SB), Y8, Y11
+	VFMADD213PS  exp2Poly4<>+0(SB), Y8, Y11
+	VFMADD213PS  exp2Poly5<>+0(SB), Y8, Y11
+	VFMADD213PS  exp2Poly6<>+0(SB), Y8, Y11
 	VCVTPS2DQ    Y9, Y9
 	VPSLLD       $0x17, Y9, Y9
-	VPADDD       Y9, Y10, Y10
-	VANDNPS      Y10, Y11, Y10
-	VADDPS       Y10, Y2, Y2
-	VPSRLD       $0x10, Y10, Y8
+	VPADDD       Y9, Y11, Y11
+	VANDNPS      Y11, Y10, Y11
+	VADDPS       Y11, Y2, Y2
+	VPSRLD       $0x10, Y11, Y8
 	VPAND        Y6, Y8, Y8
 	VPADDD       Y5, Y8, Y8
-	VPADDD       Y10, Y8, Y8
-	VCMPPS       $0x03, Y10, Y10, Y9
+	VPADDD       Y11, Y8, Y8
+	VCMPPS       $0x03, Y11, Y11, Y9
 	VPOR         Y9, Y8, Y8
 	VPAND        Y7, Y8, Y8
 	VMOVUPS      Y8, (AX)
@@ -6663,30 +6937,30 @@ TEXT ·gradRowRoundedVec(SB), NOSPLIT, $0-60
 loop:
 	VMOVUPS      (DX), Y6
 	VFMSUB213PS  (SI), Y0, Y6
-	VCMPPS       $0x01, Y1, Y6, Y9
+	VCMPPS       $0x01, Y1, Y6, Y8
 	VMINPS       Y6, Y2, Y6
 	VMAXPS       Y6, Y1, Y6
 	VROUNDPS     $0x00, Y6, Y7
 	VSUBPS       Y7, Y6, Y6
-	VBROADCASTSS exp2Poly0<>+0(SB), Y8
-	VFMADD213PS  exp2Poly1<>+0(SB), Y6, Y8
-	VFMADD213PS  exp2Poly2<>+0(SB), Y6, Y8
-	VFMADD213PS  exp2Poly3<>+0(SB), Y6, Y8
-	VFMADD213PS  exp2Poly4<>+0(SB), Y6, Y8
-	VFMADD213PS  exp2Poly5<>+0(SB), Y6, Y8
-	VFMADD213PS  exp2Poly6<>+0(SB), Y6, Y8
+	VBROADCASTSS exp2Poly0<>+0(SB), Y9
+	VFMADD213PS  exp2Poly1<>+0(SB), Y6, Y9
+	VFMADD213PS  exp2Poly2<>+0(SB), Y6, Y9
+	VFMADD213PS  exp2Poly3<>+0(SB), Y6, Y9
+	VFMADD213PS  exp2Poly4<>+0(SB), Y6, Y9
+	VFMADD213PS  exp2Poly5<>+0(SB), Y6, Y9
+	VFMADD213PS  exp2Poly6<>+0(SB), Y6, Y9
 	VCVTPS2DQ    Y7, Y7
 	VPSLLD       $0x17, Y7, Y7
-	VPADDD       Y7, Y8, Y8
-	VANDNPS      Y8, Y9, Y8
+	VPADDD       Y7, Y9, Y9
+	VANDNPS      Y9, Y8, Y9
 	VMOVUPS      (BX), Y6
 	VSUBPS       (DI), Y6, Y6
-	VMULPS       Y8, Y6, Y6
-	VPSRLD       $0x10, Y8, Y7
+	VMULPS       Y9, Y6, Y6
+	VPSRLD       $0x10, Y9, Y7
 	VPAND        Y4, Y7, Y7
 	VPADDD       Y3, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VCMPPS       $0x03, Y8, Y8, Y8
+	VPADDD       Y9, Y7, Y7
+	VCMPPS       $0x03, Y9, Y9, Y8
 	VPOR         Y8, Y7, Y7
 	VPAND        Y5, Y7, Y7
 	VMOVUPS      Y7, (AX)

@@ -43,6 +43,18 @@ func (s source) halves(n, off int) []uint16 {
 	return x
 }
 
+func narrowed(x []float32) []uint16 {
+	h := make([]uint16, len(x))
+	narrowGeneric(h, x)
+	return h
+}
+
+func widened(h []uint16) []float32 {
+	x := make([]float32, len(h))
+	widenGeneric(x, h)
+	return x
+}
+
 // eachKernels runs f for each level but the generic, all lengths, aligned and not.
 func eachKernels(t *testing.T, f func(t *testing.T, k *kernels, n, off int)) {
 	for _, k := range levels()[1:] {
@@ -118,10 +130,63 @@ func TestArithmeticKernels(t *testing.T) {
 		on("normInput", func(k *kernels, a, b []float32) { k.normInput(a, b, z, w, 0.3, 0.7) })
 		on("normWeight", func(k *kernels, a, b []float32) { k.normWeight(a, b, z, 0.3) })
 		on("rotate", func(k *kernels, a, b []float32) { k.rotate(a, b, z, w, -1) })
-		on("silu", func(k *kernels, a, b []float32) { k.silu(a, b, z) })
-		on("siluBackward", func(k *kernels, a, b []float32) { k.siluBackward(a, b, w, a, b) })
-		on("exp", func(k *kernels, a, _ []float32) { k.expSum(a, 0.9, 0.1) })
+
+		// The same of BF16 tensors, on copies of two rows.
+		p, q := narrowed(x), narrowed(y)
+		onHalves := func(name string, f func(k *kernels, a, b []uint16)) {
+			t.Helper()
+			a, b := slices.Clone(p), slices.Clone(q)
+			f(k, a, b)
+			c, d := slices.Clone(p), slices.Clone(q)
+			f(g, c, d)
+			same(t, name, widened(a), widened(c))
+			same(t, name+", second result", widened(b), widened(d))
+		}
+		onHalves("mulScaleHalves", func(k *kernels, a, _ []uint16) { k.mulScaleHalves(a, y, z, 0.7) })
+		onHalves("rotateHalves", func(k *kernels, a, b []uint16) { k.rotateHalves(a, b, z, w, -1) })
 	})
+}
+
+// TestSiLU holds the levels to their generic twins, whose exponential goes by other steps: to 4e-7 of the result (measured 2.8e-7), and of
+// the terms that cancel in its derivative. Rounded to BF16 the results differ by a unit of the last place at most.
+func TestSiLU(t *testing.T) {
+	s, g := newSource(), genericKernels()
+	eachKernels(t, func(t *testing.T, k *kernels, n, off int) {
+		gate, up, dact := s.floats(n, off, true), s.floats(n, 1, true), s.floats(n, 2, true)
+		want, got := make([]float32, n), make([]float32, n)
+		g.silu(want, gate, up)
+		k.silu(got, gate, up)
+		near(t, "silu", got, want, 4e-7, func(i int) float32 { return want[i] })
+		a, b := slices.Clone(gate), slices.Clone(up)
+		c, d := slices.Clone(gate), slices.Clone(up)
+		g.siluBackward(a, b, dact, a, b)
+		k.siluBackward(c, d, dact, c, d)
+		near(t, "siluBackward", c, a, 4e-7, func(i int) float32 { return dact[i] * up[i] * (1 + abs32(gate[i])) })
+		near(t, "siluBackward, dup", d, b, 4e-7, func(i int) float32 { return b[i] })
+
+		p, q, r := narrowed(gate), narrowed(up), narrowed(dact)
+		e, f := make([]uint16, n), make([]uint16, n)
+		g.siluHalves(e, p, q)
+		k.siluHalves(f, p, q)
+		near(t, "siluHalves", widened(f), widened(e), 1./128, func(i int) float32 { return widened(e)[i] })
+		ph, qh := slices.Clone(p), slices.Clone(q)
+		g.siluBackwardHalves(ph, qh, r, ph, qh)
+		k.siluBackwardHalves(p, q, r, p, q)
+		near(t, "siluBackwardHalves", widened(p), widened(ph), 1./128, func(i int) float32 { return dact[i] * up[i] * (1 + abs32(gate[i])) })
+		near(t, "siluBackwardHalves, dup", widened(q), widened(qh), 1./128, func(i int) float32 { return widened(qh)[i] })
+	})
+}
+
+// near wants results within bound of a size, the same infinity, or NaN on both sides.
+func near(t *testing.T, name string, got, want []float32, bound float64, size func(i int) float32) {
+	t.Helper()
+	for i := range want {
+		a, b := float64(got[i]), float64(want[i])
+		if a == b || a != a && b != b || math.Abs(a-b) <= bound*math.Abs(float64(size(i)))+1e-37 {
+			continue
+		}
+		t.Fatalf("%s[%d] = %g, generic %g: they differ by %.2g of %g", name, i, a, b, math.Abs(a-b)/math.Abs(float64(size(i))), size(i))
+	}
 }
 
 // TestOptimizerKernels leaves NaN out: updates see finite gradients only. Zeros are many, for what AdaLomo does with them.
@@ -228,6 +293,52 @@ func TestPhiloxKernel(t *testing.T) {
 	}
 }
 
+// TestExpLevels holds every level's vectors to 2 ulp of float64 (measured 1.1), and what lies at the ends of the range: subnormal results to a unit of
+// the last place there is, on both sides of overflow, and what is not finite.
+func TestExpLevels(t *testing.T) {
+	for _, k := range levels() {
+		t.Run(k.level, func(t *testing.T) {
+			var x []float32
+			for v := float32(-104.2); v < 89.2; v += 0.00137 {
+				x = append(x, v)
+			}
+			ends := []float32{-1e30, float32(math.Inf(-1)), 1000, 1e30, float32(math.Inf(1)), float32(math.NaN()), 0, -0.34657359, 0.34657359, 88.7228, 88.7229, -87.33655}
+			for len(x)%32 != 0 {
+				x = append(x, 0)
+			}
+			for range 16 { // at every place of a vector
+				x = append(x, ends...)
+			}
+			got := slices.Clone(x)
+			k.expSum(got, 1, 0)
+			worst := 0.0
+			for i, v := range x {
+				want, a := math.Exp(float64(v)), float64(got[i])
+				switch {
+				case v != v:
+					if a == a {
+						t.Fatalf("exp(NaN) = %g", a)
+					}
+				case want > 3.4028236e38:
+					if !math.IsInf(a, 1) {
+						t.Fatalf("exp(%g) = %g, want +Inf", v, a)
+					}
+				case want < 1.1754944e-38:
+					if math.Abs(a-want) > 1.5e-45 {
+						t.Fatalf("exp(%g) = %g, want %g", v, a, want)
+					}
+				default:
+					worst = max(worst, math.Abs(a-want)/math.Ldexp(1, int(math.Floor(math.Log2(want)))-23))
+				}
+			}
+			if worst > 2 {
+				t.Errorf("off by %.2f ulp", worst)
+			}
+			t.Logf("%.2f ulp", worst)
+		})
+	}
+}
+
 // TestExp holds exp32 to 2 ulp of float64 over its range (measured 1.1), and its ends.
 func TestExp(t *testing.T) {
 	worst := 0.0
@@ -253,3 +364,5 @@ func TestExp(t *testing.T) {
 		}
 	}
 }
+
+func abs32(x float32) float32 { return float32(math.Abs(float64(x))) }

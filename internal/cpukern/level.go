@@ -64,6 +64,12 @@ type kernels struct {
 	silu         func(dst, gate, up []float32)
 	siluBackward func(dgate, dup, dact, gate, up []float32)
 
+	// The same where tensors are BF16: widened, made, and rounded to nearest in one pass (halves.go).
+	mulScaleHalves     func(dst []uint16, x, w []float32, a float32)
+	rotateHalves       func(a, b []uint16, cos, sin []float32, sign float32)
+	siluHalves         func(dst, gate, up []uint16)
+	siluBackwardHalves func(dgate, dup, dact, gate, up []uint16)
+
 	sumSq    func(x []float32) float64
 	absMax   func(x []float32) uint32
 	absMax16 func(x []uint16) uint32

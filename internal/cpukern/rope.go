@@ -24,15 +24,16 @@ func (d *Device) RoPE(x, pos, cos, sin tensor.Tensor, headDim int, inverse bool)
 	if inverse {
 		sign = -1
 	}
-	d.pool.blocks(n, rowBlock, func(ws *workspace, _, lo, hi int) {
-		buf := ws.floats(headDim)
+	d.pool.blocks(n, rowBlock, func(_ *workspace, _, lo, hi int) {
 		for i := lo; i < hi; i++ {
 			at := int(p[i]) * half
 			c, s := cs[at:at+half], sn[at:at+half]
-			for h := 0; h < width; h += headDim {
-				head := d.k.load(v, i*width+h, headDim, buf)
-				d.k.rotate(head[:half], head[half:], c, s, sign)
-				d.k.store(v, i*width+h, head)
+			for h := i * width; h < (i+1)*width; h += headDim {
+				if v.half {
+					d.k.rotateHalves(v.h[h:h+half], v.h[h+half:h+headDim], c, s, sign)
+				} else {
+					d.k.rotate(v.f[h:h+half], v.f[h+half:h+headDim], c, s, sign)
+				}
 			}
 		}
 	})

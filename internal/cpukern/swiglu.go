@@ -11,6 +11,10 @@ func (d *Device) SwiGLU(act, gate, up tensor.Tensor) {
 	}
 	av, gv, uv := floatsOf("SwiGLU", act), floatsOf("SwiGLU", gate), floatsOf("SwiGLU", up)
 	d.chunks(act.Len(), func(ws *workspace, off, n int) {
+		if av.half && gv.half && uv.half {
+			d.k.siluHalves(av.h[off:off+n], gv.h[off:], uv.h[off:])
+			return
+		}
 		gb, ub, ab := ws.floats(n), ws.floats(n), ws.floats(n)
 		out := av.dst(off, n, ab)
 		d.k.silu(out, d.k.load(gv, off, n, gb), d.k.load(uv, off, n, ub))
@@ -29,6 +33,10 @@ func (d *Device) SwiGLUBackward(dgate, dup, dact, gate, up tensor.Tensor) {
 	dgv, duv := floatsOf("SwiGLUBackward", dgate), floatsOf("SwiGLUBackward", dup)
 	dav, gv, uv := floatsOf("SwiGLUBackward", dact), floatsOf("SwiGLUBackward", gate), floatsOf("SwiGLUBackward", up)
 	d.chunks(dgate.Len(), func(ws *workspace, off, n int) {
+		if dgv.half && duv.half && dav.half && gv.half && uv.half {
+			d.k.siluBackwardHalves(dgv.h[off:off+n], duv.h[off:], dav.h[off:off+n], gv.h[off:], uv.h[off:])
+			return
+		}
 		db, gb, ub := ws.floats(n), ws.floats(n), ws.floats(n)
 		g, u := d.k.load(gv, off, n, gb), d.k.load(uv, off, n, ub)
 		dg, du := dgv.dst(off, n, gb), duv.dst(off, n, ub)

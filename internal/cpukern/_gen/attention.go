@@ -21,8 +21,8 @@ func attention() {
 		l.gradRow("gradRowRounded", "gradRowRounded", l.rounded)
 	}
 	l := widths[1]
-	l.softmaxRow("softmaxRowBF16", "softmaxRowRounded", l.halves)
-	l.gradRow("gradRowBF16", "gradRowRounded", l.halves)
+	l.softmaxRow("softmaxRowBF16", "softmaxRowRounded", l.pairs)
+	l.gradRow("gradRowBF16", "gradRowRounded", l.pairs)
 }
 
 const directSignature = "func(k int, a *float32, lda int, b, c *float32, ldc int, acc bool)"
@@ -129,27 +129,15 @@ func directBF16() {
 // exp2 emits the steps of exp2f, fused: 2^t = 2^n·2^f. On 512 bits one instruction scales by 2^n, through the subnormal numbers; on
 // 256 bits results below 2^−126 become 0.
 func (l lanes) exp2(t reg.VecVirtual, limits [2]reg.VecVirtual) reg.VecVirtual {
-	n, p, low := l.reg(), l.reg(), l.reg()
+	n, low := l.reg(), l.reg()
 	if l.n == 8 {
 		VCMPPS(Imm(1), limits[0], t, low) // t < least
 		VMINPS(t, limits[1], t)
 	}
 	VMAXPS(t, limits[0], t) // a NaN comes through: the second operand is returned
-	if l.n == 16 {
-		VRNDSCALEPS(Imm(0), t, n)
-	} else {
-		VROUNDPS(Imm(0), t, n)
-	}
+	l.round(t, n)
 	VSUBPS(n, t, t)
-	VBROADCASTSS(float("exp2Poly0", exp2Poly[0]), p)
-	for i, c := range exp2Poly[1:] {
-		m := float(fmt.Sprintf("exp2Poly%d", i+1), c)
-		if l.n == 16 {
-			VFMADD213PS_BCST(m, t, p)
-		} else {
-			VFMADD213PS(m, t, p)
-		}
-	}
+	p := l.exp2Polynomial(t)
 	if l.n == 16 {
 		VSCALEFPS(n, p, p)
 		return p
@@ -158,6 +146,25 @@ func (l lanes) exp2(t reg.VecVirtual, limits [2]reg.VecVirtual) reg.VecVirtual {
 	VPSLLD(Imm(23), n, n)
 	VPADDD(n, p, p)
 	VANDNPS(p, low, p)
+	return p
+}
+
+// round is the nearest integer.
+func (l lanes) round(x, to reg.VecVirtual) {
+	if l.n == 16 {
+		VRNDSCALEPS(Imm(0), x, to)
+	} else {
+		VROUNDPS(Imm(0), x, to)
+	}
+}
+
+// exp2Polynomial is 2^r for |r| ≤ ½.
+func (l lanes) exp2Polynomial(r reg.VecVirtual) reg.VecVirtual {
+	p := l.reg()
+	VBROADCASTSS(float("exp2Poly0", exp2Poly[0]), p)
+	for i, c := range exp2Poly[1:] {
+		l.with(float(fmt.Sprintf("exp2Poly%d", i+1), c), r, p, VFMADD213PS, VFMADD213PS_BCST)
+	}
 	return p
 }
 
@@ -212,19 +219,12 @@ func (l lanes) and(mask, v reg.VecVirtual) {
 	}
 }
 
-// halves are BF16.
-func (l lanes) halves() (int, func(reg.VecVirtual, Mem)) {
+// pairs are BF16 as its instructions round: subnormal numbers become zero.
+func (l lanes) pairs() (int, func(reg.VecVirtual, Mem)) {
 	return 2, func(v reg.VecVirtual, m Mem) {
 		VMOVAPS(v, reg.Z15)
 		evexBF16("VCVTNEPS2BF16 Z15, Y15", 0x487e5262, 0xff72) // EVEX.512.F3.0F38.W0 72 /r
 		VMOVUPS(reg.Y15, m)
-	}
-}
-
-// advance moves pointers to elements of so many bytes on by a vector.
-func (l lanes) advance(bytes int, pointers ...reg.GPVirtual) {
-	for _, p := range pointers {
-		ADDQ(U32(bytes*l.n), p)
 	}
 }
 

@@ -13,27 +13,7 @@ func conversions() {
 	dst, src, n := ptr("dst"), ptr("src"), ptr("n")
 	vectors(n, []reg.GPVirtual{dst, src}, []int{32, 16}, func() { VMOVUPS(loadHalves(at(src, 0)), at(dst, 0)) })
 
-	narrowVec()
 	stochasticVec()
-}
-
-func narrowVec() {
-	TEXT("narrowVec", NOSPLIT, "func(dst *uint16, src *float32, n int)")
-	Doc("narrowVec is narrowGeneric for n > 0, a multiple of 8.")
-	dst, src, n := ptr("dst"), ptr("src"), ptr("n")
-	bias, one := inRegister(constant("nearestBias", U32(0x7fff))), inRegister(constant("intOne", U32(1)))
-	quiet := inRegister(constant("quietBit", U32(0x400000)))
-	vectors(n, []reg.GPVirtual{dst, src}, []int{16, 32}, func() {
-		u, v, nan, loud := load(at(src, 0)), YMM(), YMM(), YMM()
-		VPSRLD(Imm(16), u, v)
-		VPAND(one, v, v)
-		VPADDD(bias, v, v)
-		VPADDD(u, v, v)
-		VCMPPS(Imm(3), u, u, nan)
-		VPOR(quiet, u, loud)
-		VBLENDVPS(nan, loud, v, v)
-		storeHighHalves(v, at(dst, 0))
-	})
 }
 
 // storeHighHalves stores the upper 16 bits of each lane.

@@ -56,11 +56,14 @@ func (l lanes) sub(c Mem, x, y reg.VecVirtual) { l.with(c, x, y, VSUBPS, VSUBPS_
 
 // vectors is the loop over n/l.n vectors, as the function of that name.
 func (l lanes) vectors(n reg.Register, pointers []reg.GPVirtual, body func()) {
+	l.vectorsOf(4, n, pointers, body)
+}
+
+// vectorsOf is vectors with pointers to elements of so many bytes.
+func (l lanes) vectorsOf(bytes int, n reg.Register, pointers []reg.GPVirtual, body func()) {
 	Label("loop")
 	body()
-	for _, p := range pointers {
-		ADDQ(U32(4*l.n), p)
-	}
+	l.advance(bytes, pointers...)
 	SUBQ(Imm(uint64(l.n)), n)
 	JNZ(LabelRef("loop"))
 }
@@ -70,33 +73,29 @@ func finish() {
 	RET()
 }
 
-// exp emits the steps of exp32, unfused. limits holds the registers of expMax and expMin.
+// exp emits e^x = 2^n·2^r with n the integer nearest to x·log₂e and r the rest, of which fused steps lose nothing: the constant is taken in
+// two parts. limits holds the registers of expMin and expMax.
 func (l lanes) exp(x reg.VecVirtual, limits [2]reg.VecVirtual) reg.VecVirtual {
-	y, n, t, p := l.reg(), l.reg(), l.reg(), l.reg()
+	y, n, r := l.reg(), l.reg(), l.reg()
 	VMINPS(x, limits[0], y) // a NaN comes through: the second operand is returned
 	VMAXPS(y, limits[1], y)
-	l.mul(float("expLog2e", 1.44269504088896341), y, n)
-	l.add(float("expRound", 12582912), n, n)
-	l.sub(float("expRound", 12582912), n, n)
-	l.mul(float("expLn2Hi", 0.693359375), n, t)
-	VSUBPS(t, y, y)
-	l.mul(float("expLn2Lo", -2.12194440e-4), n, t)
-	VSUBPS(t, y, y)
-	VBROADCASTSS(float("expPoly0", 1.9875691500e-4), p)
-	for i, c := range []float32{1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1} {
-		VMULPS(y, p, p)
-		l.add(float("expPoly"+string(rune('1'+i)), c), p, p)
+	high, low := float("expLog2e", math.Log2E), float("expLog2eRest", float32(math.Log2E-float64(float32(math.Log2E))))
+	l.mul(high, y, n)
+	l.round(n, n)
+	VMOVAPS(y, r)
+	l.with(high, n, r, VFMSUB132PS, VFMSUB132PS_BCST)
+	l.with(low, y, r, VFMADD231PS, VFMADD231PS_BCST)
+	p := l.exp2Polynomial(r)
+	if l.n == 16 {
+		VSCALEFPS(n, p, p)
+		return p
 	}
-	VMULPS(y, p, p)
-	VMULPS(y, p, p)
-	VADDPS(y, p, p)
-	l.add(float("floatOne", 1), p, p)
-	half := l.reg()
+	half := l.reg() // two multiplications: the power of two alone may be no normal number
 	VCVTTPS2DQ(n, n)
 	VPSRAD(Imm(1), n, half)
 	VPSUBD(half, n, n)
 	for _, e := range []reg.VecVirtual{half, n} {
-		l.with(constant("exponentBias", U32(127)), e, e, VPADDD, VPADDD_BCST)
+		VPADDD(constant("exponentBias", U32(127)), e, e)
 		VPSLLD(Imm(23), e, e)
 		VMULPS(e, p, p)
 	}
@@ -110,8 +109,10 @@ func (l lanes) limits() [2]reg.VecVirtual {
 func exponentials() {
 	for _, l := range widths {
 		l.expSum()
-		l.silu()
-		l.siluBackward()
+		for _, e := range []element{l.float32s(), l.halves()} {
+			l.silu(e)
+			l.siluBackward(e)
+		}
 	}
 }
 
@@ -151,17 +152,17 @@ func (l lanes) clear(v reg.VecVirtual) {
 	}
 }
 
-func (l lanes) silu() {
-	TEXT("silu"+l.suffix, NOSPLIT, "func(dst, gate, up *float32, n int)")
-	l.doc("silu", "siluGeneric")
+func (l lanes) silu(e element) {
+	TEXT("silu"+e.name+l.suffix, NOSPLIT, "func(dst, gate, up *"+e.element+", n int)")
+	l.doc("silu"+e.name, "silu"+e.name+"Generic")
 	dst, gate, up, n := ptr("dst"), ptr("gate"), ptr("up"), ptr("n")
 	limits := l.limits()
-	l.vectors(n, []reg.GPVirtual{dst, gate, up}, func() {
-		g := l.load(at(gate, 0))
+	l.vectorsOf(e.bytes, n, []reg.GPVirtual{dst, gate, up}, func() {
+		g := e.load(at(gate, 0))
 		d := l.onePlusExpNeg(g, limits)
 		VDIVPS(d, g, d)
-		VMULPS(at(up, 0), d, d)
-		VMOVUPS(d, at(dst, 0))
+		VMULPS(e.load(at(up, 0)), d, d)
+		e.store(d, at(dst, 0))
 	})
 	finish()
 }
@@ -175,26 +176,26 @@ func (l lanes) onePlusExpNeg(g reg.VecVirtual, limits [2]reg.VecVirtual) reg.Vec
 	return e
 }
 
-func (l lanes) siluBackward() {
-	TEXT("siluBackward"+l.suffix, NOSPLIT, "func(dgate, dup, dact, gate, up *float32, n int)")
-	l.doc("siluBackward", "siluBackwardGeneric")
+func (l lanes) siluBackward(e element) {
+	TEXT("siluBackward"+e.name+l.suffix, NOSPLIT, "func(dgate, dup, dact, gate, up *"+e.element+", n int)")
+	l.doc("siluBackward"+e.name, "siluBackward"+e.name+"Generic")
 	dgate, dup, dact, gate, up, n := ptr("dgate"), ptr("dup"), ptr("dact"), ptr("gate"), ptr("up"), ptr("n")
 	limits := l.limits()
 	one := l.every(float("floatOne", 1))
-	l.vectors(n, []reg.GPVirtual{dgate, dup, dact, gate, up}, func() {
-		g, u, d := l.load(at(gate, 0)), l.load(at(up, 0)), l.load(at(dact, 0))
+	l.vectorsOf(e.bytes, n, []reg.GPVirtual{dgate, dup, dact, gate, up}, func() {
+		g, u, d := e.load(at(gate, 0)), e.load(at(up, 0)), e.load(at(dact, 0))
 		s, t, v := l.reg(), l.reg(), l.reg()
 		VDIVPS(l.onePlusExpNeg(g, limits), one, s)
 		VMULPS(s, g, t)
 		VMULPS(d, t, t)
-		VMOVUPS(t, at(dup, 0))
+		e.store(t, at(dup, 0))
 		VSUBPS(s, one, v)
 		VMULPS(g, v, v)
 		VADDPS(one, v, v)
 		VMULPS(s, v, v)
 		VMULPS(d, u, u)
 		VMULPS(v, u, u)
-		VMOVUPS(u, at(dgate, 0))
+		e.store(u, at(dgate, 0))
 	})
 	finish()
 }

@@ -31,6 +31,7 @@ func main() {
 	wide()
 	sums()
 	exponentials()
+	fused()
 	attention()
 	Generate()
 }

@@ -13,7 +13,6 @@ func wide() {
 	dst, src, n := ptr("dst"), ptr("src"), ptr("n")
 	sixteens(n, []reg.GPVirtual{dst, src}, []int{64, 32}, func() { VMOVUPS(loadHalves512(at(src, 0)), at(dst, 0)) })
 
-	narrowVec512()
 	updateHalvesVec512()
 	philoxVec512()
 }
@@ -57,25 +56,6 @@ func storeHighHalves512(v reg.VecVirtual, m Mem) {
 	VPSRLD(Imm(16), v, v)
 	VPMOVDW(v, y)
 	VMOVUPS(y, m)
-}
-
-func narrowVec512() {
-	TEXT("narrowVec512", NOSPLIT, "func(dst *uint16, src *float32, n int)")
-	Doc("narrowVec512 is narrowGeneric for n > 0, a multiple of 16.")
-	dst, src, n := ptr("dst"), ptr("src"), ptr("n")
-	bias, one := every512(constant("nearestBias", U32(0x7fff))), every512(constant("intOne", U32(1)))
-	quiet := every512(constant("quietBit", U32(0x400000)))
-	sixteens(n, []reg.GPVirtual{dst, src}, []int{32, 64}, func() {
-		u, v, nan := ZMM(), ZMM(), K()
-		VMOVUPS(at(src, 0), u)
-		VPSRLD(Imm(16), u, v)
-		VPANDD(one, v, v)
-		VPADDD(bias, v, v)
-		VPADDD(u, v, v)
-		VCMPPS(Imm(3), u, u, nan)
-		VPORD(quiet, u, nan, v)
-		storeHighHalves512(v, at(dst, 0))
-	})
 }
 
 // updateHalvesVec is the update of BF16 weights with stochastic rounding in one pass: eight at a time, unfused.
