@@ -186,7 +186,7 @@ func (f *forwardBlock) finish(g int) {
 			lse[i] = float32(math.Inf(1))
 		} else {
 			f.k.scale(row, 1/f.sum[r])
-			lse[i] = float32((float64(f.top[r]) + math.Log2(float64(f.sum[r]))) * math.Ln2)
+			lse[i] = float32((float64(f.top[r]) + log2(f.sum[r])) * math.Ln2)
 		}
 		f.k.store(f.o, ((at.b*f.tq+i)*f.hq+at.h)*f.hd, row)
 	}
