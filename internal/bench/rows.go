@@ -50,7 +50,7 @@ func loss(b *bed) []kernel {
 	return []kernel{
 		moves("SoftmaxStats", z, func() { b.d.SoftmaxStats(stats, z, targets, 0, true) }, z, targets, stats),
 		moves("SoftmaxLoss", losses, func() { b.d.SoftmaxLoss(losses, lse, stats) }, stats, lse, losses),
-		moves("SoftmaxGrad", z, func() { b.d.SoftmaxGrad(z, lse, targets, 0, 1) }, z, z, lse, targets),
+		moves("SoftmaxGrad", z, func() { b.d.SoftmaxGrad(z, z, lse, targets, 0, 1) }, z, z, lse, targets),
 	}
 }
 

@@ -36,7 +36,7 @@ func avx2Kernels() *kernels {
 		squares: squaresAVX2, addSquares: addSquaresAVX2, unit: unitAVX2, rsqrt: rsqrtAVX2,
 		axpy: axpyAVX2, scale: scaleAVX2, mulScale: mulScaleAVX2, dot3: dot3AVX2,
 		normInput: normInputAVX2, normWeight: normWeightAVX2, rotate: rotateAVX2,
-		maximum: maximumAVX2, expSum: expSumAVX2, softmaxGrad: softmaxGradAVX2,
+		maximum: maximumAVX2, expSum: expSumAVX2,
 		silu: siluAVX2, siluBackward: siluBackwardAVX2,
 		mulScaleHalves: mulScaleHalvesAVX2, rotateHalves: rotateHalvesAVX2,
 		siluHalves: siluHalvesAVX2, siluBackwardHalves: siluBackwardHalvesAVX2,

@@ -77,14 +77,6 @@ func mulScaleAVX2(dst, x, w []float32, a float32) {
 	mulScaleGeneric(dst[n:], x[n:], w[n:], a)
 }
 
-func softmaxGradAVX2(p, dp []float32, delta float32) {
-	n := len(p) &^ 7
-	if n > 0 {
-		softmaxGradVec(&p[0], &dp[0], n, delta)
-	}
-	softmaxGradGeneric(p[n:], dp[n:], delta)
-}
-
 func normInputAVX2(dx, dy, w, x []float32, r, back float32) {
 	n := len(dx) &^ 7
 	if n > 0 {
@@ -172,11 +164,11 @@ func maximumAVX2(x []float32) float32 {
 	return m
 }
 
-func expSumAVX2(x []float32, scale, shift float32) float32 {
+func expSumAVX2(dst, x []float32, shift float32) float32 {
 	n := len(x) &^ 7
-	sum := expSumGeneric(x[n:], scale, shift)
+	sum := expSumGeneric(dst[n:], x[n:], shift)
 	if n > 0 {
-		sum += expSumVec(&x[0], n, scale, shift)
+		sum += expSumVec(&dst[0], &x[0], n, shift)
 	}
 	return sum
 }

@@ -48,11 +48,11 @@ func philoxAVX512(dst []uint16, s *stream, block uint64) {
 	philoxAVX2(dst, s, block)
 }
 
-func expSumAVX512(x []float32, scale, shift float32) float32 {
+func expSumAVX512(dst, x []float32, shift float32) float32 {
 	n := len(x) &^ 15
-	sum := expSumAVX2(x[n:], scale, shift)
+	sum := expSumAVX2(dst[n:], x[n:], shift)
 	if n > 0 {
-		sum += expSumVec512(&x[0], n, scale, shift)
+		sum += expSumVec512(&dst[0], &x[0], n, shift)
 	}
 	return sum
 }

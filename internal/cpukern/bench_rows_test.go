@@ -50,7 +50,7 @@ func BenchmarkRows(b *testing.B) {
 		}},
 		{"SGD", grad.Bytes()*3 + 2*weight.Bytes(), func() { d.SGD(weight, m, grad, device.Momentum{Momentum: .9}, step) }},
 		{"SoftmaxStats", z.Bytes(), func() { d.SoftmaxStats(st, z, targets, 0, true) }},
-		{"SoftmaxGrad", z.Bytes() * 2, func() { d.SoftmaxGrad(z, lse, targets, 0, 1) }},
+		{"SoftmaxGrad", z.Bytes() * 2, func() { d.SoftmaxGrad(z, z, lse, targets, 0, 1) }},
 	} {
 		b.Run(op.name, func(b *testing.B) {
 			b.SetBytes(op.bytes)

@@ -41,12 +41,13 @@ func exp32(x float32) float32 {
 // pow2 is 2ⁿ for −126 ≤ n ≤ 127.
 func pow2(n int32) float32 { return math.Float32frombits(uint32(n+127) << 23) }
 
-// expSumGeneric is x ← exp(x·scale − shift); it returns the sum of the results.
-func expSumGeneric(x []float32, scale, shift float32) float32 {
+// expSumGeneric is dst = exp(x − shift); it returns the sum of the results. dst may be x.
+func expSumGeneric(dst, x []float32, shift float32) float32 {
+	dst = dst[:len(x)]
 	var s [4]float32
 	for i, v := range x {
-		e := exp32(float32(v*scale) - shift)
-		x[i] = e
+		e := exp32(v - shift)
+		dst[i] = e
 		s[i&3] += e
 	}
 	return (s[0] + s[1]) + (s[2] + s[3])
@@ -61,14 +62,6 @@ func maximumGeneric(x []float32) float32 {
 		}
 	}
 	return m
-}
-
-// softmaxGradGeneric is dp ← p·(dp − delta), the derivative of softmax.
-func softmaxGradGeneric(p, dp []float32, delta float32) {
-	dp = dp[:len(p)]
-	for i := range p {
-		dp[i] = p[i] * (dp[i] - delta)
-	}
 }
 
 // siluGeneric is dst = gate·σ(gate)·up.

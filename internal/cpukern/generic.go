@@ -21,7 +21,7 @@ func genericKernels() *kernels {
 		squares: squaresGeneric, addSquares: addSquaresGeneric, unit: unitGeneric, rsqrt: rsqrtGeneric,
 		axpy: axpyGeneric, scale: scaleGeneric, mulScale: mulScaleGeneric, dot3: dot3Generic,
 		normInput: normInputGeneric, normWeight: normWeightGeneric, rotate: rotateGeneric,
-		maximum: maximumGeneric, expSum: expSumGeneric, softmaxGrad: softmaxGradGeneric,
+		maximum: maximumGeneric, expSum: expSumGeneric,
 		silu: siluGeneric, siluBackward: siluBackwardGeneric,
 		mulScaleHalves: mulScaleHalvesGeneric, rotateHalves: rotateHalvesGeneric,
 		siluHalves: siluHalvesGeneric, siluBackwardHalves: siluBackwardHalvesGeneric,

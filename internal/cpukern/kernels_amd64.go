@@ -117,9 +117,6 @@ func scaleVec(x *float32, n int, a float32)
 // mulScaleVec is mulScaleGeneric for n > 0, a multiple of 8.
 func mulScaleVec(dst *float32, x *float32, w *float32, n int, a float32)
 
-// softmaxGradVec is softmaxGradGeneric for n > 0, a multiple of 8.
-func softmaxGradVec(p *float32, dp *float32, n int, delta float32)
-
 // normInputVec is normInputGeneric for n > 0, a multiple of 8.
 func normInputVec(dx *float32, dy *float32, w *float32, x *float32, n int, r float32, back float32)
 
@@ -183,7 +180,7 @@ func absMax16Vec(x *uint16, n int) uint32
 func maximumVec(x *float32, n int) float32
 
 // expSumVec is expSumGeneric for n > 0, a multiple of 8, with as many partial sums.
-func expSumVec(x *float32, n int, scale float32, shift float32) float32
+func expSumVec(dst *float32, x *float32, n int, shift float32) float32
 
 // siluVec is siluGeneric for n > 0, a multiple of 8.
 func siluVec(dst *float32, gate *float32, up *float32, n int)
@@ -198,7 +195,7 @@ func siluHalvesVec(dst *uint16, gate *uint16, up *uint16, n int)
 func siluBackwardHalvesVec(dgate *uint16, dup *uint16, dact *uint16, gate *uint16, up *uint16, n int)
 
 // expSumVec512 is expSumGeneric for n > 0, a multiple of 16, with as many partial sums.
-func expSumVec512(x *float32, n int, scale float32, shift float32) float32
+func expSumVec512(dst *float32, x *float32, n int, shift float32) float32
 
 // siluVec512 is siluGeneric for n > 0, a multiple of 16.
 func siluVec512(dst *float32, gate *float32, up *float32, n int)

@@ -3535,27 +3535,6 @@ loop:
 	VZEROUPPER
 	RET
 
-// func softmaxGradVec(p *float32, dp *float32, n int, delta float32)
-// Requires: AVX, AVX2, SSE
-TEXT ·softmaxGradVec(SB), NOSPLIT, $0-28
-	MOVQ         p+0(FP), AX
-	MOVQ         dp+8(FP), CX
-	MOVQ         n+16(FP), DX
-	MOVSS        delta+24(FP), X0
-	VBROADCASTSS X0, Y0
-
-loop:
-	VMOVUPS (CX), Y1
-	VSUBPS  Y0, Y1, Y1
-	VMULPS  (AX), Y1, Y1
-	VMOVUPS Y1, (CX)
-	ADDQ    $0x00000020, AX
-	ADDQ    $0x00000020, CX
-	SUBQ    $0x08, DX
-	JNZ     loop
-	VZEROUPPER
-	RET
-
 // func normInputVec(dx *float32, dy *float32, w *float32, x *float32, n int, r float32, back float32)
 // Requires: AVX, AVX2, SSE
 TEXT ·normInputVec(SB), NOSPLIT, $0-48
@@ -4525,58 +4504,58 @@ DATA minusInf<>+24(SB)/4, $0xff800000
 DATA minusInf<>+28(SB)/4, $0xff800000
 GLOBL minusInf<>(SB), RODATA|NOPTR, $32
 
-// func expSumVec(x *float32, n int, scale float32, shift float32) float32
+// func expSumVec(dst *float32, x *float32, n int, shift float32) float32
 // Requires: AVX, AVX2, FMA3, SSE
-TEXT ·expSumVec(SB), NOSPLIT, $0-28
-	MOVQ         x+0(FP), AX
-	MOVQ         n+8(FP), CX
-	MOVSS        scale+16(FP), X0
+TEXT ·expSumVec(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVSS        shift+24(FP), X0
 	VBROADCASTSS X0, Y0
-	MOVSS        shift+20(FP), X1
-	VBROADCASTSS X1, Y1
-	VBROADCASTSS expMax<>+0(SB), Y2
-	VBROADCASTSS expMin<>+0(SB), Y3
-	VXORPS       Y4, Y4, Y4
+	VBROADCASTSS expMax<>+0(SB), Y1
+	VBROADCASTSS expMin<>+0(SB), Y2
+	VXORPS       Y3, Y3, Y3
 
 loop:
-	VMULPS       (AX), Y0, Y5
-	VSUBPS       Y1, Y5, Y5
-	VMINPS       Y5, Y2, Y5
-	VMAXPS       Y5, Y3, Y5
-	VMULPS       expLog2e<>+0(SB), Y5, Y6
-	VROUNDPS     $0x00, Y6, Y6
-	VMOVAPS      Y5, Y7
-	VFMSUB132PS  expLog2e<>+0(SB), Y6, Y7
-	VFMADD231PS  expLog2eRest<>+0(SB), Y5, Y7
-	VBROADCASTSS exp2Poly0<>+0(SB), Y5
-	VFMADD213PS  exp2Poly1<>+0(SB), Y7, Y5
-	VFMADD213PS  exp2Poly2<>+0(SB), Y7, Y5
-	VFMADD213PS  exp2Poly3<>+0(SB), Y7, Y5
-	VFMADD213PS  exp2Poly4<>+0(SB), Y7, Y5
-	VFMADD213PS  exp2Poly5<>+0(SB), Y7, Y5
-	VFMADD213PS  exp2Poly6<>+0(SB), Y7, Y5
-	VCVTTPS2DQ   Y6, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VPSUBD       Y7, Y6, Y6
-	VPADDD       exponentBias<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y5, Y5
+	VMOVUPS      (CX), Y4
+	VSUBPS       Y0, Y4, Y4
+	VMINPS       Y4, Y1, Y4
+	VMAXPS       Y4, Y2, Y4
+	VMULPS       expLog2e<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VMOVAPS      Y4, Y6
+	VFMSUB132PS  expLog2e<>+0(SB), Y5, Y6
+	VFMADD231PS  expLog2eRest<>+0(SB), Y4, Y6
+	VBROADCASTSS exp2Poly0<>+0(SB), Y4
+	VFMADD213PS  exp2Poly1<>+0(SB), Y6, Y4
+	VFMADD213PS  exp2Poly2<>+0(SB), Y6, Y4
+	VFMADD213PS  exp2Poly3<>+0(SB), Y6, Y4
+	VFMADD213PS  exp2Poly4<>+0(SB), Y6, Y4
+	VFMADD213PS  exp2Poly5<>+0(SB), Y6, Y4
+	VFMADD213PS  exp2Poly6<>+0(SB), Y6, Y4
+	VCVTTPS2DQ   Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
 	VPADDD       exponentBias<>+0(SB), Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, (AX)
-	VADDPS       Y5, Y4, Y4
+	VMULPS       Y6, Y4, Y4
+	VPADDD       exponentBias<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VADDPS       Y4, Y3, Y3
 	ADDQ         $0x00000020, AX
-	SUBQ         $0x08, CX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x08, DX
 	JNZ          loop
-	VEXTRACTF128 $0x01, Y4, X0
-	VADDPS       X4, X0, X0
+	VEXTRACTF128 $0x01, Y3, X0
+	VADDPS       X3, X0, X0
 	VMOVHLPS     X0, X0, X1
 	VADDPS       X0, X1, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X0, X1, X0
 	VZEROUPPER
-	MOVSS        X0, ret+24(FP)
+	MOVSS        X0, ret+32(FP)
 	RET
 
 DATA expMax<>+0(SB)/4, $0x42b20000
@@ -4978,41 +4957,41 @@ loop:
 	VZEROUPPER
 	RET
 
-// func expSumVec512(x *float32, n int, scale float32, shift float32) float32
+// func expSumVec512(dst *float32, x *float32, n int, shift float32) float32
 // Requires: AVX, AVX512F, SSE
-TEXT ·expSumVec512(SB), NOSPLIT, $0-28
-	MOVQ         x+0(FP), AX
-	MOVQ         n+8(FP), CX
-	MOVSS        scale+16(FP), X0
+TEXT ·expSumVec512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVSS        shift+24(FP), X0
 	VBROADCASTSS X0, Z0
-	MOVSS        shift+20(FP), X2
-	VBROADCASTSS X2, Z2
-	VBROADCASTSS expMax<>+0(SB), Z3
-	VBROADCASTSS expMin<>+0(SB), Z4
+	VBROADCASTSS expMax<>+0(SB), Z2
+	VBROADCASTSS expMin<>+0(SB), Z3
 	VPXORD       Z1, Z1, Z1
 
 loop:
-	VMULPS           (AX), Z0, Z5
-	VSUBPS           Z2, Z5, Z5
-	VMINPS           Z5, Z3, Z5
-	VMAXPS           Z5, Z4, Z5
-	VMULPS.BCST      expLog2e<>+0(SB), Z5, Z6
-	VRNDSCALEPS      $0x00, Z6, Z6
-	VMOVAPS          Z5, Z7
-	VFMSUB132PS.BCST expLog2e<>+0(SB), Z6, Z7
-	VFMADD231PS.BCST expLog2eRest<>+0(SB), Z5, Z7
-	VBROADCASTSS     exp2Poly0<>+0(SB), Z5
-	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z7, Z5
-	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z7, Z5
-	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z7, Z5
-	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z7, Z5
-	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z7, Z5
-	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z7, Z5
-	VSCALEFPS        Z6, Z5, Z5
-	VMOVUPS          Z5, (AX)
-	VADDPS           Z5, Z1, Z1
+	VMOVUPS          (CX), Z4
+	VSUBPS           Z0, Z4, Z4
+	VMINPS           Z4, Z2, Z4
+	VMAXPS           Z4, Z3, Z4
+	VMULPS.BCST      expLog2e<>+0(SB), Z4, Z5
+	VRNDSCALEPS      $0x00, Z5, Z5
+	VMOVAPS          Z4, Z6
+	VFMSUB132PS.BCST expLog2e<>+0(SB), Z5, Z6
+	VFMADD231PS.BCST expLog2eRest<>+0(SB), Z4, Z6
+	VBROADCASTSS     exp2Poly0<>+0(SB), Z4
+	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z6, Z4
+	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z6, Z4
+	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z6, Z4
+	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z6, Z4
+	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z6, Z4
+	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z6, Z4
+	VSCALEFPS        Z5, Z4, Z4
+	VMOVUPS          Z4, (AX)
+	VADDPS           Z4, Z1, Z1
 	ADDQ             $0x00000040, AX
-	SUBQ             $0x10, CX
+	ADDQ             $0x00000040, CX
+	SUBQ             $0x10, DX
 	JNZ              loop
 	VEXTRACTF64X4    $0x01, Z1, Y0
 	VADDPS           Y1, Y0, Y0
@@ -5023,7 +5002,7 @@ loop:
 	VMOVSHDUP        X1, X0
 	VADDSS           X1, X0, X1
 	VZEROUPPER
-	MOVSS            X1, ret+24(FP)
+	MOVSS            X1, ret+32(FP)
 	RET
 
 // func siluVec512(dst *float32, gate *float32, up *float32, n int)

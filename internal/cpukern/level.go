@@ -57,9 +57,8 @@ type kernels struct {
 	normWeight func(sum, dy, x []float32, r float32)
 	rotate     func(a, b, cos, sin []float32, sign float32)
 
-	maximum     func(x []float32) float32
-	expSum      func(x []float32, scale, shift float32) float32
-	softmaxGrad func(p, dp []float32, delta float32)
+	maximum func(x []float32) float32
+	expSum  func(dst, x []float32, shift float32) float32
 
 	silu         func(dst, gate, up []float32)
 	siluBackward func(dgate, dup, dact, gate, up []float32)

@@ -43,8 +43,7 @@ func (k *kernels) foldExp(s, z, buf []float32) {
 	if m == negInf { // nothing but −Inf so far: the sum stays 0
 		return
 	}
-	copy(buf, z)
-	s[1] = float32(s[1]*exp32(s[0]-m)) + k.expSum(buf, 1, m)
+	s[1] = float32(s[1]*exp32(s[0]-m)) + k.expSum(buf, z, m)
 	s[0] = m
 }
 
@@ -64,23 +63,30 @@ func (d *Device) SoftmaxLoss(loss, lse, stats tensor.Tensor) {
 	}
 }
 
-// SoftmaxGrad is z ← (exp(z − lse) − [column is the target])·scale.
-func (d *Device) SoftmaxGrad(z, lse, targets tensor.Tensor, v0 int, scale float32) {
+// SoftmaxGrad is dz = (exp(z − lse) − [column is the target])·scale.
+func (d *Device) SoftmaxGrad(dz, z, lse, targets tensor.Tensor, v0 int, scale float32) {
 	rows, n := rowsCols(z)
+	wantRows("SoftmaxGrad", dz, rows, n)
 	wantLen("SoftmaxGrad", lse, rows)
 	wantLen("SoftmaxGrad", targets, rows)
 	if !d.ready() {
 		return
 	}
-	zv, l, tv := z.F32s(), lse.F32s(), targets.I32s()
-	d.pool.blocks(rows, rowBlock, func(_ *workspace, _, lo, hi int) {
+	dv, zv, l, tv := floatsOf("SoftmaxGrad", dz), z.F32s(), lse.F32s(), targets.I32s()
+	d.pool.blocks(rows, rowBlock, func(ws *workspace, _, lo, hi int) {
+		buf := ws.floats(chunk)
 		for i := lo; i < hi; i++ {
-			row := zv[i*n : (i+1)*n]
-			d.k.expSum(row, 1, l[i])
-			if t := int(tv[i]) - v0; t >= 0 && t < n {
-				row[t]--
+			target := int(tv[i]) - v0
+			for j := 0; j < n; j += chunk {
+				m := min(chunk, n-j)
+				out := dv.dst(i*n+j, m, buf)
+				d.k.expSum(out, zv[i*n+j:][:m], l[i])
+				if target >= j && target < j+m {
+					out[target-j]--
+				}
+				d.k.scale(out, scale)
+				d.k.store(dv, i*n+j, out)
 			}
-			d.k.scale(row, scale)
 		}
 	})
 }

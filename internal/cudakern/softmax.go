@@ -28,7 +28,7 @@ func (d *Device) SoftmaxLoss(loss, lse, stats tensor.Tensor) {
 }
 
 // SoftmaxGrad is z ← (exp(z − lse) − [column is the target])·scale.
-func (d *Device) SoftmaxGrad(z, lse, targets tensor.Tensor, v0 int, scale float32) {
+func (d *Device) SoftmaxGrad(dz, z, lse, targets tensor.Tensor, v0 int, scale float32) {
 	rows, n := rowsCols(z)
 	wantLen("SoftmaxGrad", lse, rows)
 	wantLen("SoftmaxGrad", targets, rows)
@@ -38,5 +38,8 @@ func (d *Device) SoftmaxGrad(z, lse, targets tensor.Tensor, v0 int, scale float3
 		_, block := rowsOf(rows, n)
 		grid := dim{ceilDiv(n, 8*block[0]), min(rows, 65535), 1}
 		d.launch("SoftmaxGrad", "softmax_grad", grid, block, 0, z, lse, targets, rows, n, v0, scale)
+		if dz.DType != z.DType {
+			d.Copy(dz, z)
+		}
 	}
 }

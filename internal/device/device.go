@@ -102,8 +102,9 @@ type Device interface {
 	SoftmaxStats(stats, z, targets tensor.Tensor, v0 int, first bool)
 	// SoftmaxLoss is lse = max + ln(sum) and loss = lse − target logit, both (R) F32.
 	SoftmaxLoss(loss, lse, stats tensor.Tensor)
-	// SoftmaxGrad is z ← (exp(z − lse) − [column is the target])·scale in place: z (R, n) F32, block at v0.
-	SoftmaxGrad(z, lse, targets tensor.Tensor, v0 int, scale float32)
+	// SoftmaxGrad is dz = (exp(z − lse) − [column is the target])·scale: z (R, n) F32, block at v0. dz may be z; beside it, z's
+	// contents are undefined afterwards.
+	SoftmaxGrad(dz, z, lse, targets tensor.Tensor, v0 int, scale float32)
 	// Sum adds Σx of an F32 tensor to sum (F64, 1), in a fixed order.
 	Sum(sum, x tensor.Tensor)
 	// ClipCoef is coef (F32, 1) = min(1, maxNorm/(sqrt(sumSq)·scale + 1e-6)).

@@ -71,7 +71,7 @@ func (h *Head) chunk(n, width int, room int64) int {
 	const panels = 32
 	bytes := 4
 	if h.act != tensor.F32 {
-		bytes += h.act.Size() // their gradient once more, see narrow
+		bytes += h.act.Size() // their gradient beside them, see gradient
 	}
 	fit := int(room / int64(bytes*width))
 	switch {
@@ -93,13 +93,13 @@ func (h *Head) newLogits(n int) (l logits, err error) {
 	return l, err
 }
 
-// narrow is the gradient z as products take it: rounded to the dtype of activations, so that both factors are.
-func (h *Head) narrow(l logits, z tensor.Tensor) tensor.Tensor {
-	if l.act.IsZero() {
-		return z
+// gradient turns the logits z of a block at v0 into their gradient as products take it: in the dtype of activations, so that both factors are.
+func (h *Head) gradient(l logits, z, lse, targets tensor.Tensor, v0 int, scale float32) tensor.Tensor {
+	dz := z
+	if !l.act.IsZero() {
+		dz = l.act.Slice(0, z.Len()).View(z.Shape...)
 	}
-	dz := l.act.Slice(0, z.Len()).View(z.Shape...)
-	h.d.Copy(dz, z)
+	h.d.SoftmaxGrad(dz, z, lse, targets, v0, scale)
 	return dz
 }
 
@@ -121,8 +121,7 @@ func (h *Head) Forward(p HeadPass) error {
 		if p.DNormed.IsZero() {
 			return
 		}
-		d.SoftmaxGrad(z, lse, t, 0, p.Scale)
-		dz := h.narrow(buf, z)
+		dz := h.gradient(buf, z, lse, t, 0, p.Scale)
 		d.MatMulBackwardInput(p.DNormed.Slice(r, e), dz, h.w.W, false)
 		if !p.GradW.IsZero() {
 			d.OuterAdd(p.GradW, dz, x, r > 0)
@@ -133,8 +132,8 @@ func (h *Head) Forward(p HeadPass) error {
 // Gradient is the head's gradient alone (=), after Forward: g (V, C) F32.
 func (h *Head) Gradient(g tensor.Tensor, scale float32) error {
 	return h.chunks(func(z, _ tensor.Tensor, buf logits, r, e int) {
-		h.d.SoftmaxGrad(z, h.LSE.Slice(r, e), h.Targets.Slice(r, e), 0, scale)
-		h.d.OuterAdd(g, h.narrow(buf, z), h.Normed.Slice(r, e), r > 0)
+		dz := h.gradient(buf, z, h.LSE.Slice(r, e), h.Targets.Slice(r, e), 0, scale)
+		h.d.OuterAdd(g, dz, h.Normed.Slice(r, e), r > 0)
 	})
 }
 
@@ -183,8 +182,7 @@ func (h *Head) Blocks(sink grad.Sink, scale float32, dnormed tensor.Tensor, rows
 		e := min(v+step, vocab)
 		w, z := h.w.Rows(v, e), buf.f32.Slice(0, n*(e-v)).View(n, e-v)
 		d.MatMul(z, h.Normed, w.W, false)
-		d.SoftmaxGrad(z, h.LSE, h.Targets, v, scale)
-		dz := h.narrow(buf, z)
+		dz := h.gradient(buf, z, h.LSE, h.Targets, v, scale)
 		if !dnormed.IsZero() {
 			d.MatMulBackwardInput(dnormed, dz, w.W, v > 0)
 		}

@@ -39,17 +39,6 @@ func arithmetic() {
 		VMOVUPS(v, at(dst, 0))
 	})
 
-	TEXT("softmaxGradVec", NOSPLIT, "func(p, dp *float32, n int, delta float32)")
-	Doc("softmaxGradVec is softmaxGradGeneric for n > 0, a multiple of 8.")
-	p, dp, n := ptr("p"), ptr("dp"), ptr("n")
-	delta := scalar("delta")
-	vectors(n, []reg.GPVirtual{p, dp}, []int{32, 32}, func() {
-		v := load(at(dp, 0))
-		VSUBPS(delta, v, v)
-		VMULPS(at(p, 0), v, v)
-		VMOVUPS(v, at(dp, 0))
-	})
-
 	norms()
 }
 

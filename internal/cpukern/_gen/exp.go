@@ -121,17 +121,16 @@ func (l lanes) doc(name, generic string) {
 }
 
 func (l lanes) expSum() {
-	TEXT("expSum"+l.suffix, NOSPLIT, "func(x *float32, n int, scale, shift float32) float32")
+	TEXT("expSum"+l.suffix, NOSPLIT, "func(dst, x *float32, n int, shift float32) float32")
 	Doc(fmt.Sprintf("expSum%s is expSumGeneric for n > 0, a multiple of %d, with as many partial sums.", l.suffix, l.n))
-	x, n := ptr("x"), ptr("n")
-	scale, shift, limits, sum := l.argument("scale"), l.argument("shift"), l.limits(), l.reg()
+	dst, x, n := ptr("dst"), ptr("x"), ptr("n")
+	shift, limits, sum := l.argument("shift"), l.limits(), l.reg()
 	l.clear(sum)
-	l.vectors(n, []reg.GPVirtual{x}, func() {
-		v := l.reg()
-		VMULPS(at(x, 0), scale, v)
+	l.vectors(n, []reg.GPVirtual{dst, x}, func() {
+		v := l.load(at(x, 0))
 		VSUBPS(shift, v, v)
 		e := l.exp(v, limits)
-		VMOVUPS(e, at(x, 0))
+		VMOVUPS(e, at(dst, 0))
 		VADDPS(e, sum, sum)
 	})
 	if l.n == 16 {
