@@ -56,6 +56,47 @@ func TestSuite(t *testing.T) {
 	}
 }
 
+// TestNormWaves: where the parts of dw do not fit in the memory of the products, rows go in waves: dx has the same bits, dw those of the same terms in
+// float32 sums of more rows. Of no rows dw is zero.
+func TestNormWaves(t *testing.T) {
+	const n, c = 5*normRows + 7, 70
+	rnd := newSource()
+	fill := [3][]float32{rnd.floats(n*c, 0, false), rnd.floats(n*c, 0, false), rnd.floats(n*c, 0, false)}
+	run := func(room, rows int) (dx, dw []float32) {
+		d := openTest(t, Options{})
+		defer d.Close() //nolint:errcheck // a device of a test
+		d.packRoom = room
+		take := func(shape ...int) tensor.Tensor {
+			x, err := d.Alloc("test", "x", tensor.F32, shape...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return x
+		}
+		x, dy, out, w, rstd, sum := take(rows, c), take(rows, c), take(rows, c), take(c), take(rows), take(c)
+		for i, v := range []tensor.Tensor{x, dy, out} {
+			copy(v.F32s(), fill[i])
+		}
+		copy(w.F32s(), fill[0][100:])
+		for _, v := range [][]float32{rstd.F32s(), sum.F32s()} {
+			for i := range v {
+				v[i] = 0.5
+			}
+		}
+		d.RMSNormBackward(out, sum, dy, x, w, rstd, rows > 0)
+		return slices.Clone(out.F32s()), slices.Clone(sum.F32s())
+	}
+	dx, dw := run(sharedBytes, n)
+	for _, room := range []int{128 + 2*4*c, 128 + 4*4*c, 0} {
+		gotX, gotW := run(room, n)
+		same(t, "dx", gotX, dx)
+		near(t, "dw", gotW, dw, 1e-6, func(i int) float32 { return 1 + abs32(dw[i]) })
+	}
+	if _, dw := run(sharedBytes, 0); slices.ContainsFunc(dw, func(v float32) bool { return v != 0 }) {
+		t.Errorf("dw of no rows = %v", dw)
+	}
+}
+
 // TestTrim: what has been released and is given back is no longer resident, what is in use is untouched, and new tensors are zero.
 func TestTrim(t *testing.T) {
 	d := openTest(t, Options{Threads: 1})

@@ -51,7 +51,7 @@ func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd tensor.Tensor, acc bool)
 		w: floatsOf("RMSNormBackward", w), rstd: rstd.F32s(), dw: dw.F32s()}
 	// dw goes by sums of a block's rows, in the memory of the products.
 	wave := normRows * max(1, (d.packRoom-128)/(4*c))
-	for row0 := 0; row0 < n; row0 += wave {
+	for row0 := 0; row0 < max(n, 1); row0 += wave { // once for no rows: dw is 0
 		rows := min(wave, n-row0)
 		d.packed.reset()
 		b.parts = d.packed.floats(ceilDiv(rows, normRows) * c)
