@@ -3,6 +3,7 @@ package memprof
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"lomo/internal/cpukern"
@@ -93,6 +94,27 @@ func realPeak(t *testing.T, o train.Options, capacity int64) int64 {
 	}
 	bytes, _, _ := d.Memory().Peak()
 	return bytes
+}
+
+// TestLogitsRoom: chunks of logits take what a block's backward pass frees and no more, so a step of SmolLM2-135M's shape peaks there, also where a
+// gradient of the whole head is held.
+func TestLogitsRoom(t *testing.T) {
+	for _, optimizer := range []string{"lomo", "adalomo"} {
+		for _, tied := range []bool{true, false} {
+			for _, maxNorm := range []float64{0, 1} {
+				o := options(t, optimizer, tensor.BF16, tied, true, 1, maxNorm)
+				o.Model.VocabSize, o.Model.HiddenSize, o.Model.IntermediateSize, o.Model.HeadDim = 49152, 576, 1536, 64
+				o.Model.NumAttentionHeads, o.Model.NumKeyValueHeads, o.MicroBatch, o.SequenceLen = 9, 3, 4, 1024
+				p, err := Run(o, Machine{}, 4, 1024)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if whole := optimizer == "adalomo" && !tied; strings.HasPrefix(p.At, "backward, block") == whole {
+					t.Errorf("%s, tied=%v, norm=%v: %d bytes at %q", optimizer, tied, maxNorm, p.Peak, p.At)
+				}
+			}
+		}
+	}
 }
 
 // TestPlanKnowsDistinctTokens: the rows of the embedding that a step reads are counted over its micro-batches, so the plan's

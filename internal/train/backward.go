@@ -124,6 +124,7 @@ func (p *Pass) backwardHead(sink grad.Sink, dres tensor.Tensor, dirty bool) (top
 		return t, err
 	}
 	if whole && (!tied || split) {
+		head.Room = model.LogitsBytes // the gradient has the memory that were free
 		if err = gradW(); err != nil {
 			return t, err
 		}

@@ -56,6 +56,9 @@ func (p *Pass) secondHead(sink grad.Sink) (top, error) {
 			t.grad = g
 			mark = s.D.Memory().Mark()
 		}
+		if !tied {
+			k.head.Room = model.LogitsBytes // as in backwardHead
+		}
 		if err = k.head.Gradient(g, p.scale()); err == nil && !tied {
 			err = sink.Consume(s.Net.Head, grad.FromDense(g))
 		}
