@@ -91,8 +91,7 @@ func exp2f(t float32) float32 {
 }
 
 // log2 is the logarithm of a normal x > 0 to base 2 with an error below 1e-12 (math.Log2 takes several times as long): of x = 2ⁿ·m with m between √½
-// and √2 it is n + 2/ln 2·artanh s, s = (m−1)/(m+1), |s| < 0.172. What is not
-// finite gives NaN.
+// and √2 it is n + 2/ln 2·artanh s, s = (m−1)/(m+1), |s| < 0.172. What is not finite gives NaN.
 func log2(x float32) float64 {
 	bits := math.Float32bits(x)
 	n := int32(bits-0x3f3504f3) >> 23 // of √½

@@ -38,7 +38,7 @@ func (d *Device) SoftmaxGrad(dz, z, lse, targets tensor.Tensor, v0 int, scale fl
 		_, block := rowsOf(rows, n)
 		grid := dim{ceilDiv(n, 8*block[0]), min(rows, 65535), 1}
 		d.launch("SoftmaxGrad", "softmax_grad", grid, block, 0, z, lse, targets, rows, n, v0, scale)
-		if dz.DType != z.DType {
+		if dz.Addr != z.Addr {
 			d.Copy(dz, z)
 		}
 	}

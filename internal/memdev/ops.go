@@ -22,6 +22,14 @@ func (d *Device) OuterUpdate(w, dy, _ tensor.Tensor, _ device.Step) {
 	d.updates(w, w)
 }
 
+// SoftmaxGrad is in place and then a copy on cards, whose time this is.
+func (d *Device) SoftmaxGrad(dz, z, _, _ tensor.Tensor, _ int, _ float32) {
+	d.elements(z, z)
+	if dz.DType != z.DType {
+		d.Copy(dz, z)
+	}
+}
+
 func (d *Device) SumSq(_, g tensor.Tensor)                 { d.updates(g) }
 func (d *Device) Update(w, g tensor.Tensor, _ device.Step) { d.updates(w, w, g) }
 
@@ -48,11 +56,10 @@ func (d *Device) RowsAdd(_ tensor.Tensor, r device.Rows, _ int)            { d.e
 func (d *Device) RowsSumSq(_ tensor.Tensor, r device.Rows)                 { d.elements(r.D) }
 func (d *Device) RowsUpdate(_ tensor.Tensor, r device.Rows, _ device.Step) { d.updates(r.D, r.D) }
 
-func (d *Device) SoftmaxStats(_, z, _ tensor.Tensor, _ int, _ bool)       { d.elements(z) }
-func (d *Device) SoftmaxLoss(_, _, stats tensor.Tensor)                   { d.elements(stats) }
-func (d *Device) SoftmaxGrad(dz, z, _, _ tensor.Tensor, _ int, _ float32) { d.elements(z, dz) }
-func (d *Device) Sum(_, x tensor.Tensor)                                  { d.elements(x) }
-func (d *Device) ClipCoef(_, _ tensor.Tensor, _, _ float32)               {}
+func (d *Device) SoftmaxStats(_, z, _ tensor.Tensor, _ int, _ bool) { d.elements(z) }
+func (d *Device) SoftmaxLoss(_, _, stats tensor.Tensor)             { d.elements(stats) }
+func (d *Device) Sum(_, x tensor.Tensor)                            { d.elements(x) }
+func (d *Device) ClipCoef(_, _ tensor.Tensor, _, _ float32)         {}
 
 func (d *Device) FactorSums(_, _, _, w, g tensor.Tensor, _ float32, _ device.Step) { d.updates(w, g) }
 func (d *Device) FactorEMA(r, c, _, _, _ tensor.Tensor, _ float32, _ int)          { d.updates(r, c) }

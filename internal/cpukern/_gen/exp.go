@@ -74,7 +74,7 @@ func finish() {
 }
 
 // exp emits e^x = 2^n·2^r with n the integer nearest to x·log₂e and r the rest, of which fused steps lose nothing: the constant is taken in
-// two parts. limits holds the registers of expMin and expMax.
+// two parts. limits holds the registers of expMax and expMin.
 func (l lanes) exp(x reg.VecVirtual, limits [2]reg.VecVirtual) reg.VecVirtual {
 	y, n, r := l.reg(), l.reg(), l.reg()
 	VMINPS(x, limits[0], y) // a NaN comes through: the second operand is returned
