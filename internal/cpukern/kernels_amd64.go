@@ -114,17 +114,11 @@ func axpyVec(y *float32, x *float32, n int, a float32)
 // scaleVec is scaleGeneric for n > 0, a multiple of 8.
 func scaleVec(x *float32, n int, a float32)
 
-// mulScaleVec is mulScaleGeneric for n > 0, a multiple of 8.
-func mulScaleVec(dst *float32, x *float32, w *float32, n int, a float32)
-
 // normInputVec is normInputGeneric for n > 0, a multiple of 8.
 func normInputVec(dx *float32, dy *float32, w *float32, x *float32, n int, r float32, back float32)
 
 // normWeightVec is normWeightGeneric for n > 0, a multiple of 8.
 func normWeightVec(sum *float32, dy *float32, x *float32, n int, r float32)
-
-// rotateVec is rotateGeneric for n > 0, a multiple of 8.
-func rotateVec(a *float32, b *float32, cos *float32, sin *float32, n int, sign float32)
 
 // updateVec is updateGeneric for n > 0, a multiple of 8.
 func updateVec(w *float32, grad *float32, n int, scale float32, clip float32, coef float32, keep float32, lr float32)
@@ -226,6 +220,12 @@ func rotateHalvesVec512(a *uint16, b *uint16, cos *float32, sin *float32, n int,
 
 // mulScaleHalvesVec512 is mulScaleHalvesGeneric for n > 0, a multiple of 16.
 func mulScaleHalvesVec512(dst *uint16, x *float32, w *float32, n int, a float32)
+
+// rotateVec is rotateGeneric for n > 0, a multiple of 8.
+func rotateVec(a *float32, b *float32, cos *float32, sin *float32, n int, sign float32)
+
+// mulScaleVec is mulScaleGeneric for n > 0, a multiple of 8.
+func mulScaleVec(dst *float32, x *float32, w *float32, n int, a float32)
 
 // directAVX2 is directGeneric for 6 × 16 elements with fused multiply-adds.
 func directAVX2(k int, a *float32, lda int, b *float32, c *float32, ldc int, acc bool)

@@ -3513,28 +3513,6 @@ loop:
 	VZEROUPPER
 	RET
 
-// func mulScaleVec(dst *float32, x *float32, w *float32, n int, a float32)
-// Requires: AVX, AVX2, SSE
-TEXT ·mulScaleVec(SB), NOSPLIT, $0-36
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         w+16(FP), DX
-	MOVQ         n+24(FP), BX
-	MOVSS        a+32(FP), X0
-	VBROADCASTSS X0, Y0
-
-loop:
-	VMULPS  (CX), Y0, Y1
-	VMULPS  (DX), Y1, Y1
-	VMOVUPS Y1, (AX)
-	ADDQ    $0x00000020, AX
-	ADDQ    $0x00000020, CX
-	ADDQ    $0x00000020, DX
-	SUBQ    $0x08, BX
-	JNZ     loop
-	VZEROUPPER
-	RET
-
 // func normInputVec(dx *float32, dy *float32, w *float32, x *float32, n int, r float32, back float32)
 // Requires: AVX, AVX2, SSE
 TEXT ·normInputVec(SB), NOSPLIT, $0-48
@@ -3584,39 +3562,6 @@ loop:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, DX
 	SUBQ    $0x08, BX
-	JNZ     loop
-	VZEROUPPER
-	RET
-
-// func rotateVec(a *float32, b *float32, cos *float32, sin *float32, n int, sign float32)
-// Requires: AVX, AVX2, SSE
-TEXT ·rotateVec(SB), NOSPLIT, $0-44
-	MOVQ         a+0(FP), AX
-	MOVQ         b+8(FP), CX
-	MOVQ         cos+16(FP), DX
-	MOVQ         sin+24(FP), BX
-	MOVQ         n+32(FP), SI
-	MOVSS        sign+40(FP), X0
-	VBROADCASTSS X0, Y0
-
-loop:
-	VMOVUPS (AX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (DX), Y3
-	VMULPS  (BX), Y0, Y4
-	VMULPS  Y1, Y3, Y5
-	VMULPS  Y2, Y4, Y6
-	VMULPS  Y2, Y3, Y2
-	VMULPS  Y1, Y4, Y1
-	VSUBPS  Y6, Y5, Y5
-	VADDPS  Y1, Y2, Y2
-	VMOVUPS Y5, (AX)
-	VMOVUPS Y2, (CX)
-	ADDQ    $0x00000020, AX
-	ADDQ    $0x00000020, CX
-	ADDQ    $0x00000020, DX
-	ADDQ    $0x00000020, BX
-	SUBQ    $0x08, SI
 	JNZ     loop
 	VZEROUPPER
 	RET
@@ -5282,8 +5227,8 @@ loop:
 	VPADDD    nearestBias<>+0(SB), Y1, Y1
 	VPADDD    Y5, Y1, Y1
 	VCMPPS    $0x03, Y5, Y5, Y3
-	VPOR      quietBit<>+0(SB), Y5, Y5
-	VBLENDVPS Y3, Y5, Y1, Y1
+	VPOR      quietBit<>+0(SB), Y5, Y4
+	VBLENDVPS Y3, Y4, Y1, Y1
 	VPSRLD    $0x10, Y1, Y1
 	VPACKUSDW Y1, Y1, Y1
 	VPERMQ    $0x08, Y1, Y1
@@ -5319,8 +5264,7 @@ TEXT ·mulScaleHalvesVec(SB), NOSPLIT, $0-36
 	VBROADCASTSS X0, Y0
 
 loop:
-	VMOVUPS   (CX), Y1
-	VMULPS    Y0, Y1, Y1
+	VMULPS    (CX), Y0, Y1
 	VMULPS    (DX), Y1, Y1
 	VPSRLD    $0x10, Y1, Y2
 	VANDPS    intOne<>+0(SB), Y2, Y2
@@ -5428,8 +5372,7 @@ TEXT ·mulScaleHalvesVec512(SB), NOSPLIT, $0-36
 	VBROADCASTSS X0, Z0
 
 loop:
-	VMOVUPS     (CX), Z1
-	VMULPS      Z0, Z1, Z1
+	VMULPS      (CX), Z0, Z1
 	VMULPS      (DX), Z1, Z1
 	VPSRLD      $0x10, Z1, Z2
 	VPANDD.BCST intOne<>+0(SB), Z2, Z2
@@ -5445,6 +5388,61 @@ loop:
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x10, BX
 	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func rotateVec(a *float32, b *float32, cos *float32, sin *float32, n int, sign float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·rotateVec(SB), NOSPLIT, $0-44
+	MOVQ         a+0(FP), AX
+	MOVQ         b+8(FP), CX
+	MOVQ         cos+16(FP), DX
+	MOVQ         sin+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVSS        sign+40(FP), X0
+	VBROADCASTSS X0, Y0
+
+loop:
+	VMOVUPS (AX), Y1
+	VMOVUPS (CX), Y2
+	VMOVUPS (DX), Y3
+	VMULPS  (BX), Y0, Y4
+	VMULPS  Y1, Y3, Y5
+	VMULPS  Y2, Y4, Y6
+	VMULPS  Y2, Y3, Y2
+	VMULPS  Y1, Y4, Y1
+	VSUBPS  Y6, Y5, Y5
+	VADDPS  Y1, Y2, Y2
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y2, (CX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	ADDQ    $0x00000020, BX
+	SUBQ    $0x08, SI
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func mulScaleVec(dst *float32, x *float32, w *float32, n int, a float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·mulScaleVec(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVSS        a+32(FP), X0
+	VBROADCASTSS X0, Y0
+
+loop:
+	VMULPS  (CX), Y0, Y1
+	VMULPS  (DX), Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x08, BX
+	JNZ     loop
 	VZEROUPPER
 	RET
 
@@ -6838,38 +6836,36 @@ greatest:
 	VXORPS       Y2, Y2, Y2
 	VBROADCASTSS exp2MinNormal<>+0(SB), Y3
 	VBROADCASTSS exp2Max<>+0(SB), Y4
-	VBROADCASTSS nearestBias<>+0(SB), Y5
-	VBROADCASTSS intOne<>+0(SB), Y6
-	VBROADCASTSS upperHalf<>+0(SB), Y7
 
 loop:
-	VMOVUPS      (CX), Y8
-	VFMSUB213PS  Y1, Y0, Y8
-	VCMPPS       $0x01, Y3, Y8, Y10
-	VMINPS       Y8, Y4, Y8
-	VMAXPS       Y8, Y3, Y8
-	VROUNDPS     $0x00, Y8, Y9
-	VSUBPS       Y9, Y8, Y8
-	VBROADCASTSS exp2Poly0<>+0(SB), Y11
-	VFMADD213PS  exp2Poly1<>+0(SB), Y8, Y11
-	VFMADD213PS  exp2Poly2<>+0(SB), Y8, Y11
-	VFMADD213PS  exp2Poly3<>+0(SB), Y8, Y11
-	VFMADD213PS  exp2Poly4<>+0(SB), Y8, Y11
-	VFMADD213PS  exp2Poly5<>+0(SB), Y8, Y11
-	VFMADD213PS  exp2Poly6<>+0(SB), Y8, Y11
-	VCVTPS2DQ    Y9, Y9
-	VPSLLD       $0x17, Y9, Y9
-	VPADDD       Y9, Y11, Y11
-	VANDNPS      Y11, Y10, Y11
-	VADDPS       Y11, Y2, Y2
-	VPSRLD       $0x10, Y11, Y8
-	VPAND        Y6, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPADDD       Y11, Y8, Y8
-	VCMPPS       $0x03, Y11, Y11, Y9
-	VPOR         Y9, Y8, Y8
-	VPAND        Y7, Y8, Y8
-	VMOVUPS      Y8, (AX)
+	VMOVUPS      (CX), Y5
+	VFMSUB213PS  Y1, Y0, Y5
+	VCMPPS       $0x01, Y3, Y5, Y7
+	VMINPS       Y5, Y4, Y5
+	VMAXPS       Y5, Y3, Y5
+	VROUNDPS     $0x00, Y5, Y6
+	VSUBPS       Y6, Y5, Y5
+	VBROADCASTSS exp2Poly0<>+0(SB), Y8
+	VFMADD213PS  exp2Poly1<>+0(SB), Y5, Y8
+	VFMADD213PS  exp2Poly2<>+0(SB), Y5, Y8
+	VFMADD213PS  exp2Poly3<>+0(SB), Y5, Y8
+	VFMADD213PS  exp2Poly4<>+0(SB), Y5, Y8
+	VFMADD213PS  exp2Poly5<>+0(SB), Y5, Y8
+	VFMADD213PS  exp2Poly6<>+0(SB), Y5, Y8
+	VCVTPS2DQ    Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPADDD       Y6, Y8, Y8
+	VANDNPS      Y8, Y7, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x10, Y8, Y5
+	VANDPS       intOne<>+0(SB), Y5, Y5
+	VPADDD       nearestBias<>+0(SB), Y5, Y5
+	VPADDD       Y8, Y5, Y5
+	VCMPPS       $0x03, Y8, Y8, Y6
+	VPOR         quietBit<>+0(SB), Y8, Y7
+	VBLENDVPS    Y6, Y7, Y5, Y5
+	VANDPS       upperHalf<>+0(SB), Y5, Y5
+	VMOVUPS      Y5, (AX)
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
 	SUBQ         $0x08, DX
@@ -6909,48 +6905,47 @@ TEXT ·gradRowRoundedVec(SB), NOSPLIT, $0-60
 	VBROADCASTSS X0, Y0
 	VBROADCASTSS exp2MinNormal<>+0(SB), Y1
 	VBROADCASTSS exp2Max<>+0(SB), Y2
-	VBROADCASTSS nearestBias<>+0(SB), Y3
-	VBROADCASTSS intOne<>+0(SB), Y4
-	VBROADCASTSS upperHalf<>+0(SB), Y5
 
 loop:
-	VMOVUPS      (DX), Y6
-	VFMSUB213PS  (SI), Y0, Y6
-	VCMPPS       $0x01, Y1, Y6, Y8
-	VMINPS       Y6, Y2, Y6
-	VMAXPS       Y6, Y1, Y6
-	VROUNDPS     $0x00, Y6, Y7
-	VSUBPS       Y7, Y6, Y6
-	VBROADCASTSS exp2Poly0<>+0(SB), Y9
-	VFMADD213PS  exp2Poly1<>+0(SB), Y6, Y9
-	VFMADD213PS  exp2Poly2<>+0(SB), Y6, Y9
-	VFMADD213PS  exp2Poly3<>+0(SB), Y6, Y9
-	VFMADD213PS  exp2Poly4<>+0(SB), Y6, Y9
-	VFMADD213PS  exp2Poly5<>+0(SB), Y6, Y9
-	VFMADD213PS  exp2Poly6<>+0(SB), Y6, Y9
-	VCVTPS2DQ    Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       Y7, Y9, Y9
-	VANDNPS      Y9, Y8, Y9
-	VMOVUPS      (BX), Y6
-	VSUBPS       (DI), Y6, Y6
-	VMULPS       Y9, Y6, Y6
-	VPSRLD       $0x10, Y9, Y7
-	VPAND        Y4, Y7, Y7
-	VPADDD       Y3, Y7, Y7
-	VPADDD       Y9, Y7, Y7
-	VCMPPS       $0x03, Y9, Y9, Y8
-	VPOR         Y8, Y7, Y7
-	VPAND        Y5, Y7, Y7
-	VMOVUPS      Y7, (AX)
-	VPSRLD       $0x10, Y6, Y7
-	VPAND        Y4, Y7, Y7
-	VPADDD       Y3, Y7, Y7
-	VPADDD       Y6, Y7, Y7
-	VCMPPS       $0x03, Y6, Y6, Y6
-	VPOR         Y6, Y7, Y7
-	VPAND        Y5, Y7, Y7
-	VMOVUPS      Y7, (CX)
+	VMOVUPS      (DX), Y3
+	VFMSUB213PS  (SI), Y0, Y3
+	VCMPPS       $0x01, Y1, Y3, Y5
+	VMINPS       Y3, Y2, Y3
+	VMAXPS       Y3, Y1, Y3
+	VROUNDPS     $0x00, Y3, Y4
+	VSUBPS       Y4, Y3, Y3
+	VBROADCASTSS exp2Poly0<>+0(SB), Y6
+	VFMADD213PS  exp2Poly1<>+0(SB), Y3, Y6
+	VFMADD213PS  exp2Poly2<>+0(SB), Y3, Y6
+	VFMADD213PS  exp2Poly3<>+0(SB), Y3, Y6
+	VFMADD213PS  exp2Poly4<>+0(SB), Y3, Y6
+	VFMADD213PS  exp2Poly5<>+0(SB), Y3, Y6
+	VFMADD213PS  exp2Poly6<>+0(SB), Y3, Y6
+	VCVTPS2DQ    Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VPADDD       Y4, Y6, Y6
+	VANDNPS      Y6, Y5, Y6
+	VMOVUPS      (BX), Y3
+	VSUBPS       (DI), Y3, Y3
+	VMULPS       Y6, Y3, Y3
+	VPSRLD       $0x10, Y6, Y4
+	VANDPS       intOne<>+0(SB), Y4, Y4
+	VPADDD       nearestBias<>+0(SB), Y4, Y4
+	VPADDD       Y6, Y4, Y4
+	VCMPPS       $0x03, Y6, Y6, Y5
+	VPOR         quietBit<>+0(SB), Y6, Y6
+	VBLENDVPS    Y5, Y6, Y4, Y4
+	VANDPS       upperHalf<>+0(SB), Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VPSRLD       $0x10, Y3, Y4
+	VANDPS       intOne<>+0(SB), Y4, Y4
+	VPADDD       nearestBias<>+0(SB), Y4, Y4
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x03, Y3, Y3, Y5
+	VPOR         quietBit<>+0(SB), Y3, Y3
+	VBLENDVPS    Y5, Y3, Y4, Y4
+	VANDPS       upperHalf<>+0(SB), Y4, Y4
+	VMOVUPS      Y4, (CX)
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
@@ -7120,33 +7115,30 @@ greatest:
 	VBROADCASTSS  X2, Z2
 	VPXORD        Z1, Z1, Z1
 	VBROADCASTSS  exp2Min<>+0(SB), Z3
-	VBROADCASTSS  nearestBias<>+0(SB), Z4
-	VBROADCASTSS  intOne<>+0(SB), Z5
-	VBROADCASTSS  upperHalf<>+0(SB), Z6
 
 loop:
-	VMOVUPS          (CX), Z7
-	VFMSUB213PS      Z2, Z0, Z7
-	VMAXPS           Z7, Z3, Z7
-	VRNDSCALEPS      $0x00, Z7, Z8
-	VSUBPS           Z8, Z7, Z7
-	VBROADCASTSS     exp2Poly0<>+0(SB), Z9
-	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z7, Z9
-	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z7, Z9
-	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z7, Z9
-	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z7, Z9
-	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z7, Z9
-	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z7, Z9
-	VSCALEFPS        Z8, Z9, Z9
-	VADDPS           Z9, Z1, Z1
-	VPSRLD           $0x10, Z9, Z7
-	VPANDD           Z5, Z7, Z7
-	VPADDD           Z4, Z7, Z7
-	VPADDD           Z9, Z7, Z7
-	VCMPPS           $0x03, Z9, Z9, K1
-	VMOVDQA32        Z9, K1, Z7
-	VPANDD           Z6, Z7, Z7
-	VMOVUPS          Z7, (AX)
+	VMOVUPS          (CX), Z4
+	VFMSUB213PS      Z2, Z0, Z4
+	VMAXPS           Z4, Z3, Z4
+	VRNDSCALEPS      $0x00, Z4, Z5
+	VSUBPS           Z5, Z4, Z4
+	VBROADCASTSS     exp2Poly0<>+0(SB), Z6
+	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z4, Z6
+	VSCALEFPS        Z5, Z6, Z6
+	VADDPS           Z6, Z1, Z1
+	VPSRLD           $0x10, Z6, Z4
+	VPANDD.BCST      intOne<>+0(SB), Z4, Z4
+	VPADDD.BCST      nearestBias<>+0(SB), Z4, Z4
+	VPADDD           Z6, Z4, Z4
+	VCMPPS           $0x03, Z6, Z6, K1
+	VPORD.BCST       quietBit<>+0(SB), Z6, K1, Z4
+	VPANDD.BCST      upperHalf<>+0(SB), Z4, Z4
+	VMOVUPS          Z4, (AX)
 	ADDQ             $0x00000040, AX
 	ADDQ             $0x00000040, CX
 	SUBQ             $0x10, DX
@@ -7177,43 +7169,40 @@ TEXT ·gradRowRoundedVec512(SB), NOSPLIT, $0-60
 	MOVSS        scale+56(FP), X0
 	VBROADCASTSS X0, Z0
 	VBROADCASTSS exp2Min<>+0(SB), Z1
-	VBROADCASTSS nearestBias<>+0(SB), Z2
-	VBROADCASTSS intOne<>+0(SB), Z3
-	VBROADCASTSS upperHalf<>+0(SB), Z4
 
 loop:
-	VMOVUPS          (DX), Z5
-	VFMSUB213PS      (SI), Z0, Z5
-	VMAXPS           Z5, Z1, Z5
-	VRNDSCALEPS      $0x00, Z5, Z6
-	VSUBPS           Z6, Z5, Z5
-	VBROADCASTSS     exp2Poly0<>+0(SB), Z7
-	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z5, Z7
-	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z5, Z7
-	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z5, Z7
-	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z5, Z7
-	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z5, Z7
-	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z5, Z7
-	VSCALEFPS        Z6, Z7, Z7
-	VMOVUPS          (BX), Z5
-	VSUBPS           (DI), Z5, Z5
-	VMULPS           Z7, Z5, Z5
-	VPSRLD           $0x10, Z7, Z6
-	VPANDD           Z3, Z6, Z6
-	VPADDD           Z2, Z6, Z6
-	VPADDD           Z7, Z6, Z6
-	VCMPPS           $0x03, Z7, Z7, K1
-	VMOVDQA32        Z7, K1, Z6
-	VPANDD           Z4, Z6, Z6
-	VMOVUPS          Z6, (AX)
-	VPSRLD           $0x10, Z5, Z6
-	VPANDD           Z3, Z6, Z6
-	VPADDD           Z2, Z6, Z6
-	VPADDD           Z5, Z6, Z6
-	VCMPPS           $0x03, Z5, Z5, K1
-	VMOVDQA32        Z5, K1, Z6
-	VPANDD           Z4, Z6, Z6
-	VMOVUPS          Z6, (CX)
+	VMOVUPS          (DX), Z2
+	VFMSUB213PS      (SI), Z0, Z2
+	VMAXPS           Z2, Z1, Z2
+	VRNDSCALEPS      $0x00, Z2, Z3
+	VSUBPS           Z3, Z2, Z2
+	VBROADCASTSS     exp2Poly0<>+0(SB), Z4
+	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z2, Z4
+	VSCALEFPS        Z3, Z4, Z4
+	VMOVUPS          (BX), Z2
+	VSUBPS           (DI), Z2, Z2
+	VMULPS           Z4, Z2, Z2
+	VPSRLD           $0x10, Z4, Z3
+	VPANDD.BCST      intOne<>+0(SB), Z3, Z3
+	VPADDD.BCST      nearestBias<>+0(SB), Z3, Z3
+	VPADDD           Z4, Z3, Z3
+	VCMPPS           $0x03, Z4, Z4, K1
+	VPORD.BCST       quietBit<>+0(SB), Z4, K1, Z3
+	VPANDD.BCST      upperHalf<>+0(SB), Z3, Z3
+	VMOVUPS          Z3, (AX)
+	VPSRLD           $0x10, Z2, Z3
+	VPANDD.BCST      intOne<>+0(SB), Z3, Z3
+	VPADDD.BCST      nearestBias<>+0(SB), Z3, Z3
+	VPADDD           Z2, Z3, Z3
+	VCMPPS           $0x03, Z2, Z2, K1
+	VPORD.BCST       quietBit<>+0(SB), Z2, K1, Z3
+	VPANDD.BCST      upperHalf<>+0(SB), Z3, Z3
+	VMOVUPS          Z3, (CX)
 	ADDQ             $0x00000040, AX
 	ADDQ             $0x00000040, CX
 	ADDQ             $0x00000040, DX

@@ -109,6 +109,13 @@ func TestConversions(t *testing.T) {
 	})
 }
 
+// onCopies is what f makes of copies of two rows.
+func onCopies[T any](k *kernels, x, y []T, f func(k *kernels, a, b []T)) (a, b []T) {
+	a, b = slices.Clone(x), slices.Clone(y)
+	f(k, a, b)
+	return a, b
+}
+
 func TestArithmeticKernels(t *testing.T) {
 	s, g := newSource(), genericKernels()
 	eachKernels(t, func(t *testing.T, k *kernels, n, off int) {
@@ -116,10 +123,8 @@ func TestArithmeticKernels(t *testing.T) {
 		// on runs f on copies of two vectors with both levels and compares both.
 		on := func(name string, f func(k *kernels, a, b []float32)) {
 			t.Helper()
-			a, b := slices.Clone(x), slices.Clone(y)
-			f(k, a, b)
-			c, d := slices.Clone(x), slices.Clone(y)
-			f(g, c, d)
+			a, b := onCopies(k, x, y, f)
+			c, d := onCopies(g, x, y, f)
 			same(t, name, a, c)
 			same(t, name+", second", b, d)
 		}
@@ -134,12 +139,10 @@ func TestArithmeticKernels(t *testing.T) {
 		p, q := narrowed(x), narrowed(y)
 		onHalves := func(name string, f func(k *kernels, a, b []uint16)) {
 			t.Helper()
-			a, b := slices.Clone(p), slices.Clone(q)
-			f(k, a, b)
-			c, d := slices.Clone(p), slices.Clone(q)
-			f(g, c, d)
+			a, b := onCopies(k, p, q, f)
+			c, d := onCopies(g, p, q, f)
 			same(t, name, widened(a), widened(c))
-			same(t, name+", second result", widened(b), widened(d))
+			same(t, name+", second", widened(b), widened(d))
 		}
 		onHalves("mulScaleHalves", func(k *kernels, a, _ []uint16) { k.mulScaleHalves(a, y, z, 0.7) })
 		onHalves("rotateHalves", func(k *kernels, a, b []uint16) { k.rotateHalves(a, b, z, w, -1) })

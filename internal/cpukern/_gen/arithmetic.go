@@ -11,7 +11,7 @@ func arithmetic() {
 	Doc("axpyVec is axpyGeneric for n > 0, a multiple of 8.")
 	y, x, n := ptr("y"), ptr("x"), ptr("n")
 	a := scalar("a")
-	vectors(n, []reg.GPVirtual{y, x}, []int{32, 32}, func() {
+	vectors(n, []reg.GPVirtual{y, x}, []int{4, 4}, func() {
 		v := YMM()
 		VMULPS(at(x, 0), a, v)
 		VADDPS(at(y, 0), v, v)
@@ -22,33 +22,22 @@ func arithmetic() {
 	Doc("scaleVec is scaleGeneric for n > 0, a multiple of 8.")
 	x, n = ptr("x"), ptr("n")
 	a = scalar("a")
-	vectors(n, []reg.GPVirtual{x}, []int{32}, func() {
+	vectors(n, []reg.GPVirtual{x}, []int{4}, func() {
 		v := YMM()
 		VMULPS(at(x, 0), a, v)
 		VMOVUPS(v, at(x, 0))
 	})
 
-	TEXT("mulScaleVec", NOSPLIT, "func(dst, x, w *float32, n int, a float32)")
-	Doc("mulScaleVec is mulScaleGeneric for n > 0, a multiple of 8.")
-	dst, x, w, n := ptr("dst"), ptr("x"), ptr("w"), ptr("n")
-	a = scalar("a")
-	vectors(n, []reg.GPVirtual{dst, x, w}, []int{32, 32, 32}, func() {
-		v := YMM()
-		VMULPS(at(x, 0), a, v)
-		VMULPS(at(w, 0), v, v)
-		VMOVUPS(v, at(dst, 0))
-	})
-
 	norms()
 }
 
-// norms writes the rows of RMSNorm's backward pass and of RoPE.
+// norms writes the rows of RMSNorm's backward pass.
 func norms() {
 	TEXT("normInputVec", NOSPLIT, "func(dx, dy, w, x *float32, n int, r, back float32)")
 	Doc("normInputVec is normInputGeneric for n > 0, a multiple of 8.")
 	dx, dy, w, x, n := ptr("dx"), ptr("dy"), ptr("w"), ptr("x"), ptr("n")
 	r, back := scalar("r"), scalar("back")
-	vectors(n, []reg.GPVirtual{dx, dy, w, x}, []int{32, 32, 32, 32}, func() {
+	vectors(n, []reg.GPVirtual{dx, dy, w, x}, []int{4, 4, 4, 4}, func() {
 		u, v := load(at(dy, 0)), YMM()
 		VMULPS(at(w, 0), u, u)
 		VMULPS(r, u, u)
@@ -62,29 +51,11 @@ func norms() {
 	Doc("normWeightVec is normWeightGeneric for n > 0, a multiple of 8.")
 	sum, dy, x, n := ptr("sum"), ptr("dy"), ptr("x"), ptr("n")
 	r = scalar("r")
-	vectors(n, []reg.GPVirtual{sum, dy, x}, []int{32, 32, 32}, func() {
+	vectors(n, []reg.GPVirtual{sum, dy, x}, []int{4, 4, 4}, func() {
 		v := YMM()
 		VMULPS(at(x, 0), r, v)
 		VMULPS(at(dy, 0), v, v)
 		VADDPS(at(sum, 0), v, v)
 		VMOVUPS(v, at(sum, 0))
-	})
-
-	TEXT("rotateVec", NOSPLIT, "func(a, b, cos, sin *float32, n int, sign float32)")
-	Doc("rotateVec is rotateGeneric for n > 0, a multiple of 8.")
-	a, b, cos, sin, n := ptr("a"), ptr("b"), ptr("cos"), ptr("sin"), ptr("n")
-	sign := scalar("sign")
-	vectors(n, []reg.GPVirtual{a, b, cos, sin}, []int{32, 32, 32, 32}, func() {
-		x, y, c, s := load(at(a, 0)), load(at(b, 0)), load(at(cos, 0)), YMM()
-		VMULPS(at(sin, 0), sign, s)
-		xc, ys, yc, xs := YMM(), YMM(), YMM(), YMM()
-		VMULPS(x, c, xc)
-		VMULPS(y, s, ys)
-		VMULPS(y, c, yc)
-		VMULPS(x, s, xs)
-		VSUBPS(ys, xc, xc)
-		VADDPS(xs, yc, yc)
-		VMOVUPS(xc, at(a, 0))
-		VMOVUPS(yc, at(b, 0))
 	})
 }

@@ -189,33 +189,10 @@ func (l lanes) numbers() (int, func(reg.VecVirtual, Mem)) {
 
 // rounded are float32 with the value of the nearest BF16, of two the even one.
 func (l lanes) rounded() (int, func(reg.VecVirtual, Mem)) {
-	bias, one := l.every(constant("nearestBias", U32(0x7fff))), l.every(constant("intOne", U32(1)))
-	kept := l.every(constant("upperHalf", U32(0xffff0000)))
 	return 4, func(v reg.VecVirtual, m Mem) {
-		u := l.reg()
-		VPSRLD(Imm(16), v, u)
-		l.and(one, u)
-		VPADDD(bias, u, u)
-		VPADDD(v, u, u)
-		if l.n == 16 {
-			nan := K()
-			VCMPPS(Imm(3), v, v, nan)
-			VMOVDQA32(v, nan, u)
-		} else {
-			nan := YMM()
-			VCMPPS(Imm(3), v, v, nan)
-			VPOR(nan, u, u)
-		}
-		l.and(kept, u)
+		u := l.nearest(v)
+		l.with(constant("upperHalf", U32(0xffff0000)), u, u, VANDPS, VPANDD_BCST)
 		VMOVUPS(u, m)
-	}
-}
-
-func (l lanes) and(mask, v reg.VecVirtual) {
-	if l.n == 16 {
-		VPANDD(mask, v, v)
-	} else {
-		VPAND(mask, v, v)
 	}
 }
 
@@ -253,16 +230,13 @@ func (l lanes) softmaxRow(name, generic string, as form) {
 	l.clear(sum)
 	limits := l.exp2Limits()
 	bytes, put := as()
-	Label("loop")
-	v := l.load(at(x, 0))
-	VFMSUB213PS(top, scale, v)
-	e := l.exp2(v, limits)
-	VADDPS(e, sum, sum)
-	put(e, at(dst, 0))
-	l.advance(bytes, dst)
-	l.advance(4, x)
-	SUBQ(Imm(uint64(l.n)), n)
-	JNZ(LabelRef("loop"))
+	l.vectors(n, []reg.GPVirtual{dst, x}, []int{bytes, 4}, func() {
+		v := l.load(at(x, 0))
+		VFMSUB213PS(top, scale, v)
+		e := l.exp2(v, limits)
+		VADDPS(e, sum, sum)
+		put(e, at(dst, 0))
+	})
 	l.fold(sum, VADDPS)
 	Store(top.AsX(), ReturnIndex(0))
 	Store(sum.AsX(), ReturnIndex(1))
@@ -292,18 +266,15 @@ func (l lanes) gradRow(name, generic string, as form) {
 	p, ds, s, dp, lse, delta, n := ptr("p"), ptr("ds"), ptr("s"), ptr("dp"), ptr("lse"), ptr("delta"), ptr("n")
 	scale, limits := l.argument("scale"), l.exp2Limits()
 	bytes, put := as()
-	Label("loop")
-	v := l.load(at(s, 0))
-	VFMSUB213PS(at(lse, 0), scale, v)
-	e := l.exp2(v, limits)
-	d := l.load(at(dp, 0))
-	VSUBPS(at(delta, 0), d, d)
-	VMULPS(e, d, d)
-	put(e, at(p, 0))
-	put(d, at(ds, 0))
-	l.advance(bytes, p, ds)
-	l.advance(4, s, dp, lse, delta)
-	SUBQ(Imm(uint64(l.n)), n)
-	JNZ(LabelRef("loop"))
+	l.vectors(n, []reg.GPVirtual{p, ds, s, dp, lse, delta}, []int{bytes, bytes, 4, 4, 4, 4}, func() {
+		v := l.load(at(s, 0))
+		VFMSUB213PS(at(lse, 0), scale, v)
+		e := l.exp2(v, limits)
+		d := l.load(at(dp, 0))
+		VSUBPS(at(delta, 0), d, d)
+		VMULPS(e, d, d)
+		put(e, at(p, 0))
+		put(d, at(ds, 0))
+	})
 	finish()
 }

@@ -11,7 +11,7 @@ func conversions() {
 	TEXT("widenVec", NOSPLIT, "func(dst *float32, src *uint16, n int)")
 	Doc("widenVec is widenGeneric for n > 0, a multiple of 8.")
 	dst, src, n := ptr("dst"), ptr("src"), ptr("n")
-	vectors(n, []reg.GPVirtual{dst, src}, []int{32, 16}, func() { VMOVUPS(loadHalves(at(src, 0)), at(dst, 0)) })
+	vectors(n, []reg.GPVirtual{dst, src}, []int{4, 2}, func() { VMOVUPS(loadHalves(at(src, 0)), at(dst, 0)) })
 
 	stochasticVec()
 }
@@ -30,7 +30,7 @@ func stochasticVec() {
 	dst, src, noise, n := ptr("dst"), ptr("src"), ptr("noise"), ptr("n")
 	exponent := inRegister(constant("exponentBits", U32(0x7f800000)))
 	quiet := inRegister(constant("quietBit", U32(0x400000)))
-	vectors(n, []reg.GPVirtual{dst, src, noise}, []int{16, 32, 16}, func() {
+	vectors(n, []reg.GPVirtual{dst, src, noise}, []int{2, 4, 2}, func() {
 		storeStochastic(load(at(src, 0)), exponent, quiet, at(noise, 0), at(dst, 0))
 	})
 }

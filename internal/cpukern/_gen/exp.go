@@ -54,16 +54,13 @@ func (l lanes) mul(c Mem, x, y reg.VecVirtual) { l.with(c, x, y, VMULPS, VMULPS_
 func (l lanes) add(c Mem, x, y reg.VecVirtual) { l.with(c, x, y, VADDPS, VADDPS_BCST) }
 func (l lanes) sub(c Mem, x, y reg.VecVirtual) { l.with(c, x, y, VSUBPS, VSUBPS_BCST) }
 
-// vectors is the loop over n/l.n vectors, as the function of that name.
-func (l lanes) vectors(n reg.Register, pointers []reg.GPVirtual, body func()) {
-	l.vectorsOf(4, n, pointers, body)
-}
-
-// vectorsOf is vectors with pointers to elements of so many bytes.
-func (l lanes) vectorsOf(bytes int, n reg.Register, pointers []reg.GPVirtual, body func()) {
+// vectors repeats body for n/l.n vectors: pointers to elements of bytes[i] move on by one each time.
+func (l lanes) vectors(n reg.Register, pointers []reg.GPVirtual, bytes []int, body func()) {
 	Label("loop")
 	body()
-	l.advance(bytes, pointers...)
+	for i, p := range pointers {
+		ADDQ(U32(bytes[i]*l.n), p)
+	}
 	SUBQ(Imm(uint64(l.n)), n)
 	JNZ(LabelRef("loop"))
 }
@@ -126,7 +123,7 @@ func (l lanes) expSum() {
 	dst, x, n := ptr("dst"), ptr("x"), ptr("n")
 	shift, limits, sum := l.argument("shift"), l.limits(), l.reg()
 	l.clear(sum)
-	l.vectors(n, []reg.GPVirtual{dst, x}, func() {
+	l.vectors(n, []reg.GPVirtual{dst, x}, []int{4, 4}, func() {
 		v := l.load(at(x, 0))
 		VSUBPS(shift, v, v)
 		e := l.exp(v, limits)
@@ -156,7 +153,7 @@ func (l lanes) silu(e element) {
 	l.doc("silu"+e.name, "silu"+e.name+"Generic")
 	dst, gate, up, n := ptr("dst"), ptr("gate"), ptr("up"), ptr("n")
 	limits := l.limits()
-	l.vectorsOf(e.bytes, n, []reg.GPVirtual{dst, gate, up}, func() {
+	l.vectors(n, []reg.GPVirtual{dst, gate, up}, []int{e.bytes, e.bytes, e.bytes}, func() {
 		g := e.load(at(gate, 0))
 		d := l.onePlusExpNeg(g, limits)
 		VDIVPS(d, g, d)
@@ -181,7 +178,7 @@ func (l lanes) siluBackward(e element) {
 	dgate, dup, dact, gate, up, n := ptr("dgate"), ptr("dup"), ptr("dact"), ptr("gate"), ptr("up"), ptr("n")
 	limits := l.limits()
 	one := l.every(float("floatOne", 1))
-	l.vectorsOf(e.bytes, n, []reg.GPVirtual{dgate, dup, dact, gate, up}, func() {
+	l.vectors(n, []reg.GPVirtual{dgate, dup, dact, gate, up}, []int{e.bytes, e.bytes, e.bytes, e.bytes, e.bytes}, func() {
 		g, u, d := e.load(at(gate, 0)), e.load(at(up, 0)), e.load(at(dact, 0))
 		s, t, v := l.reg(), l.reg(), l.reg()
 		VDIVPS(l.onePlusExpNeg(g, limits), one, s)

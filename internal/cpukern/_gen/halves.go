@@ -11,7 +11,7 @@ type element struct {
 	name, element string // of functions and their arguments
 	bytes         int
 	load          func(m Mem) reg.VecVirtual
-	store         func(v reg.VecVirtual, m Mem) // may change v
+	store         func(v reg.VecVirtual, m Mem)
 }
 
 func (l lanes) float32s() element {
@@ -30,8 +30,8 @@ func (l lanes) loadHalves(m Mem) reg.VecVirtual {
 	return loadHalves(m)
 }
 
-// storeNearest is narrowGeneric.
-func (l lanes) storeNearest(v reg.VecVirtual, m Mem) {
+// nearest is v with the BF16 that narrowGeneric makes of it in the upper half of each lane, and anything in the lower.
+func (l lanes) nearest(v reg.VecVirtual) reg.VecVirtual {
 	u, quiet := l.reg(), constant("quietBit", U32(0x400000))
 	VPSRLD(Imm(16), v, u)
 	l.with(constant("intOne", U32(1)), u, u, VANDPS, VPANDD_BCST)
@@ -41,82 +41,75 @@ func (l lanes) storeNearest(v reg.VecVirtual, m Mem) {
 		nan := K()
 		VCMPPS(Imm(3), v, v, nan)
 		VPORD_BCST(quiet, v, nan, u)
-		storeHighHalves512(u, m)
-		return
+		return u
 	}
-	nan := YMM()
+	nan, loud := YMM(), YMM()
 	VCMPPS(Imm(3), v, v, nan)
-	VPOR(quiet, v, v)
-	VBLENDVPS(nan, v, u, u)
-	storeHighHalves(u, m)
+	VPOR(quiet, v, loud)
+	VBLENDVPS(nan, loud, u, u)
+	return u
 }
 
-// advance moves pointers to elements of so many bytes on by a vector.
-func (l lanes) advance(bytes int, pointers ...reg.GPVirtual) {
-	for _, p := range pointers {
-		ADDQ(U32(bytes*l.n), p)
+func (l lanes) storeNearest(v reg.VecVirtual, m Mem) {
+	if l.n == 16 {
+		storeHighHalves512(l.nearest(v), m)
+	} else {
+		storeHighHalves(l.nearest(v), m)
 	}
 }
 
-// fused writes the rows that read and write BF16 in one pass: their float32 twins between a widening and a narrowing.
+// fused writes the rows that read or write BF16 in one pass, and the float32 twins of two of them, which memory bounds at 256 bits already.
 func fused() {
 	for _, l := range widths {
 		l.narrow()
-		l.rotateHalves()
-		l.mulScaleHalves()
+		l.rotate(l.halves())
+		l.mulScale(l.halves())
 	}
+	l := widths[0]
+	l.rotate(l.float32s())
+	l.mulScale(l.float32s())
 }
 
 func (l lanes) narrow() {
 	TEXT("narrow"+l.suffix, NOSPLIT, "func(dst *uint16, src *float32, n int)")
 	l.doc("narrow", "narrowGeneric")
 	dst, src, n := ptr("dst"), ptr("src"), ptr("n")
-	Label("loop")
-	l.storeNearest(l.load(at(src, 0)), at(dst, 0))
-	l.advance(2, dst)
-	l.advance(4, src)
-	SUBQ(Imm(uint64(l.n)), n)
-	JNZ(LabelRef("loop"))
+	l.vectors(n, []reg.GPVirtual{dst, src}, []int{2, 4}, func() { l.storeNearest(l.load(at(src, 0)), at(dst, 0)) })
 	finish()
 }
 
-func (l lanes) rotateHalves() {
-	TEXT("rotateHalves"+l.suffix, NOSPLIT, "func(a, b *uint16, cos, sin *float32, n int, sign float32)")
-	l.doc("rotateHalves", "rotateHalvesGeneric")
+// rotate and mulScale are of float32 or BF16; what they multiply by is float32.
+func (l lanes) rotate(e element) {
+	TEXT("rotate"+e.name+l.suffix, NOSPLIT, "func(a, b *"+e.element+", cos, sin *float32, n int, sign float32)")
+	l.doc("rotate"+e.name, "rotate"+e.name+"Generic")
 	a, b, cos, sin, n := ptr("a"), ptr("b"), ptr("cos"), ptr("sin"), ptr("n")
 	sign := l.argument("sign")
-	Label("loop")
-	x, y, c, s := l.loadHalves(at(a, 0)), l.loadHalves(at(b, 0)), l.load(at(cos, 0)), l.reg()
-	VMULPS(at(sin, 0), sign, s)
-	xc, ys, yc, xs := l.reg(), l.reg(), l.reg(), l.reg()
-	VMULPS(x, c, xc)
-	VMULPS(y, s, ys)
-	VMULPS(y, c, yc)
-	VMULPS(x, s, xs)
-	VSUBPS(ys, xc, xc)
-	VADDPS(xs, yc, yc)
-	l.storeNearest(xc, at(a, 0))
-	l.storeNearest(yc, at(b, 0))
-	l.advance(2, a, b)
-	l.advance(4, cos, sin)
-	SUBQ(Imm(uint64(l.n)), n)
-	JNZ(LabelRef("loop"))
+	l.vectors(n, []reg.GPVirtual{a, b, cos, sin}, []int{e.bytes, e.bytes, 4, 4}, func() {
+		x, y, c, s := e.load(at(a, 0)), e.load(at(b, 0)), l.load(at(cos, 0)), l.reg()
+		VMULPS(at(sin, 0), sign, s)
+		xc, ys, yc, xs := l.reg(), l.reg(), l.reg(), l.reg()
+		VMULPS(x, c, xc)
+		VMULPS(y, s, ys)
+		VMULPS(y, c, yc)
+		VMULPS(x, s, xs)
+		VSUBPS(ys, xc, xc)
+		VADDPS(xs, yc, yc)
+		e.store(xc, at(a, 0))
+		e.store(yc, at(b, 0))
+	})
 	finish()
 }
 
-func (l lanes) mulScaleHalves() {
-	TEXT("mulScaleHalves"+l.suffix, NOSPLIT, "func(dst *uint16, x, w *float32, n int, a float32)")
-	l.doc("mulScaleHalves", "mulScaleHalvesGeneric")
+func (l lanes) mulScale(e element) {
+	TEXT("mulScale"+e.name+l.suffix, NOSPLIT, "func(dst *"+e.element+", x, w *float32, n int, a float32)")
+	l.doc("mulScale"+e.name, "mulScale"+e.name+"Generic")
 	dst, x, w, n := ptr("dst"), ptr("x"), ptr("w"), ptr("n")
 	a := l.argument("a")
-	Label("loop")
-	v := l.load(at(x, 0))
-	VMULPS(a, v, v)
-	VMULPS(at(w, 0), v, v)
-	l.storeNearest(v, at(dst, 0))
-	l.advance(2, dst)
-	l.advance(4, x, w)
-	SUBQ(Imm(uint64(l.n)), n)
-	JNZ(LabelRef("loop"))
+	l.vectors(n, []reg.GPVirtual{dst, x, w}, []int{e.bytes, 4, 4}, func() {
+		v := l.reg()
+		VMULPS(at(x, 0), a, v)
+		VMULPS(at(w, 0), v, v)
+		e.store(v, at(dst, 0))
+	})
 	finish()
 }

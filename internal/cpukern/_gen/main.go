@@ -47,17 +47,10 @@ func scalar(name string) reg.VecVirtual {
 	return y
 }
 
-// vectors repeats body for n/8 vectors of eight elements: pointers move on by bytes[i] each time.
+// vectors is a whole function's loop over vectors of eight elements; sixteens (wide.go) has wider ones.
 func vectors(n reg.Register, pointers []reg.GPVirtual, bytes []int, body func()) {
-	Label("loop")
-	body()
-	for i, p := range pointers {
-		ADDQ(U32(bytes[i]), p)
-	}
-	SUBQ(Imm(8), n)
-	JNZ(LabelRef("loop"))
-	VZEROUPPER()
-	RET()
+	widths[0].vectors(n, pointers, bytes, body)
+	finish()
 }
 
 func at(p reg.Register, disp int) Mem { return Mem{Base: p, Disp: disp} }

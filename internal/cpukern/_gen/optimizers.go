@@ -30,7 +30,7 @@ func optimizers() {
 	Doc("updateVec is updateGeneric for n > 0, a multiple of 8.")
 	w, g, n := ptr("w"), ptr("grad"), ptr("n")
 	s, keep, lr := loadSeen(), scalar("keep"), scalar("lr")
-	vectors(n, []reg.GPVirtual{w, g}, []int{32, 32}, func() {
+	vectors(n, []reg.GPVirtual{w, g}, []int{4, 4}, func() {
 		h, x := s.gradient(at(g, 0)), YMM()
 		VMULPS(lr, h, h)
 		VMULPS(at(w, 0), keep, x)
@@ -48,7 +48,7 @@ func adamVec() {
 	s, keep := loadSeen(), scalar("keep")
 	one1, beta2, one2 := scalar("one1"), scalar("beta2"), scalar("one2")
 	root, eps, rate := scalar("root"), scalar("eps"), scalar("rate")
-	vectors(n, []reg.GPVirtual{w, m, v, g}, []int{32, 32, 32, 32}, func() {
+	vectors(n, []reg.GPVirtual{w, m, v, g}, []int{4, 4, 4, 4}, func() {
 		h, first, second := s.gradient(at(g, 0)), YMM(), YMM()
 		VSUBPS(at(m, 0), h, first)
 		VMULPS(one1, first, first)
@@ -90,7 +90,7 @@ func factors() {
 	Doc("addSquaresVec is addSquaresGeneric for n > 0, a multiple of 8.")
 	total, g, n := ptr("sum"), ptr("grad"), ptr("n")
 	s, eps = loadSeen(), scalar("eps")
-	vectors(n, []reg.GPVirtual{total, g}, []int{32, 32}, func() {
+	vectors(n, []reg.GPVirtual{total, g}, []int{4, 4}, func() {
 		h := s.gradient(at(g, 0))
 		VMULPS(h, h, h)
 		VADDPS(eps, h, h)
@@ -102,7 +102,7 @@ func factors() {
 	Doc("unitVec is unitGeneric for n > 0, a multiple of 8.")
 	u, g, cf, n := ptr("u"), ptr("grad"), ptr("cf"), ptr("n")
 	s, rf, none := loadSeen(), scalar("rf"), zero()
-	vectors(n, []reg.GPVirtual{u, g, cf}, []int{32, 32, 32}, func() {
+	vectors(n, []reg.GPVirtual{u, g, cf}, []int{4, 4, 4}, func() {
 		h, f, nothing := s.gradient(at(g, 0)), YMM(), YMM()
 		VMULPS(at(cf, 0), rf, f)
 		VMULPS(h, f, f)
@@ -115,7 +115,7 @@ func factors() {
 	Doc("rsqrtVec is rsqrtGeneric for n > 0, a multiple of 8.")
 	dst, x, n := ptr("dst"), ptr("x"), ptr("n")
 	one := inRegister(float("floatOne", 1))
-	vectors(n, []reg.GPVirtual{dst, x}, []int{32, 32}, func() {
+	vectors(n, []reg.GPVirtual{dst, x}, []int{4, 4}, func() {
 		y := YMM()
 		VSQRTPS(at(x, 0), y)
 		VDIVPS(y, one, y)

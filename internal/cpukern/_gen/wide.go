@@ -11,7 +11,7 @@ func wide() {
 	TEXT("widenVec512", NOSPLIT, "func(dst *float32, src *uint16, n int)")
 	Doc("widenVec512 is widenGeneric for n > 0, a multiple of 16.")
 	dst, src, n := ptr("dst"), ptr("src"), ptr("n")
-	sixteens(n, []reg.GPVirtual{dst, src}, []int{64, 32}, func() { VMOVUPS(loadHalves512(at(src, 0)), at(dst, 0)) })
+	sixteens(n, []reg.GPVirtual{dst, src}, []int{4, 2}, func() { VMOVUPS(loadHalves512(at(src, 0)), at(dst, 0)) })
 
 	updateHalvesVec512()
 	philoxVec512()
@@ -19,15 +19,8 @@ func wide() {
 
 // sixteens is vectors with sixteen elements.
 func sixteens(n reg.Register, pointers []reg.GPVirtual, bytes []int, body func()) {
-	Label("loop")
-	body()
-	for i, p := range pointers {
-		ADDQ(U32(bytes[i]), p)
-	}
-	SUBQ(Imm(16), n)
-	JNZ(LabelRef("loop"))
-	VZEROUPPER()
-	RET()
+	widths[1].vectors(n, pointers, bytes, body)
+	finish()
 }
 
 func loadHalves512(m Mem) reg.VecVirtual {
@@ -65,7 +58,7 @@ func updateHalvesVec() {
 	w, g, noise, n := ptr("w"), ptr("grad"), ptr("noise"), ptr("n")
 	s, keep, lr := loadSeen(), scalar("keep"), scalar("lr")
 	exponent, quiet := constant("exponentBits", U32(0x7f800000)), constant("quietBit", U32(0x400000))
-	vectors(n, []reg.GPVirtual{w, g, noise}, []int{16, 32, 16}, func() {
+	vectors(n, []reg.GPVirtual{w, g, noise}, []int{2, 4, 2}, func() {
 		h, x := s.gradient(at(g, 0)), loadHalves(at(w, 0))
 		VMULPS(lr, h, h)
 		VMULPS(x, keep, x)
@@ -81,7 +74,7 @@ func updateHalvesVec512() {
 	scale, clip, coef, keep, lr, least := scalar512("scale"), scalar512("clip"), scalar512("coef"), scalar512("keep"), scalar512("lr"), ZMM()
 	VPXORD(every512(constant("signBit", U32(0x80000000))), clip, least)
 	exponent, quiet := every512(constant("exponentBits", U32(0x7f800000))), every512(constant("quietBit", U32(0x400000)))
-	sixteens(n, []reg.GPVirtual{w, g, noise}, []int{32, 64, 32}, func() {
+	sixteens(n, []reg.GPVirtual{w, g, noise}, []int{2, 4, 2}, func() {
 		h, u := ZMM(), loadHalves512(at(w, 0))
 		VMULPS(at(g, 0), scale, h)
 		VMAXPS(least, h, h)
