@@ -205,7 +205,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 
 func TestTemplateOnCommandLine(t *testing.T) {
 	const template = "{{ bos_token }}{% for m in messages %}x{% endfor %}"
-	l, err := Load(Input{Set: []string{"chat_template=" + template, `model="a: b"`}})
+	l, err := Load(Input{Set: []string{"chat_template=" + template, "model=a: b"}})
 	if err != nil || l.ChatTemplate != template || l.Model != "a: b" {
 		t.Errorf("chat_template %q, model %q, %v", l.ChatTemplate, l.Model, err)
 	}

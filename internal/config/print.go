@@ -2,10 +2,16 @@ package config
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"io"
+	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -30,11 +36,19 @@ func (l *Loaded) WriteYAML(w io.Writer) error {
 				line = "  " + option + ": " + text
 			}
 		}
-		if _, err := fmt.Fprintf(w, "%s # %s\n", line, l.Origin(k.Name)); err != nil {
+		if _, err := fmt.Fprintf(w, "%s # %s\n", line, comment(l.Origin(k.Name))); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// comment keeps the rest of the line a comment, whatever a file is called.
+func comment(where string) string {
+	if quoted := strconv.Quote(where); quoted != `"`+where+`"` {
+		return quoted
+	}
+	return where
 }
 
 // shows tells whether a block belongs into the printed settings.
@@ -51,29 +65,60 @@ func first(k Key) bool {
 
 // yamlText is a value on one line.
 func yamlText(v any) (string, error) {
-	var node yaml.Node
-	if err := node.Encode(v); err != nil {
+	node, err := nodeOf(reflect.ValueOf(v))
+	if err != nil {
 		return "", err
 	}
-	oneLine(&node)
 	var buf bytes.Buffer
 	enc := yaml.NewEncoder(&buf)
-	if err := enc.Encode(&node); err != nil {
+	if err := enc.Encode(node); err != nil {
 		return "", err
 	}
-	return strings.TrimSpace(buf.String()), enc.Close()
+	return strings.TrimSuffix(buf.String(), "\n"), enc.Close()
 }
 
-func oneLine(n *yaml.Node) {
+// nodeOf makes the node of a value. Encoding a text through the library's own nodes loses line ends at its beginning and end.
+func nodeOf(v reflect.Value) (*yaml.Node, error) {
+	switch v.Kind() {
+	case reflect.String:
+		return textNode(v.String()), nil
+	case reflect.Slice:
+		list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+		for i := range v.Len() {
+			n, err := nodeOf(v.Index(i))
+			if err != nil {
+				return nil, err
+			}
+			list.Content = append(list.Content, n)
+		}
+		return list, nil
+	case reflect.Struct:
+		pairs := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+		for i := range v.NumField() {
+			n, err := nodeOf(v.Field(i))
+			if err != nil {
+				return nil, err
+			}
+			pairs.Content = append(pairs.Content, textNode(v.Type().Field(i).Tag.Get("yaml")), n)
+		}
+		return pairs, nil
+	}
+	n := &yaml.Node{}
+	return n, n.Encode(v.Interface())
+}
+
+// oldYAML is what readers of YAML 1.1 take for true, false or a time.
+var oldYAML = regexp.MustCompile(`^(?i:y|n|yes|no|on|off)$|^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$`)
+
+func textNode(s string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
 	switch {
-	case n.Kind == yaml.SequenceNode || n.Kind == yaml.MappingNode:
-		n.Style = yaml.FlowStyle
-	case strings.ContainsAny(n.Value, "\n"):
+	case !utf8.ValidString(s):
+		n.Tag, n.Value = "!!binary", base64.StdEncoding.EncodeToString([]byte(s))
+	case strings.ContainsFunc(s, func(r rune) bool { return r == '\n' || !unicode.IsPrint(r) }), oldYAML.MatchString(s):
 		n.Style = yaml.DoubleQuotedStyle
 	}
-	for _, c := range n.Content {
-		oneLine(c)
-	}
+	return n
 }
 
 // Diff lists the settings that differ between two configurations and may not when a run is resumed, as
@@ -87,10 +132,27 @@ func Diff(old, now Config) []string {
 		}
 		was, _ := old.Get(k.Name)
 		is, _ := now.Get(k.Name)
-		a, b := fmt.Sprintf("%v", was), fmt.Sprintf("%v", is)
-		if a != b {
-			out = append(out, fmt.Sprintf("%s: %s, was %s", k.Name, b, a))
+		if !alike(was, is) {
+			out = append(out, fmt.Sprintf("%s: %s, was %s", k.Name, inLine(is), inLine(was)))
 		}
 	}
 	return out
+}
+
+// alike compares two values; an empty list is like none.
+func alike(a, b any) bool {
+	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
+	if x.Kind() == reflect.Slice && x.Len() == 0 && y.Len() == 0 {
+		return true
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+// inLine shows a value within a message. A template is long and has lines of its own.
+func inLine(v any) string {
+	text := shorten(fmt.Sprint(v))
+	if quoted := strconv.Quote(text); text == "" || strings.ContainsRune(quoted, '\\') {
+		return quoted
+	}
+	return text
 }

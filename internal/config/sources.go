@@ -171,7 +171,7 @@ func envKey(name string) string {
 	return word
 }
 
-// readSet takes key=value words; the value is YAML.
+// readSet takes key=value words.
 func (s *source) readSet(words []string) {
 	for _, w := range words {
 		name, value, ok := strings.Cut(w, "=")
@@ -191,22 +191,33 @@ func (s *source) drop(key Key) {
 	s.settings = slices.DeleteFunc(s.settings, func(x setting) bool { return x.key.Name == key.Name })
 }
 
-// text gives a key, or a block's options, a value written as YAML on one line.
+// text gives a key, or a block's options, a value from outside a file. A key that takes a text gets the words as they are: a
+// template's line ends, a path with " #" or "[". A word out of a list may have space around it. All else is YAML on one line.
 func (s *source) text(name, value, where string) {
 	here := func(*yaml.Node) string { return where }
+	key, known := find(keys, name)
+	block := slices.Contains(blocks, name)
+	switch {
+	case !known && !block:
+		s.unknown(name, where)
+		return
+	case key.isText():
+		if len(key.OneOf) > 0 {
+			value = strings.TrimSpace(value)
+		}
+		s.give(name, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}, where, here)
+		return
+	}
 	var doc yaml.Node
-	err := yaml.Unmarshal([]byte(value), &doc)
+	if err := yaml.Unmarshal([]byte(value), &doc); err != nil {
+		s.problems.add(where, "quote the value", "%s: %q is not YAML", name, shorten(value))
+		return
+	}
 	node := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
-	if err == nil && len(doc.Content) > 0 {
+	if len(doc.Content) > 0 {
 		node = resolve(doc.Content[0])
 	}
-	switch key, _ := find(keys, name); {
-	case key.isText() && (err != nil || node.Kind != yaml.ScalarNode): // a template is full of braces
-		node = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
-	case err != nil:
-		s.problems.add(where, "quote the value", "%s: %q is not YAML", name, value)
-		return
-	case slices.Contains(blocks, name):
+	if block {
 		s.mapping(here, name+".", node)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 
@@ -61,8 +62,12 @@ func (s *source) scalar(k Key, t reflect.Type, name string, node *yaml.Node, whe
 		return nil
 	}
 	if t.Kind() == reflect.String {
-		s.oneOf(k, name, node.Value, where)
-		return node.Value // as written: 007 stays 007
+		word := node.Value // as written: 007 stays 007
+		if node.Tag == "!!binary" {
+			word = v.Elem().String() // bytes that are no UTF-8 are printed so
+		}
+		s.oneOf(k, name, word, where)
+		return word
 	}
 	if f, ok := v.Elem().Interface().(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
 		s.wrongType(t, name, node, where)
@@ -81,7 +86,7 @@ func fits(t reflect.Type, tag string) bool {
 	case reflect.Float64:
 		return tag == "!!int" || tag == "!!float"
 	}
-	return tag != "!!bool" && tag != "!!null"
+	return slices.Contains([]string{"!!str", "!!int", "!!float", "!!timestamp", "!!binary", "!!merge"}, tag)
 }
 
 // oneOf checks a word against the values its key may take.
@@ -176,12 +181,25 @@ func shown(node *yaml.Node) string {
 	case yaml.SequenceNode:
 		return "a list"
 	}
-	text := node.Value
-	if len(text) > 40 {
-		text = text[:40] + "…"
-	}
-	if node.Tag == "!!str" {
+	text := shorten(node.Value)
+	switch {
+	case node.Tag == "!!str":
 		return fmt.Sprintf("the text %q", text)
+	case !strings.HasPrefix(node.Tag, "!!"):
+		return fmt.Sprintf("the YAML tag %q", shorten(node.Tag))
 	}
 	return text
+}
+
+// shorten cuts a text that an error quotes, between two characters.
+func shorten(text string) string {
+	const most = 40
+	if len(text) <= most {
+		return text
+	}
+	end := most
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
 }
