@@ -102,9 +102,9 @@ func (e *encoder) chat(r records.Record, msgs []tokenizer.Message) error {
 	if len(msgs) == 0 {
 		return r.Errorf("the conversation has no message")
 	}
-	ids, train, err := e.tok.ChatTokens(msgs, tokenizer.ChatOptions{Roles: e.o.RolesToTrain, TrainOnEOS: e.o.TrainOnEOS, Template: e.o.ChatTemplate})
+	c, err := e.tok.ChatTokens(msgs, tokenizer.ChatOptions{Roles: e.o.RolesToTrain, TrainOnEOS: e.o.TrainOnEOS, Template: e.o.ChatTemplate})
 	if err != nil {
 		return &records.Error{Path: r.Path, Line: r.Line, Err: err, Advice: "see chat_template: the tokenizer's own, or a Jinja template that takes messages of these roles"}
 	}
-	return e.masked(r, ids, train)
+	return e.masked(r, c.IDs, c.Train)
 }

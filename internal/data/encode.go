@@ -11,7 +11,7 @@ import (
 // Tokenizer is what of a tokenizer is needed; *tokenizer.Tokenizer has it.
 type Tokenizer interface {
 	EncodeOffsets(text string, special bool) (ids []int32, offs [][2]int, err error)
-	ChatTokens(msgs []tokenizer.Message, o tokenizer.ChatOptions) (ids []int32, train []bool, err error)
+	ChatTokens(msgs []tokenizer.Message, o tokenizer.ChatOptions) (tokenizer.Conversation, error)
 	EOS() int32
 	PAD() int32
 	UNK() int32

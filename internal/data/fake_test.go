@@ -38,7 +38,7 @@ func (f fake) EncodeOffsets(text string, special bool) (ids []int32, offs [][2]i
 	return ids, offs, nil
 }
 
-func (f fake) ChatTokens(msgs []tokenizer.Message, o tokenizer.ChatOptions) (ids []int32, train []bool, err error) {
+func (f fake) ChatTokens(msgs []tokenizer.Message, o tokenizer.ChatOptions) (c tokenizer.Conversation, err error) {
 	roles := o.Roles
 	if roles == nil {
 		roles = []string{"assistant"}
@@ -48,13 +48,13 @@ func (f fake) ChatTokens(msgs []tokenizer.Message, o tokenizer.ChatOptions) (ids
 		if m.Train != nil {
 			learn = *m.Train
 		}
-		ids, train = append(ids, 3, 10+int32(m.Role[0])), append(train, false, false)
+		c.IDs, c.Train = append(c.IDs, 3, 10+int32(m.Role[0])), append(c.Train, false, false)
 		for _, b := range []byte(m.Content) {
-			ids, train = append(ids, 10+int32(b)), append(train, learn)
+			c.IDs, c.Train = append(c.IDs, 10+int32(b)), append(c.Train, learn)
 		}
-		ids, train = append(ids, 2), append(train, learn && o.TrainOnEOS != "none")
+		c.IDs, c.Train = append(c.IDs, 2), append(c.Train, learn && o.TrainOnEOS != "none")
 	}
-	return ids, train, nil
+	return c, nil
 }
 
 func (fake) EOS() int32 { return 2 }

@@ -20,6 +20,16 @@ type ChatOptions struct {
 	Template string
 }
 
+// Conversation is a conversation as token ids.
+type Conversation struct {
+	IDs   []int32
+	Train []bool // which of them are learned
+	// NoEnd is how many learned turns have no token that ends them: a model that learns them does not learn to stop.
+	NoEnd int
+	// LastOnly says that of the learned turns only the last could be located in the text; the others are not learned.
+	LastOnly bool
+}
+
 // turn is the learned part of one message in the rendered text: its content, and the end token that
 // follows it ([end,end) if there is none).
 type turn struct{ start, end, eosEnd int }
@@ -28,29 +38,29 @@ type turn struct{ start, end, eosEnd int }
 // and, as TrainOnEOS wants, the tokens that end them. Where the template marks assistant turns with
 // {% generation %}, the marks decide; else a turn is what the message adds to the text of those
 // before it, for which that text must be the beginning of the whole.
-func (t *Tokenizer) ChatTokens(msgs []Message, o ChatOptions) (ids []int32, train []bool, err error) {
+func (t *Tokenizer) ChatTokens(msgs []Message, o ChatOptions) (Conversation, error) {
 	switch o.TrainOnEOS {
 	case "", "turn", "all", "last", "none":
 	default:
-		return nil, nil, fmt.Errorf("train_on_eos %q is none of turn, all, last, none", o.TrainOnEOS)
+		return Conversation{}, fmt.Errorf("train_on_eos %q is none of turn, all, last, none", o.TrainOnEOS)
 	}
 	c, err := t.template(o.Template)
 	if err != nil {
-		return nil, nil, err
+		return Conversation{}, err
 	}
 	s, marks, err := t.render(c, msgs, false)
 	if err != nil {
-		return nil, nil, err
+		return Conversation{}, err
 	}
 	turns, err := t.turns(c, msgs, s, marks, o)
 	if err != nil {
-		return nil, nil, err
+		return Conversation{}, err
 	}
 	ids, offsets, err := t.EncodeOffsets(s, false)
 	if err != nil {
-		return nil, nil, err
+		return Conversation{}, err
 	}
-	return ids, mask(ids, offsets, turns, o.TrainOnEOS), nil
+	return Conversation{IDs: ids, Train: mask(ids, offsets, turns, o.TrainOnEOS)}, nil
 }
 
 // mask marks the tokens of the turns. A token is learned if any of its bytes is.

@@ -62,12 +62,12 @@ func TestChatTokens(t *testing.T) {
 		{"Zephyr", talk[1:3], ChatOptions{Template: g.Templates["zephyr"]}, "<|user|>\nU</s>\n<|assistant|>\n[A</s>]\n"},
 		{"no messages", nil, ChatOptions{}, ""},
 	} {
-		ids, train, err := tok.ChatTokens(c.msgs, c.o)
+		got, err := tok.ChatTokens(c.msgs, c.o)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		if got := learned(tok, ids, train); got != c.want {
+		if got := learned(tok, got.IDs, got.Train); got != c.want {
 			t.Errorf("%s:\n got %q\nwant %q", c.name, got, c.want)
 		}
 	}
@@ -89,7 +89,7 @@ func TestChatTokensRefuses(t *testing.T) {
 		{"raised", ChatOptions{Template: "{{ raise_exception('no system') }}"}, "chat template: no system"},
 		{"mark in a macro", ChatOptions{Template: "{% macro f() %}{% generation %}x{% endgeneration %}{% endmacro %}{{ f() }}"}, "has no place"},
 	} {
-		_, _, err := tok.ChatTokens(talk, c.o)
+		_, err := tok.ChatTokens(talk, c.o)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
 		}
@@ -134,7 +134,7 @@ func TestHostileTemplates(t *testing.T) {
 	tok := NewByteLevel()
 	for _, c := range hostileTemplates {
 		start := time.Now()
-		_, _, err := tok.ChatTokens([]Message{{Role: "user", Content: "U"}}, ChatOptions{Template: c.template + "{{ '' }}"})
+		_, err := tok.ChatTokens([]Message{{Role: "user", Content: "U"}}, ChatOptions{Template: c.template + "{{ '' }}"})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
 		}
