@@ -13,6 +13,7 @@ import (
 
 // layers are the packages under internal/ from the bottom up. A package imports only from layers below its own.
 var layers = []string{
+	"strictjson",
 	"tensor rng golden data/records cudakern/driver ptx",
 	"device checkpoint/gguf checkpoint/safetensors checkpoint/torch tasks cudakern/sim cudakern/drivertest",
 	"comm checkpoint/meta",
