@@ -17,8 +17,9 @@ func newNormalizer(raw json.RawMessage) (normalizer, error) {
 		Prepend     string
 		Pattern     json.RawMessage
 		Content     string
-		StripLeft   bool `json:"strip_left"`
-		StripRight  bool `json:"strip_right"`
+		StripLeft   bool            `json:"strip_left"`
+		StripRight  bool            `json:"strip_right"`
+		Charsmap    json.RawMessage `json:"precompiled_charsmap"`
 	}
 	if isNull(raw) {
 		return normalizers(nil), nil
@@ -54,8 +55,10 @@ func newNormalizer(raw json.RawMessage) (normalizer, error) {
 		return lowercase{}, nil
 	case "Strip":
 		return strip{p.StripLeft, p.StripRight}, nil
+	case "Precompiled":
+		return readPrecompiled(p.Charsmap)
 	}
-	return nil, unsupported(p.Type, "Sequence", "Prepend", "Replace", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip")
+	return nil, unsupported(p.Type, "Sequence", "Prepend", "Replace", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip", "Precompiled")
 }
 
 // newPreTokenizer reads the "pre_tokenizer" of tokenizer.json.

@@ -93,6 +93,7 @@ func TestGoldenIsCurrent(t *testing.T) {
 	}{
 		{loadGolden().MadeBy, []string{"tokenizer.py", "tokenizer_lines.py"}},
 		{chat.MadeBy, []string{"tokenizer_chat.py"}},
+		{loadParts().MadeBy, []string{"tokenizer_parts.py"}},
 		{pieces.MadeBy, []string{"tokenizer_pieces.py", "tokenizer.py", "tokenizer_lines.py"}},
 	} {
 		h := sha256.New()

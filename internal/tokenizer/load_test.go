@@ -37,7 +37,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"suffix", `"unk_token":null`, `"end_of_word_suffix":"</w>"`, "is not supported"},
 		{"added id of another", `"id":3`, `"id":1`, `id 1 is "b" in the vocabulary`},
 		{"added id too large", `"id":3`, `"id":99999999`, "is outside"},
-		{"normalizer", `"normalizer":null`, `"normalizer":{"type":"Precompiled"}`, `normalizer: type "Precompiled" is not supported`},
+		{"normalizer", `"normalizer":null`, `"normalizer":{"type":"Casefold"}`, `normalizer: type "Casefold" is not supported`},
 		{"pre-tokenizer", `"pre_tokenizer":null`, `"pre_tokenizer":{"type":"BertPreTokenizer"}`, `pre_tokenizer: type "BertPreTokenizer"`},
 		{"behavior", `"pre_tokenizer":null`, `"pre_tokenizer":{"type":"Split","pattern":{"String":"a"},"behavior":"Lost"}`, `unknown behavior "Lost"`},
 		{"pattern", `"pre_tokenizer":null`, `"pre_tokenizer":{"type":"Split","pattern":{"Regex":"("},"behavior":"Isolated"}`, `pattern "("`},
