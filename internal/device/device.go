@@ -163,6 +163,7 @@ const (
 
 // Rows is the gradient of an embedding table (V, C): row IDs[u] has the gradient Σ D[Index[i]] over
 // Offs[u] ≤ i < Offs[u+1]. IDs ascend and are unique; Index keeps the order of the rows in D, so sums are reproducible.
+// A sum may have no terms, and entries of Index behind the last offset are not read.
 type Rows struct {
 	IDs   tensor.Tensor // (U) I32
 	Offs  tensor.Tensor // (U+1) I32

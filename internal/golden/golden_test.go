@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-var models = []string{"mha_tied", "mha_untied", "gqa_tied", "gqa_untied", "gqa_llama3", "gqa_headdim"}
+var models = []string{"mha_tied", "mha_untied", "gqa_tied", "gqa_untied", "gqa_llama3", "gqa_headdim", "pad_tied", "pad_untied"}
 
 // TestFiles holds the golden files to what their users count on.
 func TestFiles(t *testing.T) {

@@ -13,8 +13,12 @@ func parse(t *testing.T, keys string) (*Config, error) {
 	t.Helper()
 	all := map[string]any{"model_type": "llama", "vocab_size": 32, "hidden_size": 16, "intermediate_size": 24,
 		"num_hidden_layers": 2, "num_attention_heads": 4}
-	if err := json.Unmarshal([]byte("{"+keys+"}"), &all); err != nil {
+	var given map[string]json.RawMessage // values stay as they are written
+	if err := json.Unmarshal([]byte("{"+keys+"}"), &given); err != nil {
 		t.Fatal(err)
+	}
+	for k, v := range given {
+		all[k] = v
 	}
 	raw, err := json.Marshal(all)
 	if err != nil {
@@ -40,32 +44,6 @@ func TestParseConfigDefaults(t *testing.T) {
 	}
 }
 
-// TestRopeSpellings: old, old scaled and new; a rope_scaling that is not null wins.
-func TestRopeSpellings(t *testing.T) {
-	for keys, want := range map[string]string{
-		`"rope_theta": 5e5`:                                                                                             "500000 <nil>",
-		`"rope_theta": 5e5, "rope_scaling": null`:                                                                       "500000 <nil>",
-		`"rope_scaling": {"type": "linear", "factor": 2}`:                                                               "10000 linear 2",
-		`"rope_parameters": {"rope_type": "default", "rope_theta": 3e4}`:                                                "30000 <nil>",
-		`"rope_parameters": {"rope_type": "linear", "rope_theta": 3e4, "factor": 4}`:                                    "30000 linear 4",
-		`"rope_parameters": {"rope_type": "linear", "factor": 4}, "rope_scaling": {"rope_type": "linear", "factor": 8}`: "10000 linear 8",
-		`"rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 64}`: "10000 llama3 8",
-	} {
-		c, err := parse(t, keys)
-		if err != nil {
-			t.Errorf("%s: %v", keys, err)
-			continue
-		}
-		got := fmt.Sprint(c.RopeTheta, " ", c.RopeScaling)
-		if s := c.RopeScaling; s != nil {
-			got = fmt.Sprint(c.RopeTheta, " ", s.Type, " ", s.Factor)
-		}
-		if got != want {
-			t.Errorf("%s: %s, want %s", keys, got, want)
-		}
-	}
-}
-
 // TestInvFreqLlama3: frequencies of theta 5e5, head size 64, factor 32, as transformers computes them.
 func TestInvFreqLlama3(t *testing.T) {
 	c := &Config{HeadDim: 64, RopeTheta: 5e5, RopeScaling: &RopeScaling{Type: "llama3", Factor: 32, LowFreqFactor: 1, HighFreqFactor: 4, OriginalPosition: 8192}}
@@ -81,21 +59,149 @@ func TestInvFreqLlama3(t *testing.T) {
 	}
 }
 
+// TestParseConfigRefuses: what is wrong or not computed is named with its key and value.
 func TestParseConfigRefuses(t *testing.T) {
 	for keys, want := range map[string]string{
-		`"model_type": "gemma2"`: `model_type is "gemma2"`, `"hidden_act": "gelu"`: "hidden_act", `"attention_bias": true`: "attention_bias",
+		`"model_type": "gemma2"`: `model_type is "gemma2"`, `"model_type": null`: "model_type is null", `"model_type": 3`: "model_type is 3",
 		`"num_key_value_heads": 3`: "not a multiple", `"head_dim": 5`: "odd", `"vocab_size": 0`: "vocab_size is 0", `"hidden_size": -4`: "hidden_size is -4",
-		`"num_hidden_layers": 99999999`: "num_hidden_layers", `"rope_scaling": {"rope_type": "yarn", "factor": 4}`: "yarn",
-		`"rope_scaling": {"rope_type": "linear", "factor": 0}`: "factor", `"rope_scaling": {"rope_type": "llama3", "factor": 8}`: "llama3",
-		`"rope_theta": -1`: "rope_theta", `"eos_token_id": "x"`: "eos_token_id", `"hidden_size": "big"`: "hidden_size",
-		`"quantization_config": {"bits": 4}`: "quantization_config",
+		`"num_hidden_layers": 99999999`: "num_hidden_layers",
+		// types, without Go's words
+		`"hidden_size": "big"`: `hidden_size is "big", want a whole number`, `"hidden_size": "16"`: `hidden_size is "16", want a whole number`,
+		`"hidden_size": 16.5`: "hidden_size is 16.5, want a whole number", `"hidden_size": null`: "hidden_size is null", `"hidden_size": [16]`: "hidden_size is [16]",
+		`"rms_norm_eps": "1e-5"`: `rms_norm_eps is "1e-5", want a number`, `"tie_word_embeddings": "yes"`: `tie_word_embeddings is "yes", want true or false`,
+		`"tie_word_embeddings": 1`: "tie_word_embeddings is 1", `"eos_token_id": "x"`: "eos_token_id is", `"eos_token_id": [1, "x"]`: "eos_token_id is",
+		`"bos_token_id": [1]`: "bos_token_id is [1]", `"torch_dtype": 16`: "torch_dtype is 16", `"rope_scaling": "linear"`: `rope_scaling is "linear"`,
+		`"rope_scaling": {"type": "linear", "factor": "4"}`: `rope_scaling.factor is "4", want a number`, `"rope_theta": 1e999`: "rope_theta",
+		// rotary settings
+		`"rope_theta": -1`: "rope_theta is -1", `"rope_theta": 0`: "rope_theta is 0", `"rope_scaling": {"rope_type": "yarn", "factor": 4}`: `rope_scaling.rope_type is "yarn"`,
+		`"rope_parameters": {"rope_type": "longrope"}`: `rope_parameters.rope_type is "longrope"`, `"rope_scaling": {"rope_type": "linear", "factor": 0}`: "factor is 0",
+		`"rope_scaling": {"rope_type": "linear", "factor": -2}`: "factor is -2", `"rope_scaling": {"rope_type": "llama3", "factor": 8}`: "low_freq_factor is missing",
+		`"rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 1}`:       "0 < low < high",
+		`"rope_scaling": {"type": "dynamic", "factor": 2, "alpha": 1000}`:                                         "alpha is 1000",
+		`"rope_scaling": {"rope_type": "default", "partial_rotary_factor": 0.25}`:                                 "partial_rotary_factor is 0.25",
+		`"rope_parameters": {"full_attention": {"rope_type": "default"}, "sliding_attention": {"rope_theta": 5}}`: "differ by layer type",
+		// mathematics of a llama that is not computed
+		`"hidden_act": "gelu"`: `hidden_act is "gelu"`, `"hidden_act": 3`: "hidden_act is 3", `"attention_bias": true`: "attention_bias is true", `"mlp_bias": true`: "mlp_bias is true",
+		`"quantization_config": {"bits": 4}`: "quantization_config is", `"quantization": {"bits": 4, "group_size": 64}`: "quantization is",
+		// other families' keys under the name of a llama
+		`"embedding_multiplier": 12.0`: "embedding_multiplier is 12.0", `"logits_scaling": 8`: "logits_scaling is 8", `"residual_multiplier": 0.22`: "residual_multiplier",
+		`"attention_multiplier": 0.015625`: "attention_multiplier", `"logit_scale": 0.0625`: "logit_scale", `"scale_emb": 12`: "scale_emb", `"dim_model_base": 256`: "dim_model_base",
+		`"attn_logit_softcapping": 50.0`: "attn_logit_softcapping", `"final_logit_softcapping": 30.0`: "final_logit_softcapping", `"query_pre_attn_scalar": 256`: "query_pre_attn_scalar",
+		`"no_rope_layers": [1, 0]`: "no_rope_layers", `"no_rope_layer_interval": 4`: "no_rope_layer_interval", `"rope_interleaved": true`: "rope_interleaved",
+		`"partial_rotary_factor": 0.5`: "partial_rotary_factor", `"rotary_pct": 0.25`: "rotary_pct", `"rope_local_base_freq": 1e4`: "rope_local_base_freq",
+		`"rope_ratio": 8`: "rope_ratio", `"rotary_emb_base": 5e5`: "rotary_emb_base", `"use_qk_norm": true`: "use_qk_norm", `"qkv_bias": true`: "qkv_bias", `"no_bias": false`: "no_bias",
+		`"num_local_experts": 8`: "num_local_experts", `"num_experts": 64`: "num_experts", `"kv_lora_rank": 512`: "kv_lora_rank", `"clip_qkv": 8`: "clip_qkv",
+		`"parallel_attn": true`: "parallel_attn", `"alibi": true`: "alibi", `"norm_type": "layernorm"`: "norm_type", `"layer_types": ["full_attention", "linear_attention"]`: "layer 1 is linear_attention",
+		`"layer_types": ["sliding_attention", "full_attention"]`: "layer 0 is sliding_attention", `"layer_types": "full"`: "layer_types is", `"text_config": {"vocab_size": 5}`: "text_config is",
+		`"vision_config": {"a": 1}`: "vision_config is", `"is_causal": false`: "is_causal is false", `"add_cross_attention": true`: "add_cross_attention", `"attention_chunk_size": 8192`: "attention_chunk_size",
+		`"v_head_dim": 8`: "v_head_dim", `"cross_attention_layers": [3]`: "cross_attention_layers", `"norm_eps": 1e-5`: "norm_eps is 1e-05 and rms_norm_eps is missing",
+		`"architectures": ["MistralForCausalLM"]`: "architectures names MistralForCausalLM", `"architectures": ["GraniteForCausalLM"]`: "GraniteForCausalLM", `"architectures": "LlamaForCausalLM"`: "architectures is",
+		`"model_type": "mistral", "num_key_value_heads": 4, "sliding_window": 0`: "sliding_window is 0", `"sliding_window": -1`: "sliding_window is -1", `"sliding_window": "4096"`: "sliding_window is",
+		`"pad_token_id": 32`: "pad_token_id is 32, vocab_size is 32", `"pad_token_id": -33`: "pad_token_id is -33", `"pad_token_id": [2]`: "pad_token_id is [2]",
 	} {
 		if _, err := parse(t, keys); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want an error that names %s", keys, err, want)
+		} else if text := err.Error(); strings.Contains(text, "unmarshal") || strings.Contains(text, "Go ") || strings.Contains(text, "invalid character") || strings.Contains(text, "\n") {
+			t.Errorf("%s: %v: not a user's words", keys, err)
 		}
 	}
-	if _, err := ParseConfig([]byte("{")); err == nil {
-		t.Error("half an object is accepted")
+}
+
+// TestParseConfigAccepts: values at which a key changes nothing, and keys that mean nothing to the mathematics.
+func TestParseConfigAccepts(t *testing.T) {
+	for _, keys := range []string{
+		`"embedding_multiplier": 1.0, "residual_multiplier": 1, "logits_scaling": 1.0, "attention_multiplier": 0.5`, `"attention_multiplier": null`,
+		`"attn_logit_softcapping": null, "final_logit_softcapping": null, "query_pre_attn_scalar": 4`, `"no_rope_layers": [1, 1], "no_rope_layer_interval": 4`,
+		`"partial_rotary_factor": 1.0, "rotary_dim": 4`, `"rope_interleaved": false, "is_llama_config": true`, `"num_local_experts": 0, "num_experts_per_tok": 2`, `"quantization_config": null`,
+		`"layer_types": ["full_attention", "full_attention"]`, `"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 64`, `"hidden_act": "swish"`,
+		`"attention_bias": false, "mlp_bias": false, "pretraining_tp": 4`, `"use_cache": true, "_name_or_path": "x", "transformers_version": "4.40.0", "my_key": {"a": 1}`,
+		`"architectures": ["LlamaForCausalLM"]`, `"architectures": ["LLaMAForCausalLM"]`, `"architectures": []`, `"architectures": null`, `"norm_eps": 1e-5, "rms_norm_eps": 1e-5`,
+		`"num_key_value_heads": null, "head_dim": null, "bos_token_id": null, "eos_token_id": null, "pad_token_id": null, "torch_dtype": null`, `"rope_theta": 10000, "rotary_base": 10000`,
+		`"temperature": 0.6, "top_p": 0.9, "id2label": {"0": "A"}, "task_specific_params": {}`, `"is_causal": true, "is_decoder": true, "tie_encoder_decoder": false, "chunk_size_feed_forward": 0`,
+		`"model_type": "mistral", "num_key_value_heads": 2, "sliding_window": null`, `"sliding_window": 4096, "use_sliding_window": false`,
+	} {
+		if c, err := parse(t, keys); err != nil {
+			t.Errorf("%s: %v", keys, err)
+		} else if c.Trainable() != nil || len(c.Notes) > 0 {
+			t.Errorf("%s: %v %v", keys, c.Trainable(), c.Notes)
+		}
+	}
+}
+
+// TestTrainable: dropout is of training alone; such a model is scored and generates as it is.
+func TestTrainable(t *testing.T) {
+	for _, key := range []string{"attention_dropout", "resid_pdrop", "embd_pdrop", "hidden_dropout", "attn_pdrop", "attention_probs_dropout_prob"} {
+		c, err := parse(t, `"`+key+`": 0.1`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := key + " is 0.1: dropout is not computed by this build"
+		if err := c.Trainable(); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.(*ConfigError).Hint(), "set "+key+" to 0") {
+			t.Errorf("%s: %v", key, err)
+		}
+		if c, err := parse(t, `"`+key+`": 0.0`); err != nil || c.Trainable() != nil {
+			t.Errorf("%s of 0: %v", key, err)
+		}
+	}
+}
+
+// TestReach: how far a model's positions reach, and from where on it is not computed as it was meant.
+func TestReach(t *testing.T) {
+	for keys, want := range map[string][3]int{ // Positions, Exact, Reach
+		`"max_position_embeddings": 64`: {64, 0, 64},
+		`"max_position_embeddings": 64, "rope_scaling": {"type": "linear", "factor": 4}`:                        {256, 0, 256},
+		`"max_position_embeddings": 64, "rope_scaling": {"type": "linear", "factor": 2.5}`:                      {160, 0, 160},
+		`"max_position_embeddings": 64, "rope_scaling": {"type": "linear", "factor": 0.5}`:                      {64, 0, 64},
+		`"max_position_embeddings": 64, "rope_scaling": {"type": "dynamic", "factor": 4}`:                       {64, 64, 64},
+		`"max_position_embeddings": 64, "sliding_window": 48`:                                                   {64, 48, 48},
+		`"max_position_embeddings": 64, "sliding_window": 48, "use_sliding_window": false`:                      {64, 0, 64},
+		`"model_type": "mistral", "num_key_value_heads": 4`:                                                     {131072, 4096, 4096},
+		`"model_type": "mistral", "num_key_value_heads": 4, "sliding_window": null`:                             {131072, 0, 131072},
+		`"model_type": "mistral", "num_key_value_heads": 4, "max_position_embeddings": 512`:                     {512, 4096, 512},
+		`"max_position_embeddings": 64, "sliding_window": 99, "rope_scaling": {"type": "dynamic", "factor": 4}`: {64, 64, 64},
+	} {
+		c, err := parse(t, keys)
+		if err != nil {
+			t.Errorf("%s: %v", keys, err)
+			continue
+		}
+		if n, _ := c.Exact(); c.Positions() != want[0] || n != want[1] || c.Reach() != want[2] {
+			t.Errorf("%s: %d positions, exact to %d, reach %d, want %v", keys, c.Positions(), n, c.Reach(), want)
+		}
+	}
+}
+
+// TestMistralDefaults: keys that are missing mean what MistralConfig says.
+func TestMistralDefaults(t *testing.T) {
+	c, err := ParseConfig([]byte(`{"model_type": "mistral"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.HiddenSize != 4096 || c.IntermediateSize != 14336 || c.NumKeyValueHeads != 8 || c.HeadDim != 128 || c.MaxPositions != 131072 || c.SlidingWindow != 4096 || c.VocabSize != 32000 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestNotJSON: what stops being JSON is named by line, and by key where there is one.
+func TestNotJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "config.json: the file is empty", "  \n": "config.json: the file is empty", "null": "config.json: null, want an object of keys", "[1, 2]": "config.json: [1, 2], want an object of keys",
+		`"a"`: `config.json: "a", want an object of keys`, "{": "config.json: line 1: the file ends in the middle", "{\n\"a\": 1,\n": "config.json: line 3: the file ends in the middle",
+		"{\n \"rope_theta\": Infinity}": "config.json: line 2: rope_theta is Infinity, which is no number in JSON",
+		"{\n \"a\": [1, -Infinity]}":    "config.json: line 2: a is -Infinity, which is no number in JSON",
+		"{\"x\": 1,\n\n \"y\":\tNaN\n}": "config.json: line 3: y is NaN, which is no number in JSON",
+		"{\"model_type\": 'llama'}":     "config.json: line 1 is not JSON at 'llama'}",
+		"{\"a\": 1,}":                   "config.json: line 1 is not JSON at }",
+		"{\n\"a\": 1\n\"b\": 2}":        "config.json: line 3 is not JSON at \"b\": 2}",
+		"{} // comment":                 "config.json: line 1 is not JSON at // comment",
+		"<!DOCTYPE html>\n<html>":       "config.json: line 1 is not JSON at <!DOCTYPE html> <html>",
+	} {
+		if _, err := ParseConfig([]byte(text)); err == nil || err.Error() != want {
+			t.Errorf("%q:\n %v, want\n %s", text, err, want)
+		}
+	}
+	if _, err := ParseConfig([]byte("\xef\xbb\xbf{\"model_type\": \"llama\"}")); err != nil {
+		t.Errorf("after a byte order mark: %v", err)
 	}
 }
 
@@ -117,6 +223,13 @@ func TestJSONKeepsKeys(t *testing.T) {
 		if got[key] != "bfloat16" || fmt.Sprint(got["my_own_key"]) != "map[a:[1 2]]" {
 			t.Errorf("%s", raw)
 		}
+	}
+	c, err := parse(t, `"dtype": "float32", "torch_dtype": "float16"`)
+	if err != nil || c.DType != "float32" || len(c.Notes) != 1 || !strings.Contains(c.Notes[0], "torch_dtype says float16") {
+		t.Fatalf("%v: dtype %s, notes %q", err, c.DType, c.Notes)
+	}
+	if raw, err := c.JSON("bfloat16"); err != nil || strings.Count(string(raw), `"bfloat16"`) != 2 {
+		t.Errorf("both names: %v %s", err, raw)
 	}
 }
 

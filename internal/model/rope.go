@@ -26,8 +26,11 @@ func (c *Config) InvFreq() []float64 {
 }
 
 func (s *RopeScaling) scale(f float64) float64 {
-	if s.Type == "linear" {
+	switch s.Type {
+	case "linear":
 		return f / s.Factor
+	case "dynamic": // the default within the positions that the model knows, beyond which nothing is computed (Config.Exact)
+		return f
 	}
 	wavelength := 2 * math.Pi / f
 	switch {

@@ -14,7 +14,7 @@ import (
 	"lomo/internal/tensor"
 )
 
-var goldenModels = []string{"mha_tied", "mha_untied", "gqa_tied", "gqa_untied", "gqa_llama3", "gqa_headdim"}
+var goldenModels = []string{"mha_tied", "mha_untied", "gqa_tied", "gqa_untied", "gqa_llama3", "gqa_headdim", "pad_tied", "pad_untied"}
 
 // goldenModel is a tiny model that transformers wrote, with what PyTorch and lomo-optim compute on it.
 type goldenModel struct {

@@ -131,7 +131,7 @@ func (s *Sweep) copyIn(t *tensor.Tensor, name string, v []int32) (err error) {
 
 // indexRows sorts the step's rows by token id, stably, for the embedding's gradient.
 func (p *Pass) indexRows(ids []int32) error {
-	uniq, offs, index := groupByID(ids)
+	uniq, offs, index := groupByID(ids, int32(p.s.Net.Cfg.PaddingRow))
 	for _, c := range []struct {
 		t    *tensor.Tensor
 		name string

@@ -1,0 +1,92 @@
+package model
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+
+	"lomo/internal/golden"
+)
+
+// configCase is a config.json and what transformers makes of it (scripts/golden/configs.py).
+type configCase struct {
+	Name       string          `json:"name"`
+	Config     json.RawMessage `json:"config"`
+	Error      string          `json:"error"`
+	ModelType  string          `json:"model_type"`
+	InvFreq    []float64       `json:"inv_freq"`
+	PaddingIdx *int            `json:"padding_idx"`
+}
+
+// refusedHere are the cases that transformers computes and lomo refuses by name: transformers' llama ignores the key in silence.
+var refusedHere = map[string]string{"partial, default": "partial_rotary_factor"}
+
+// noted are the words that the notes of a case hold; every other case has no notes.
+var noted = map[string][]string{
+	"two thetas":                          {"30000", "50000"},
+	"theta within scaling":                {"30000", "50000"},
+	"linear, both types":                  {"linear", "dynamic"},
+	"scaling and parameters":              {`"factor":8`, `"factor":4`},
+	"scaling and parameters, theta":       {`"factor":8`, "50000", "30000"},
+	"default in scaling hides parameters": {"default", `"factor":4`},
+	"llama3, two originals":               {"64", "128"},
+	"pad -1":                              {"pad_token_id -1", "row 71"},
+	"pad -72":                             {"pad_token_id -72", "row 0"},
+}
+
+// TestConfigsOfTransformers: frequencies, padding row and refusals are transformers', for every spelling.
+func TestConfigsOfTransformers(t *testing.T) {
+	var file struct{ Cases []configCase }
+	golden.LoadJSON(t, "testdata/golden/configs.json", &file)
+	if len(file.Cases) < 50 {
+		t.Fatalf("%d cases", len(file.Cases))
+	}
+	for _, k := range file.Cases {
+		t.Run(k.Name, func(t *testing.T) { k.check(t) })
+	}
+}
+
+func (k configCase) check(t *testing.T) {
+	c, err := ParseConfig(k.Config)
+	if key := refusedHere[k.Name]; key != "" {
+		if err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("error %v, want one that names %s", err, key)
+		}
+		return
+	}
+	if k.Error != "" {
+		if err == nil {
+			t.Errorf("accepted; transformers refuses it with %s", k.Error)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatalf("refused: %v", err)
+	}
+	pad := -1
+	if k.PaddingIdx != nil {
+		pad = *k.PaddingIdx
+	}
+	if c.PaddingRow != pad || c.ModelType != k.ModelType {
+		t.Errorf("%s, padding row %d, want %s and %d", c.ModelType, c.PaddingRow, k.ModelType, pad)
+	}
+	inv := c.InvFreq()
+	if len(inv) != len(k.InvFreq) {
+		t.Fatalf("%d frequencies, want %d", len(inv), len(k.InvFreq))
+	}
+	for i, want := range k.InvFreq {
+		if math.Abs(inv[i]/want-1) > 1e-6 { // transformers computes them in float32; measured 2.2e-7
+			t.Errorf("frequency %d: %v, want %v", i, inv[i], want)
+		}
+	}
+	notes := strings.Join(c.Notes, "\n")
+	for _, word := range noted[k.Name] {
+		if !strings.Contains(notes, word) {
+			t.Errorf("notes %q do not say %s", notes, word)
+		}
+	}
+	if len(noted[k.Name]) == 0 && notes != "" {
+		t.Errorf("notes %q of a file without contradictions", notes)
+	}
+}
