@@ -171,13 +171,13 @@ func (l *Loaded) Origin(key string) string {
 func (l *Loaded) Given(key string) bool { return l.origin[key] != "" }
 
 // FitSequenceLen lowers a sequence_len that nobody asked for to the positions a model knows. One that was asked for is
-// left as it is, for the caller to refuse.
+// left as it is, for the caller to speak of.
 func (l *Loaded) FitSequenceLen(positions int) {
 	if l.Given("sequence_len") || l.SequenceLen <= positions {
 		return
 	}
 	l.SequenceLen = positions
-	l.origin["sequence_len"] = "max_position_embeddings of the model"
+	l.origin["sequence_len"] = "as far as the model's positions go"
 }
 
 // Get is the value of a key.

@@ -138,7 +138,7 @@ func (l *Loaded) loadRank(r *Rank, offload string, positions int) (err error) {
 	if r.store, err = l.openStore(r, c, offload); err != nil {
 		return err
 	}
-	rope, err := model.NewRope(r.Device, l.Config, min(positions, l.Config.MaxPositions))
+	rope, err := model.NewRope(r.Device, l.Config, positions)
 	if err != nil {
 		return err
 	}

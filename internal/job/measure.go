@@ -25,7 +25,7 @@ func Profile(c *config.Loaded, cards Cards) (*memprof.Profile, *model.Config, er
 		if err != nil {
 			return nil, nil, err
 		}
-		c.FitSequenceLen(cfg.MaxPositions)
+		c.FitSequenceLen(cfg.Reach())
 		p, err := PlanOnly(&c.Config, cfg, cards)
 		return p, cfg, err
 	}
@@ -34,7 +34,7 @@ func Profile(c *config.Loaded, cards Cards) (*memprof.Profile, *model.Config, er
 		return nil, nil, err
 	}
 	defer m.Close()
-	c.FitSequenceLen(m.Config.MaxPositions)
+	c.FitSequenceLen(m.Config.Reach())
 	p, err := PlanOnly(&c.Config, m.Config, cards)
 	return p, m.Config, err
 }

@@ -170,5 +170,24 @@ func (m *Model) Tokenizer() (*tokenizer.Tokenizer, error) {
 	return tok, nil
 }
 
+// checkLength refuses sequences that are longer than what the model computes exactly, and notes those beyond the positions it knows. name
+// is the setting that asks for them.
+func checkLength(c *model.Config, name string, length int, note func(format string, args ...any)) error {
+	if n, key := c.Exact(); n > 0 && length > n {
+		return &UsageError{hint(fmt.Sprintf("lower %s to %d", name, n), "%s %d: this build computes the model exactly up to %d tokens (%s)", name, length, n, key)}
+	}
+	if length > c.Positions() {
+		note("lomo: warning: %s %d: the model knows %d positions (max_position_embeddings); later ones are new to it", name, length, c.Positions())
+	}
+	return nil
+}
+
+// note says how the model's configuration was read, where the user should know.
+func (m *Model) note(note func(format string, args ...any)) {
+	for _, n := range m.Config.Notes {
+		note("%s: %s", m.Path, n)
+	}
+}
+
 // Close releases the model's files.
 func (m *Model) Close() error { return m.Source.Close() }

@@ -59,8 +59,8 @@ func PlanOnly(c *config.Config, m *model.Config, cards Cards) (*memprof.Profile,
 	if err != nil {
 		return nil, err
 	}
-	if m.MaxPositions < o.SequenceLen {
-		return nil, &UsageError{fmt.Errorf("sequence_len %d: the model knows %d positions (max_position_embeddings)", o.SequenceLen, m.MaxPositions)}
+	if err := checkLength(m, "sequence_len", o.SequenceLen, func(string, ...any) {}); err != nil {
+		return nil, err
 	}
 	evalLen := 0
 	if len(c.EvalDatasets) > 0 || c.ValSetSize > 0 {
@@ -94,7 +94,7 @@ func planWithout(c *config.Loaded, name string, rep Reporter, cards Cards) error
 	for _, path := range missingData(&c.Config) {
 		rep.Note("%s is not there: steps are not known, and every sequence is planned with sequence_len tokens", path)
 	}
-	c.FitSequenceLen(m.MaxPositions)
+	c.FitSequenceLen(m.Reach())
 	s := Summary{Model: c.Model, Params: model.NewNetwork(m).NumParams(), Device: deviceName(&c.Config), Cards: cards}
 	s.Memory, err = PlanOnly(&c.Config, m, cards)
 	if err != nil {

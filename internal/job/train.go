@@ -75,13 +75,17 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 	if err := settleDevice(&c.Config, rep, &t); err != nil {
 		return err
 	}
-	c.FitSequenceLen(m.Config.MaxPositions)
+	if err := m.Config.Trainable(); err != nil {
+		return fmt.Errorf("model %s: %w", c.Model, err)
+	}
+	m.note(rep.Note)
+	c.FitSequenceLen(m.Config.Reach())
 	o, err := trainOptions(&c.Config, m.Config)
 	if err != nil {
 		return err
 	}
-	if o.SequenceLen > m.Config.MaxPositions {
-		return &UsageError{hint("lower sequence_len", "sequence_len %d: the model knows %d positions (max_position_embeddings)", o.SequenceLen, m.Config.MaxPositions)}
+	if err := checkLength(m.Config, "sequence_len", o.SequenceLen, rep.Note); err != nil {
+		return err
 	}
 	tok, err := runTokenizer(c, m, rep)
 	if err != nil {

@@ -3,11 +3,11 @@ package model
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"strings"
+
+	"lomo/internal/strictjson"
 )
 
 // ConfigError is what is wrong with a config.json, and the way out where there is one.
@@ -20,46 +20,23 @@ func (e *ConfigError) Hint() string { return e.Advice }
 
 // object reads a JSON object by its exact keys.
 func object(data []byte) (map[string]json.RawMessage, error) {
+	const again = "mend that line, or copy the model's config.json again"
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if len(bytes.TrimSpace(data)) == 0 {
-		return nil, &ConfigError{Msg: "the file is empty", Advice: "copy or download the model's config.json again"}
+		return nil, &ConfigError{Msg: "the file is empty", Advice: again}
 	}
-	var raw map[string]json.RawMessage
-	err := json.Unmarshal(data, &raw)
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &syntax) && strings.HasPrefix(syntax.Error(), "unexpected end"):
-		return nil, &ConfigError{Msg: fmt.Sprintf("line %d: the file ends in the middle", 1+bytes.Count(data, []byte("\n"))), Advice: "copy or download the model's config.json again"}
-	case errors.As(err, &syntax):
-		return nil, syntaxError(data, int(syntax.Offset))
-	case err != nil || raw == nil:
-		return nil, &ConfigError{Msg: fmt.Sprintf("%s, want an object of keys", valueOf(data)), Advice: "copy or download the model's config.json again"}
+	if err := strictjson.Check(data); err != nil {
+		return nil, &ConfigError{Msg: err.Error(), Advice: again}
+	}
+	members, err := strictjson.Members(data)
+	if err != nil {
+		return nil, &ConfigError{Msg: err.Error(), Advice: again}
+	}
+	raw := make(map[string]json.RawMessage, len(members))
+	for _, m := range members {
+		raw[m.Name] = m.Value
 	}
 	return raw, nil
-}
-
-// pythonNumber is what Python's json writes for numbers that JSON does not have.
-var pythonNumber = regexp.MustCompile(`^-?(Infinity|NaN)\b`)
-
-// keyBefore is the last key before a place.
-var keyBefore = regexp.MustCompile(`"([^"\\\n]*)"\s*:[^":]*$`)
-
-// syntaxError says where and at what the text stops being JSON; offset is just behind the byte that does not belong.
-func syntaxError(data []byte, offset int) error {
-	at := min(max(offset-1, 0), len(data))
-	for at > 0 && at < len(data) && (data[at-1] == '-' || data[at-1] >= 'A' && data[at-1] <= 'Z') {
-		at-- // a word is shown whole
-	}
-	line := 1 + bytes.Count(data[:at], []byte("\n"))
-	where := fmt.Sprintf("line %d", line)
-	if key := keyBefore.FindSubmatch(data[:at]); key != nil {
-		where += ": " + string(key[1])
-	}
-	if word := pythonNumber.Find(data[at:]); word != nil {
-		return &ConfigError{Msg: fmt.Sprintf("%s is %s, which is no number in JSON", where, word), Advice: "write a finite number there, or take the key out if the model does not need it"}
-	}
-	rest := bytes.TrimSpace(data[at:])
-	return &ConfigError{Msg: fmt.Sprintf("line %d is not JSON at %s", line, valueOf(rest)), Advice: "mend that line, or copy the model's config.json again"}
 }
 
 // valueOf is the beginning of a value as a message shows it.

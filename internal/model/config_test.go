@@ -185,16 +185,16 @@ func TestMistralDefaults(t *testing.T) {
 // TestNotJSON: what stops being JSON is named by line, and by key where there is one.
 func TestNotJSON(t *testing.T) {
 	for text, want := range map[string]string{
-		"": "config.json: the file is empty", "  \n": "config.json: the file is empty", "null": "config.json: null, want an object of keys", "[1, 2]": "config.json: [1, 2], want an object of keys",
-		`"a"`: `config.json: "a", want an object of keys`, "{": "config.json: line 1: the file ends in the middle", "{\n\"a\": 1,\n": "config.json: line 3: the file ends in the middle",
-		"{\n \"rope_theta\": Infinity}": "config.json: line 2: rope_theta is Infinity, which is no number in JSON",
-		"{\n \"a\": [1, -Infinity]}":    "config.json: line 2: a is -Infinity, which is no number in JSON",
-		"{\"x\": 1,\n\n \"y\":\tNaN\n}": "config.json: line 3: y is NaN, which is no number in JSON",
-		"{\"model_type\": 'llama'}":     "config.json: line 1 is not JSON at 'llama'}",
-		"{\"a\": 1,}":                   "config.json: line 1 is not JSON at }",
-		"{\n\"a\": 1\n\"b\": 2}":        "config.json: line 3 is not JSON at \"b\": 2}",
-		"{} // comment":                 "config.json: line 1 is not JSON at // comment",
-		"<!DOCTYPE html>\n<html>":       "config.json: line 1 is not JSON at <!DOCTYPE html> <html>",
+		"": "config.json: the file is empty", "  \n": "config.json: the file is empty", "null": "config.json: null found, want object", "[1, 2]": "config.json: list found, want object",
+		`"a"`: "config.json: string found, want object", "{": "config.json: the end of the text found, want a name in double quotes",
+		"{\n\"a\": 1,\n":                "config.json: line 3: the end of the text found, want a name in double quotes",
+		"{\n \"rope_theta\": Infinity}": "config.json: line 2: rope_theta: Infinity is no JSON number",
+		"{\n \"a\": [1, -Infinity]}":    "config.json: line 2: a[1]: -Infinity is no JSON number",
+		"{\"x\": 1,\n\n \"y\":\tNaN\n}": "config.json: line 3: y: NaN is no JSON number",
+		"{\"model_type\": 'llama'}":     "config.json: model_type: ' found, JSON puts strings in double quotes",
+		"{\"a\": 1,}":                   "config.json: '}' found, want a name in double quotes",
+		"{\n\"a\": 1\n\"b\": 2}":        "config.json: line 3: '\"' found in an object, want a comma or its end",
+		"<!DOCTYPE html>\n<html>":       "config.json: '<' found, want a value",
 	} {
 		if _, err := ParseConfig([]byte(text)); err == nil || err.Error() != want {
 			t.Errorf("%q:\n %v, want\n %s", text, err, want)
