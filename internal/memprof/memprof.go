@@ -78,8 +78,8 @@ func (p *Profile) count(d *memdev.Device, o train.Options, ranks, evalRows, eval
 	}
 	t.Schedule(1)
 	var step []data.Batch
-	for i := 0; i < o.Accumulation*ranks; i++ {
-		step = append(step, full(o.MicroBatch, o.SequenceLen, i, o.Model.VocabSize))
+	for i := 0; i < o.Accumulation*ranks; i++ { // numbered within a rank, so that no two of its tokens are the same
+		step = append(step, full(o.MicroBatch, o.SequenceLen, i/ranks, o.Model.VocabSize))
 	}
 	d.TakeWork()
 	before := c.Sent()

@@ -24,6 +24,8 @@ type Head struct {
 	norm *grad.Param
 	w    *grad.Param
 
+	// The run's, not the step's, so that no smaller step takes more memory.
+	Most int   // rows of the largest step to come
 	Room int64 // bytes of a chunk of logits
 
 	Targets tensor.Tensor // (R) I32: vocabulary ids
@@ -37,7 +39,7 @@ type Head struct {
 
 // NewHead takes what Blocks needs for R rows: Targets, Normed and LSE. act is the dtype of activations.
 func NewHead(d device.Device, n *Network, rows int, act tensor.DType) (*Head, error) {
-	h := &Head{d: d, net: n, act: act, norm: n.Norm, w: n.Head, Room: LogitsBytes}
+	h := &Head{d: d, net: n, act: act, norm: n.Norm, w: n.Head, Most: rows, Room: LogitsBytes}
 	return h, h.take([]headTensor{{&h.Targets, "targets", tensor.I32, []int{rows}},
 		{&h.Normed, "norm", act, []int{rows, n.Cfg.HiddenSize}}, {&h.LSE, "logsumexp", tensor.F32, []int{rows}}})
 }
@@ -66,8 +68,9 @@ func (h *Head) take(list []headTensor) error {
 	return nil
 }
 
-// chunk is how many of n rows' logits, of width others each, fit in room: all, or whole panels of every product's kernel.
-func (h *Head) chunk(n, width int, room int64) int {
+// chunk is how many rows' logits, of width others each, fit in room: all of most, or whole panels of every product's kernel. A step with fewer
+// rows has chunks of the same size, or one that is smaller.
+func (h *Head) chunk(most, width int, room int64) int {
 	const panels = 32
 	bytes := 4
 	if h.act != tensor.F32 {
@@ -75,13 +78,15 @@ func (h *Head) chunk(n, width int, room int64) int {
 	}
 	fit := int(room / int64(bytes*width))
 	switch {
-	case fit >= n:
-		return n
+	case fit >= most:
+		return most
 	case fit >= panels:
 		return fit / panels * panels
 	}
 	return max(1, fit)
 }
+
+func (h *Head) most() int { return max(h.Most, h.Targets.Shape[0]) }
 
 // logits is a buffer for n logits and, where activations are BF16, one for their gradient in BF16.
 type logits struct{ f32, act tensor.Tensor }
@@ -142,7 +147,7 @@ func (h *Head) chunks(f func(z, stats tensor.Tensor, buf logits, r, e int)) erro
 	d, rows, vocab := h.d, h.Normed.Shape[0], h.w.Shape[0]
 	mark := d.Memory().Mark()
 	defer d.Memory().Release(mark)
-	step := h.chunk(rows, vocab, h.Room)
+	step := min(rows, h.chunk(h.most(), vocab, h.Room))
 	buf, err := h.newLogits(step * vocab)
 	if err != nil {
 		return err
@@ -167,7 +172,7 @@ func (h *Head) Blocks(sink grad.Sink, scale float32, dnormed tensor.Tensor, rows
 	d, n, vocab := h.d, h.Normed.Shape[0], h.w.Shape[0]
 	mark := d.Memory().Mark()
 	defer d.Memory().Release(mark)
-	step := h.chunk(vocab, max(n, h.w.Shape[1]), LogitsBytes) // a tied block also holds its (step, C) gradient
+	step := h.chunk(vocab, max(h.most(), h.w.Shape[1]), LogitsBytes) // a tied block also holds its (step, C) gradient
 	buf, err := h.newLogits(n * step)
 	if err != nil {
 		return err

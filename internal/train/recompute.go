@@ -40,15 +40,15 @@ func (p *Pass) hold(sink grad.Sink) Hold {
 	return HoldSums
 }
 
-// logitsRoom is what chunks of logits may take: the memory that a block's backward pass will use afterwards, less what the head holds beside
-// them. So the step's peak is what it would be with less. Without recomputation activations are held already and it grows, by 2 % at most; the
-// chunks are the same, so that the bits are.
-func (s *Sweep) logitsRoom(rows, trained int) int64 {
+// logitsRoom is what chunks of logits may take in a run of steps of up to micro rows a micro-batch and trained ones in all: the memory that a
+// block's backward pass will use afterwards, less what the head holds beside them. So the step's peak is what it would be with less. Without
+// recomputation activations are held already and it grows, by 2 % at most; the chunks are the same, so that the bits are.
+func (s *Sweep) logitsRoom(micro, trained int) int64 {
 	cfg, act := s.Net.Cfg, s.Act.Size()
 	C, F, q, kv := cfg.HiddenSize, cfg.IntermediateSize, cfg.QSize(), cfg.KVSize()
 	block := act*(3*C+2*q+2*kv+3*F) + max(act*F, 4*C) // of newActs and newGrads, the least
 	head := 2*act*C + 12                              // its rows before and after the norm, rstd, loss and logsumexp
-	return min(max(int64(rows*block-trained*head), model.LogitsBytes), model.MaxLogitsBytes)
+	return min(max(int64(micro*block-trained*head), model.LogitsBytes), model.MaxLogitsBytes)
 }
 
 // newActs takes a block's activations: those that become gradient factors for held rows, the others for rows.
@@ -85,7 +85,7 @@ func (s *Sweep) newGrads(rows, held int, inPlace bool, share *model.Acts) (*mode
 	list = append(list, sized{&hidden, "dhidden, dnorm", s.Act, []int{int(both) / s.Act.Size()}})
 	attention := []sized{{&g.DAtt, "datt", s.Act, []int{rows, q}}, {&g.DQ, "dq", s.Act, []int{held, q}},
 		{&g.DK, "dk", s.Act, []int{held, kv}}, {&g.DV, "dv", s.Act, []int{held, kv}}}
-	if share == nil || !layInto(attention, share.Gate, share.Up) {
+	if share == nil || !s.shares() || !layInto(attention, share.Gate, share.Up) {
 		list = append(list, attention...)
 	}
 	if err := s.take("activations", list); err != nil {
@@ -93,6 +93,18 @@ func (s *Sweep) newGrads(rows, held int, inPlace bool, share *model.Acts) (*mode
 	}
 	g.DHidden, g.DNorm = hidden.Part("dhidden", s.Act, 0, rows, F), hidden.Part("dnorm", tensor.F32, 0, rows, C)
 	return g, nil
+}
+
+// shares reports whether the gradients of attention find room in a block's gate and up for any number of rows: they do where they do for one,
+// which the arena's alignment takes the most of. It may not depend on the rows, or a step could take more memory than a larger one.
+func (s *Sweep) shares() bool {
+	cfg := s.Net.Cfg
+	of := func(n int) tensor.Tensor { return tensor.Tensor{DType: s.Act, Shape: []int{1, n}} }
+	list := make([]sized, 4)
+	for i, n := range []int{cfg.QSize(), cfg.QSize(), cfg.KVSize(), cfg.KVSize()} {
+		list[i] = sized{&tensor.Tensor{}, "", s.Act, []int{1, n}}
+	}
+	return layInto(list, of(cfg.IntermediateSize), of(cfg.IntermediateSize))
 }
 
 // layInto gives tensors their place in the memory of others, in order. It reports whether there is room for all.

@@ -290,7 +290,8 @@ func (p *Pass) openHead() (*model.Head, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.Room = p.s.logitsRoom(p.maxRows, p.trained)
+	h.Most = max(p.trained, p.s.StepRows)
+	h.Room = p.s.logitsRoom(max(p.maxRows, p.s.MicroRows), h.Most)
 	p.s.D.CopyIn(h.Targets, p.targets)
 	return h, nil
 }
