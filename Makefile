@@ -83,6 +83,7 @@ golden: ## the golden files, anew, from PyTorch and the reference libraries (net
 	.venv/bin/python scripts/golden/tokenizer.py testdata/tokenizer/encodings.json
 	.venv/bin/python scripts/golden/tokenizer_chat.py testdata/tokenizer/chat.json
 	.venv/bin/python scripts/golden/tokenizer_pieces.py testdata/tokenizer
+	.venv/bin/python scripts/golden/tokenizer_folders.py testdata/tokenizer/folders.json
 
 bench: ## kernel and step benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/...

@@ -46,7 +46,7 @@ func newMatcher(patterns []addedPattern) *matcher {
 			break
 		}
 	}
-	slices.SortFunc(m.patterns, func(a, b addedPattern) int { return strings.Compare(a.s, b.s) })
+	slices.SortStableFunc(m.patterns, func(a, b addedPattern) int { return strings.Compare(a.s, b.s) })
 	m.patterns = slices.CompactFunc(m.patterns, func(a, b addedPattern) bool { return a.s == b.s })
 	return m
 }

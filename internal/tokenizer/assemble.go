@@ -3,31 +3,27 @@ package tokenizer
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 )
 
 // model puts the parts of the "model" object together.
-func (f *file) model() (*bpe, error) {
-	if f.kind != "" && f.kind != "BPE" {
+func (f *file) model() (model, error) {
+	switch {
+	case f.kind != "" && f.kind != "BPE" && f.kind != "Unigram":
 		return nil, unsupportedModel(f.kind)
-	}
-	if f.ids == nil || f.merges == nil {
+	case f.kind == "Unigram":
+		if f.unkID == nil || *f.unkID < 0 {
+			return nil, errors.New("model: unk_id is missing: a Unigram model needs a token for unknown characters")
+		}
+		return newUnigram(f.pieces, f.scores, *f.unkID, f.byteFallback)
+	case f.ids == nil || f.merges == nil:
 		return nil, errors.New("model: no vocabulary or no merges: not a BPE model")
 	}
-	size := int32(-1)
-	for _, id := range f.ids {
-		size = max(size, id)
+	v, err := newVocabulary(f.ids)
+	if err != nil {
+		return nil, err
 	}
-	// Ids may have gaps, but a file that only pretends to be large costs nothing.
-	if int(size) > 16*len(f.ids)+1<<16 {
-		return nil, fmt.Errorf("model: highest id %d with only %d tokens", size, len(f.ids))
-	}
-	tokens := make([]string, size+1)
-	for token, id := range f.ids {
-		tokens[id] = token
-	}
-	m := newBPE(tokens, f.ids, f.merges)
+	m := newBPE(v, f.merges)
 	m.fuseUnk, m.byteFallback, m.ignoreMerges = f.fuseUnk, f.byteFallback, f.ignoreMerges
 	if f.unk != nil {
 		if m.unk = m.id(*f.unk); m.unk < 0 {
@@ -39,17 +35,26 @@ func (f *file) model() (*bpe, error) {
 }
 
 func unsupportedModel(kind string) error {
-	return fmt.Errorf("model type %q is not supported: LLaMA-family models use BPE", kind)
+	return fmt.Errorf("model type %q is not supported: models of the LLaMA family use BPE or Unigram; check that the tokenizer's files belong to this model", kind)
 }
 
 // tokenizer puts the whole together.
 func (f *file) tokenizer() (*Tokenizer, error) {
+	return f.with(func(*Tokenizer) error { return nil })
+}
+
+// with is tokenizer, with more tokens that add adds.
+func (f *file) with(add func(*Tokenizer) error) (*Tokenizer, error) {
 	model, err := f.model()
 	if err != nil {
 		return nil, err
 	}
-	t := &Tokenizer{model: model, names: noSpecial}
+	t := &Tokenizer{model: model, vocab: model.vocab(), names: noSpecial, added: map[int32]addedToken{}, addedID: map[string]int32{}, specials: map[string]bool{}, firstNormalized: map[string]bool{}, highestAdded: -1}
+	t.size = len(t.vocab.tokens)
 	if err := t.setAdded(f.added); err != nil {
+		return nil, err
+	}
+	if err := add(t); err != nil {
 		return nil, err
 	}
 	if t.normalizer, err = newNormalizer(f.normalizer); err != nil {
@@ -58,64 +63,118 @@ func (f *file) tokenizer() (*Tokenizer, error) {
 	if t.pre, err = newPreTokenizer(f.preTokenizer); err != nil {
 		return nil, fmt.Errorf("pre_tokenizer: %w", err)
 	}
+	t.trackStart = !isNull(f.normalizer) && slices.ContainsFunc(t.pre, func(p preTokenizer) bool { m, ok := p.(metaspace); return ok && m.scheme == "first" })
 	if t.decoder, err = newDecoder(f.decoder); err != nil {
 		return nil, fmt.Errorf("decoder: %w", err)
 	}
 	if t.post, err = newPost(f.postProcessor, func(id int32) bool { return t.Token(id) != "" }); err != nil {
 		return nil, fmt.Errorf("post_processor: %w", err)
 	}
+	t.names.unk = t.vocab.unk
 	return t, t.setMatchers()
 }
 
-// setAdded registers the added tokens. As in Hugging Face's library a token that the model knows
-// keeps the model's id, whatever the file says.
+// setAdded adds the tokens of a file, which names their ids.
 func (t *Tokenizer) setAdded(added []addedToken) error {
-	t.added = make(map[int32]addedToken, len(added))
-	t.addedID = make(map[string]int32, len(added))
-	t.specials = make(map[string]bool)
-	t.size = len(t.model.tokens)
 	for _, a := range added {
-		if a.Content == "" {
-			continue
-		}
-		if id, ok := t.model.ids[a.Content]; ok {
-			a.ID = id
-		}
 		if a.ID < 0 || a.ID >= maxTokens {
 			return fmt.Errorf("added token %q: id %d is outside [0, %d)", a.Content, a.ID, maxTokens)
 		}
-		if int(a.ID) < len(t.model.tokens) && t.model.tokens[a.ID] != a.Content && t.model.tokens[a.ID] != "" {
-			return fmt.Errorf("added token %q: id %d is %q in the vocabulary", a.Content, a.ID, t.model.tokens[a.ID])
+		id := int(a.ID)
+		if _, known := t.vocab.ids[a.Content]; !known && a.Content != "" && id < len(t.vocab.tokens) && t.vocab.tokens[id] != "" {
+			return fmt.Errorf("added token %q: id %d is %q in the vocabulary", a.Content, id, t.vocab.tokens[id])
 		}
-		t.added[a.ID] = a
-		t.addedID[a.Content] = a.ID
-		if a.Special {
-			t.specials[a.Content] = true
+		if err := t.add(a); err != nil {
+			return err
 		}
-		t.size = max(t.size, int(a.ID)+1)
+		if got, ok := t.ID(a.Content); ok && got != a.ID && a.Content != "" {
+			t.note("added token %q has id %d in the file; as in the tokenizers library it is %d", a.Content, a.ID, got)
+		}
 	}
 	return nil
+}
+
+// add makes a the added token of its content, as the tokenizers library's add_tokens does: a token that the vocabulary knows keeps its id, a new one
+// gets the next behind all others, whatever a says; flags given later replace earlier ones. setMatchers must follow.
+func (t *Tokenizer) add(a addedToken) error {
+	if a.Content == "" {
+		return nil
+	}
+	t.addSpecial(a)
+	id, ok := t.ID(a.Content)
+	if !ok {
+		// Holes of the vocabulary count as if they were filled from the end, so that the id may be another token's.
+		if id = int32(len(t.vocab.ids)); t.highestAdded >= len(t.vocab.ids) {
+			id = int32(t.highestAdded) + 1
+		}
+		if int(id) >= maxTokens {
+			return fmt.Errorf("added token %q: more than %d tokens", a.Content, maxTokens)
+		}
+		if s := t.Token(id); s != "" {
+			return fmt.Errorf("added token %q: its id would be %d, which is %q in the vocabulary", a.Content, id, s)
+		}
+	}
+	a.ID = id
+	if old, ok := t.added[id]; ok && old == a {
+		return nil
+	}
+	t.added[id] = a
+	t.addedID[a.Content] = id
+	t.highestAdded = max(t.highestAdded, int(id))
+	t.size = max(t.size, int(id)+1)
+	if !t.specials[a.Content] {
+		t.plainOrder = append(t.plainOrder, a)
+		if _, again := t.firstNormalized[a.Content]; !again {
+			t.firstNormalized[a.Content] = a.Normalized
+		}
+	}
+	return nil
+}
+
+// addSpecial puts a into the order of special tokens if it is one and new there.
+func (t *Tokenizer) addSpecial(a addedToken) {
+	if a.Special && a.Content != "" && !t.specials[a.Content] {
+		t.specials[a.Content] = true
+		t.specialOrder = append(t.specialOrder, a)
+		t.firstNormalized[a.Content] = a.Normalized
+	}
 }
 
 // setMatchers prepares the search for added tokens; the normalizer must be set.
 func (t *Tokenizer) setMatchers() error {
 	var raw, normalized []addedPattern
 	t.spelling = make(map[int32]string)
-	for _, id := range slices.Sorted(maps.Keys(t.added)) {
-		a := t.added[id]
-		if !a.Normalized {
-			raw = append(raw, addedPattern{a.Content, a})
+	// As in the library, whether a token is looked for in the normalized text is what was said of it first, the other flags what was said last.
+	for k, list := range [][]addedToken{t.specialOrder, t.plainOrder} {
+		if k == 0 && t.splitSpecial {
 			continue
 		}
-		n, err := t.normalizer.normalize(text{s: a.Content}, false)
-		if err != nil {
-			return fmt.Errorf("added token %q: %w", a.Content, err)
-		}
-		normalized = append(normalized, addedPattern{n.s, a})
-		if n.s != a.Content {
-			t.spelling[id] = n.s
+		for _, first := range list {
+			a := t.added[t.addedID[first.Content]]
+			if !first.Normalized {
+				raw = append(raw, addedPattern{a.Content, a})
+				continue
+			}
+			n, err := t.normalizer.normalize(text{s: a.Content}, false)
+			if err != nil {
+				return fmt.Errorf("added token %q: %w", a.Content, err)
+			}
+			normalized = append(normalized, addedPattern{n.s, a})
+			if n.s != a.Content {
+				t.spelling[a.ID] = n.s
+			}
 		}
 	}
 	t.raw, t.normalized = newMatcher(raw), newMatcher(normalized)
 	return nil
+}
+
+// Notes are what a user should know of how the tokenizer's files were read.
+func (t *Tokenizer) Notes() []string { return t.notes }
+
+func (t *Tokenizer) note(format string, args ...any) {
+	const most = 8
+	if len(t.notes) < most {
+		t.notes = append(t.notes, fmt.Sprintf(format, args...))
+	}
 }

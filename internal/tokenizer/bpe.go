@@ -16,14 +16,12 @@ import (
 // one by one, which takes quadratic time on the long pieces of texts without spaces. The tests
 // compare merge with it.
 type bpe struct {
-	tokens []string         // by id; "" where the vocabulary has a hole
-	ids    map[string]int32 // inverse of tokens
+	vocabulary
 	merges bpemodel.MergeMap
 
-	unk          int32 // id for unknown characters, -1: they vanish
-	fuseUnk      bool  // neighbouring unknown characters become one token
-	byteFallback bool  // an unknown character becomes its bytes <0xHH> where all of them exist
-	ignoreMerges bool  // a piece that is a token is taken whole, whatever the merges say
+	fuseUnk      bool // neighbouring unknown characters become one token
+	byteFallback bool // an unknown character becomes its bytes <0xHH> where all of them exist
+	ignoreMerges bool // a piece that is a token is taken whole, whatever the merges say
 
 	alphabet [256]int32 // id of each byte's character in the byte alphabet, -1: none
 	fallback [256]int32 // id of <0xHH>, -1: none
@@ -35,13 +33,9 @@ type bpe struct {
 
 const wordMark = "▁"
 
-// symbol is a token of a piece: its id and the bytes [i,j) of the piece that it covers.
-type symbol struct{ id, i, j int32 }
-
-// newBPE makes a model of a vocabulary and its merges. tokens may have holes (""), ids and merges
-// must agree with it.
-func newBPE(tokens []string, ids map[string]int32, merges bpemodel.MergeMap) *bpe {
-	m := &bpe{tokens: tokens, ids: ids, merges: merges, unk: -1}
+// newBPE makes a model of a vocabulary and its merges, which must agree with it.
+func newBPE(v vocabulary, merges bpemodel.MergeMap) *bpe {
+	m := &bpe{vocabulary: v, merges: merges}
 	for b := range 256 {
 		m.alphabet[b] = m.id(string(byteRune[b]))
 		m.fallback[b] = m.id(fmt.Sprintf("<0x%02X>", b))
@@ -60,14 +54,6 @@ func (m *bpe) setWords() {
 			return
 		}
 	}
-}
-
-// id is the id of a token, or -1.
-func (m *bpe) id(token string) int32 {
-	if id, ok := m.ids[token]; ok {
-		return id
-	}
-	return -1
 }
 
 // addMerge gives the pair (left, right) a rank; lower ranks merge first. Both and their

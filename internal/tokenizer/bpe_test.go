@@ -53,10 +53,10 @@ func TestMergeEqualsGotokenizers(t *testing.T) {
 // TestWordsChangeNothing: cutting before ▁ gives what merging the whole piece gives.
 func TestWordsChangeNothing(t *testing.T) {
 	tok := pipeline(t, "llama2")
-	if !tok.model.words {
+	if !tok.model.(*bpe).words {
 		t.Fatal("the Llama-2 model should allow cutting at words")
 	}
-	whole := *tok.model
+	whole := *tok.model.(*bpe)
 	whole.words = false
 	for _, s := range append(loadGolden().Texts, strings.Repeat("▁", 50)+"a▁▁b▁", "▁") {
 		p := text{s: strings.ReplaceAll(s, " ", "▁")}
@@ -85,7 +85,7 @@ func TestWordsAreNotCutWhereMergesCross(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.words {
+	if m.(*bpe).words {
 		t.Error("a merge joins a and ▁, but pieces would be cut between them")
 	}
 	if got := m.tokenize(nil, text{s: "a▁a"}, new(encoder)); len(got) != 2 || got[0] != (symbol{2, 0, 4}) {

@@ -20,11 +20,20 @@ func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
 		}
 		tokens = append(tokens, s)
 	}
-	if t.decoder == nil {
-		return strings.Join(tokens, " ")
+	joined := strings.Join(tokens, " ")
+	if t.decoder != nil {
+		joined = strings.Join(t.decoder.decode(tokens), "")
 	}
-	return strings.Join(t.decoder.decode(tokens), "")
+	if t.cleanUp {
+		for _, r := range cleaned {
+			joined = strings.ReplaceAll(joined, r[0], r[1])
+		}
+	}
+	return joined
 }
+
+// cleaned are the replacements of clean_up_tokenization_spaces, in their order.
+var cleaned = [][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}}
 
 // A decoder turns a list of tokens into a list of strings that joined make the text: the "decoder" of
 // tokenizer.json.

@@ -38,7 +38,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add(strings.Replace(tinyJSON, `"normalizer":null`, `"normalizer":{"type":"Replace","pattern":{"Regex":"(a+)+$"},"content":"b"}`, 1))
 	f.Add(strings.Replace(tinyJSON, `"pre_tokenizer":null`, `"pre_tokenizer":{"type":"Metaspace","replacement":"▁"}`, 1))
 	f.Fuzz(func(t *testing.T, s string) {
-		tok, err := readJSON(strings.NewReader(s))
+		tok, err := readTokenizer(strings.NewReader(s))
 		if err != nil {
 			return
 		}

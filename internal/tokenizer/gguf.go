@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/nlpodyssey/gotokenizers/models/bpemodel"
 
@@ -167,37 +166,25 @@ func (g *ggufTokenizer) sentencePiece() error {
 // pieces, the best score first, then the longer left and right parts (generate_merges of
 // transformers' convert_slow_tokenizer.py).
 func (g *ggufTokenizer) scoredMerges(scores []float32) bpemodel.MergeMap {
-	type split struct {
-		left, right, both   int32
-		leftSize, rightSize int // characters
-	}
 	normal := func(id int32) bool {
 		return g.types == nil || g.types[id] == typeNormal || g.types[id] == typeUserDefined
 	}
+	ids := g.file.ids
 	var splits []split
 	for id, piece := range g.tokens {
-		if !normal(int32(id)) || g.file.ids[piece] != int32(id) || len(piece) > maxPiece {
+		if !normal(int32(id)) || ids[piece] != int32(id) {
 			continue
 		}
-		from, size, k := len(splits), utf8.RuneCountInString(piece), 0
-		for i := range piece {
-			left, okLeft := g.file.ids[piece[:i]]
-			right, okRight := g.file.ids[piece[i:]]
-			if i > 0 && okLeft && okRight && normal(left) && normal(right) {
-				splits = append(splits, split{left, right, int32(id), k, size - k})
-			}
-			k++
-		}
-		slices.SortFunc(splits[from:], func(a, b split) int { return cmp.Or(cmp.Compare(a.left, b.left), cmp.Compare(a.right, b.right)) })
+		from := len(splits)
+		splits = append(splits, splitsOf(piece, ids, normal)...)
+		slices.SortFunc(splits[from:], func(a, b split) int {
+			return cmp.Or(cmp.Compare(ids[a.left], ids[b.left]), cmp.Compare(ids[a.right], ids[b.right]))
+		})
 	}
 	slices.SortStableFunc(splits, func(a, b split) int {
 		return cmp.Or(cmp.Compare(scores[b.both], scores[a.both]), cmp.Compare(b.leftSize, a.leftSize), cmp.Compare(b.rightSize, a.rightSize))
 	})
-	merges := make(bpemodel.MergeMap, len(splits))
-	for rank, s := range splits {
-		merges.Set(int(s.left), int(s.right), bpemodel.MergeValue{Rank: rank, ID: int(s.both)})
-	}
-	return merges
+	return ranked(splits, ids)
 }
 
 // maxPiece bounds the pieces that merges are made for: real ones have at most 16 characters or so,
@@ -208,38 +195,23 @@ const maxPiece = 512 // bytes
 func (g *ggufTokenizer) addTemplate(bosByDefault bool) error {
 	bos, given := g.gguf.KV["tokenizer.ggml.add_bos_token"].(bool)
 	eos, _ := g.gguf.KV["tokenizer.ggml.add_eos_token"].(bool)
-	var single, pair []any
-	special := map[string]any{}
+	var p postBuilder
 	add := func(key string, typeID int) {
-		id := g.token(key)
-		if id < 0 {
-			return
-		}
-		name := g.tokens[id]
-		special[name] = map[string]any{"id": name, "ids": []int32{id}, "tokens": []string{name}}
-		piece := map[string]any{"SpecialToken": map[string]any{"id": name, "type_id": typeID}}
-		if pair = append(pair, piece); typeID == 0 {
-			single = append(single, piece)
+		if id := g.token(key); id >= 0 {
+			p.special(g.tokens[id], id, typeID)
 		}
 	}
-	for typeID, sequence := range []string{"A", "B"} {
+	for typeID := range 2 {
 		if bos || !given && bosByDefault {
 			add("bos", typeID)
 		}
-		piece := map[string]any{"Sequence": map[string]any{"id": sequence, "type_id": typeID}}
-		if pair = append(pair, piece); typeID == 0 {
-			single = append(single, piece)
-		}
+		p.sequence(typeID)
 		if eos {
 			add("eos", typeID)
 		}
 	}
-	if len(special) == 0 {
-		return nil
-	}
 	var err error
-	g.file.postProcessor, err = json.Marshal(map[string]any{
-		"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": special})
+	g.file.postProcessor, err = p.json()
 	return err
 }
 
@@ -263,7 +235,7 @@ func (g *ggufTokenizer) finish() (*Tokenizer, error) {
 	t.names.addEOS(t.names.eos)
 	t.names.addEOS(g.token("eot"))
 	if t.names.unk < 0 {
-		t.names.unk = t.model.unk
+		t.names.unk = t.vocab.unk
 	}
 	t.source = g.file.source()
 	if chat, ok := g.gguf.String("tokenizer.chat_template"); ok {

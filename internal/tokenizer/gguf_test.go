@@ -27,7 +27,7 @@ func ggufOf(t *testing.T, name, model, pre string) map[string]any {
 		}
 	}
 	merges := []string{}
-	for rank, pair := range tok.model.ranked() {
+	for rank, pair := range tok.model.(*bpe).ranked() {
 		merges = append(merges, tokens[pair[0]]+" "+tokens[pair[1]])
 		both, _ := tok.ID(tokens[pair[0]] + tokens[pair[1]])
 		scores[both] = max(scores[both], -float32(rank))

@@ -68,7 +68,7 @@ func pipeline(t testing.TB, name string) *Tokenizer {
 	g := loadGolden()
 	for n, test := range g.Tests {
 		if test.Name == name {
-			tok, err := readJSON(strings.NewReader(g.file(n)))
+			tok, err := readTokenizer(strings.NewReader(g.file(n)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,9 +84,10 @@ func TestGoldenIsCurrent(t *testing.T) {
 	var chat struct {
 		MadeBy map[string]string `json:"made_by"`
 	}
-	pieces := chat
+	pieces, folders := chat, chat
 	golden(t, "chat.json", &chat)
 	golden(t, "pieces.json", &pieces)
+	golden(t, "folders.json", &folders)
 	for _, c := range []struct {
 		madeBy  map[string]string
 		scripts []string
@@ -94,6 +95,7 @@ func TestGoldenIsCurrent(t *testing.T) {
 		{loadGolden().MadeBy, []string{"tokenizer.py", "tokenizer_lines.py"}},
 		{chat.MadeBy, []string{"tokenizer_chat.py"}},
 		{loadParts().MadeBy, []string{"tokenizer_parts.py"}},
+		{folders.MadeBy, []string{"tokenizer_folders.py", "tokenizer.py", "tokenizer_lines.py"}},
 		{pieces.MadeBy, []string{"tokenizer_pieces.py", "tokenizer.py", "tokenizer_lines.py"}},
 	} {
 		h := sha256.New()

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,10 +32,19 @@ type file struct {
 	later                               json.RawMessage // merges that came before the vocabulary
 	unk                                 *string
 	fuseUnk, byteFallback, ignoreMerges bool
+
+	pieces []string // of a Unigram model, by id
+	scores []float64
+	unkID  *int
+
+	pad string // pad_token of "padding": transformers takes it for the tokenizer's where nothing else names one
+	// named are the tokens that stand for roles in the tokenizer's own file (tokenizer.model), or by its class.
+	named map[string]string
+	stops []int32 // tokens besides eos that end a text
 }
 
 // openJSON reads a tokenizer.json.
-func openJSON(path string) (*Tokenizer, error) {
+func openJSON(path string) (*file, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -45,16 +55,25 @@ func openJSON(path string) (*Tokenizer, error) {
 	} else if info.Size() > maxFile {
 		return nil, fmt.Errorf("%s: %d bytes, at most %d are read", path, info.Size(), maxFile)
 	}
-	t, err := readJSON(bufio.NewReaderSize(f, 1<<16))
+	read, err := readJSON(bufio.NewReaderSize(f, 1<<16))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return t, nil
+	return read, nil
+}
+
+// readTokenizer is the tokenizer of a tokenizer.json alone.
+func readTokenizer(r io.Reader) (*Tokenizer, error) {
+	f, err := readJSON(r)
+	if err != nil {
+		return nil, err
+	}
+	return f.tokenizer()
 }
 
 // readJSON reads a tokenizer.json token by token: a vocabulary as one Go value would need several
 // times its final size.
-func readJSON(r io.Reader) (*Tokenizer, error) {
+func readJSON(r io.Reader) (*file, error) {
 	var f file
 	d := json.NewDecoder(r)
 	err := object(d, func(key string) error {
@@ -81,13 +100,20 @@ func readJSON(r io.Reader) (*Tokenizer, error) {
 			return component(d, &f.decoder)
 		case "model":
 			return f.readModel(d)
+		case "padding":
+			return object(d, func(key string) error {
+				if key == "pad_token" {
+					return d.Decode(&f.pad)
+				}
+				return skip(d)
+			})
 		}
 		return skip(d)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return f.tokenizer()
+	return &f, nil
 }
 
 // readModel reads the "model" object.
@@ -111,6 +137,8 @@ func (f *file) readModel(d *json.Decoder) error {
 			return d.Decode(&f.byteFallback)
 		case "ignore_merges":
 			return d.Decode(&f.ignoreMerges)
+		case "unk_id":
+			return d.Decode(&f.unkID)
 		case "continuing_subword_prefix", "end_of_word_suffix":
 			var affix *string
 			if err := d.Decode(&affix); err != nil {
@@ -138,23 +166,60 @@ func (f *file) readModel(d *json.Decoder) error {
 	return f.readMerges(json.NewDecoder(strings.NewReader(string(f.later))))
 }
 
-// readVocab reads {"token": id, …}. The array of a Unigram model is refused by name.
+// readVocab reads {"token": id, …}, or the [["token", score], …] of a Unigram model.
 func (f *file) readVocab(d *json.Decoder) error {
-	if f.kind != "" && f.kind != "BPE" {
+	if f.kind != "" && f.kind != "BPE" && f.kind != "Unigram" {
 		return unsupportedModel(f.kind)
 	}
-	f.ids = make(map[string]int32)
-	return object(d, func(token string) error {
-		var id int64
-		if err := d.Decode(&id); err != nil {
+	start, err := d.Token()
+	switch {
+	case err != nil:
+		return err
+	case start == json.Delim('{') && f.kind != "Unigram":
+		f.ids = make(map[string]int32)
+		return members(d, func(token string) error {
+			var id int64
+			if err := d.Decode(&id); err != nil {
+				return err
+			}
+			if id < 0 || id >= maxTokens {
+				return fmt.Errorf("id %d is outside [0, %d)", id, maxTokens)
+			}
+			f.ids[token] = int32(id)
+			return nil
+		})
+	case start == json.Delim('[') && f.kind != "BPE":
+		f.kind = "Unigram"
+		return elements(d, func(n int) error {
+			if n >= maxTokens {
+				return fmt.Errorf("more than %d", maxTokens)
+			}
+			token, score, err := readPiece(d)
+			f.pieces, f.scores = append(f.pieces, token), append(f.scores, score)
 			return err
-		}
-		if id < 0 || id >= maxTokens {
-			return fmt.Errorf("id %d is outside [0, %d)", id, maxTokens)
-		}
-		f.ids[token] = int32(id)
-		return nil
-	})
+		})
+	}
+	if f.kind == "Unigram" {
+		return fmt.Errorf("got %v, want the list of tokens and scores of a Unigram model", start)
+	}
+	return fmt.Errorf("got %v, want the object of tokens and ids of a %s model", start, cmp.Or(f.kind, "BPE"))
+}
+
+// readPiece reads ["token", score].
+func readPiece(d *json.Decoder) (token string, score float64, err error) {
+	if start, err := d.Token(); err != nil || start != json.Delim('[') {
+		return "", 0, fmt.Errorf("%v is not a pair of token and score", start)
+	}
+	if err := d.Decode(&token); err != nil {
+		return "", 0, err
+	}
+	if err := d.Decode(&score); err != nil {
+		return "", 0, err
+	}
+	if end, err := d.Token(); err != nil || end != json.Delim(']') {
+		return "", 0, fmt.Errorf("more than token and score, after %q", token)
+	}
+	return token, score, nil
 }
 
 // readMerges reads ["a b", …] or [["a","b"], …].

@@ -16,8 +16,16 @@ const tinyJSON = `{"version":"1.0","added_tokens":[{"id":3,"content":"<x>","spec
 
 func TestLoadRefuses(t *testing.T) {
 	for _, c := range []struct{ name, old, new, want string }{
-		{"unigram", `"type":"BPE"`, `"type":"Unigram"`, `model type "Unigram" is not supported`},
-		{"unigram without type", `"vocab":{"a":0,"b":1,"ab":2}`, `"vocab":[["a",-1.5]]`, "want an object"},
+		{"unigram with ids", `"type":"BPE"`, `"type":"Unigram"`, `want the list of tokens and scores`},
+		{"list for a BPE", `"vocab":{"a":0,"b":1,"ab":2}`, `"vocab":[["a",-1.5]]`, "want the object of tokens and ids"},
+		{"unigram without unk", `"type":"BPE","unk_token":null,"vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]`, `"type":"Unigram","vocab":[["a",-1.5]]`, "unk_id is missing"},
+		{"unk_id null", `"type":"BPE","unk_token":null,"vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]`, `"unk_id":null,"vocab":[["a",-1.5]]`, "unk_id is missing"},
+		{"unk_id too large", `"type":"BPE","unk_token":null,"vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]`, `"type":"Unigram","unk_id":7,"vocab":[["a",-1.5]]`, "unk_id 7 is outside"},
+		{"empty unigram", `"type":"BPE","unk_token":null,"vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]`, `"type":"Unigram","unk_id":0,"vocab":[]`, "no vocabulary"},
+		{"piece without score", `"type":"BPE","unk_token":null,"vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]`, `"type":"Unigram","unk_id":0,"vocab":[["a"]]`, "vocab"},
+		{"piece of three", `"type":"BPE","unk_token":null,"vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]`, `"type":"Unigram","unk_id":0,"vocab":[["a",1,2]]`, "more than token and score"},
+		{"score is text", `"type":"BPE","unk_token":null,"vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]`, `"type":"Unigram","unk_id":0,"vocab":[["a","b"]]`, "vocab"},
+		{"wordlevel", `"type":"BPE"`, `"type":"WordLevel"`, `models of the LLaMA family use BPE or Unigram; check`},
 		{"wordpiece", `"type":"BPE"`, `"type":"WordPiece"`, `model type "WordPiece"`},
 		{"no vocabulary", `"vocab":{"a":0,"b":1,"ab":2},`, ``, "no vocabulary"},
 		{"truncated", `"merges":["a b"]}}`, `"merges":["a b"`, "EOF"},
@@ -53,7 +61,7 @@ func TestLoadRefuses(t *testing.T) {
 		if s == tinyJSON {
 			t.Fatalf("%s: nothing replaced", c.name)
 		}
-		_, err := readJSON(strings.NewReader(s))
+		_, err := readTokenizer(strings.NewReader(s))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
 		}
@@ -65,14 +73,14 @@ func TestPostProcessorDoesNotGrow(t *testing.T) {
 	twice := `{"type":"TemplateProcessing","single":[{"Sequence":{"id":"A"}},{"Sequence":{"id":"A"}}]}`
 	all := strings.Repeat(twice+",", 40) + twice
 	s := strings.Replace(tinyJSON, `"post_processor":null`, `"post_processor":{"type":"Sequence","processors":[`+all+`]}`, 1)
-	if _, err := readJSON(strings.NewReader(s)); err == nil || !strings.Contains(err.Error(), "more than") {
+	if _, err := readTokenizer(strings.NewReader(s)); err == nil || !strings.Contains(err.Error(), "more than") {
 		t.Errorf("error %v, want a refusal", err)
 	}
 }
 
 func TestMergesBeforeVocabulary(t *testing.T) {
 	s := strings.Replace(tinyJSON, `"vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]`, `"merges":[["a","b"]],"vocab":{"a":0,"b":1,"ab":2}`, 1)
-	tok, err := readJSON(strings.NewReader(s))
+	tok, err := readTokenizer(strings.NewReader(s))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +120,7 @@ func TestOpenFolder(t *testing.T) {
 	if tok, err = Open(dir); err != nil {
 		t.Fatal(err)
 	}
-	if tok.BOS() != 1 || tok.EOS() != 3 || tok.PAD() != -1 || !slices.Equal(tok.EOSIDs(), []int32{3, 2, 1}) {
+	if tok.BOS() != 1 || tok.EOS() != 0 || tok.PAD() != -1 || !slices.Equal(tok.EOSIDs(), []int32{0, 2, 3, 1}) {
 		t.Errorf("special tokens %+v", tok.names)
 	}
 	if s, err := tok.RenderChat(nil, false); err != nil || s != "d" {
@@ -182,7 +190,7 @@ func TestLoadedSize(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	tok, err := readJSON(strings.NewReader(s))
+	tok, err := readTokenizer(strings.NewReader(s))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ type encoder struct {
 	queue   []candidate
 	symbols []symbol
 	slots   []slot
+	steps   []way
 }
 
 // Size of the cache: about 0.8 MB when full of words. Longer pieces seldom come again.

@@ -92,3 +92,35 @@ func (t template) around(outer template) template {
 	}
 	return out
 }
+
+// postBuilder writes a TemplateProcessing for one text and for two.
+type postBuilder struct {
+	single, pair []any
+	tokens       map[string]any
+}
+
+func (p *postBuilder) add(piece any, typeID int) {
+	if p.pair = append(p.pair, piece); typeID == 0 {
+		p.single = append(p.single, piece)
+	}
+}
+
+func (p *postBuilder) special(token string, id int32, typeID int) {
+	if p.tokens == nil {
+		p.tokens = map[string]any{}
+	}
+	p.tokens[token] = map[string]any{"id": token, "ids": []int32{id}, "tokens": []string{token}}
+	p.add(map[string]any{"SpecialToken": map[string]any{"id": token, "type_id": typeID}}, typeID)
+}
+
+func (p *postBuilder) sequence(typeID int) {
+	p.add(map[string]any{"Sequence": map[string]any{"id": string("AB"[typeID]), "type_id": typeID}}, typeID)
+}
+
+// json is the post-processor, null if it adds nothing.
+func (p *postBuilder) json() (json.RawMessage, error) {
+	if len(p.tokens) == 0 {
+		return nil, nil
+	}
+	return json.Marshal(map[string]any{"type": "TemplateProcessing", "single": p.single, "pair": p.pair, "special_tokens": p.tokens})
+}

@@ -92,7 +92,7 @@ type metaspace struct {
 }
 
 func (m metaspace) split(t text, track bool, emit func(text) error) error {
-	first := t.at == 0
+	first := t.span(0, 0)[0] == 0 // of the input: a normalizer may have taken away what stood before
 	if strings.Contains(t.s, " ") {
 		r := newRewrite(t, track)
 		for i := 0; i < len(t.s); i++ {

@@ -95,10 +95,10 @@ func TestSentencePieceRefused(t *testing.T) {
 		{"cut number", bpe + "\x10\xff", "a number without an end"},
 		{"cut float", message(modelPieces, "\x15\x00\x00"), "2 bytes are left of 4"},
 		{"no such type", "\x0b", "of type 3"},
-		{"unigram", piece + keep, "of kind 1"},
-		{"removes spaces", piece + bpe, "normalizes"},
-		{"charsmap", piece + bpe + message(modelNormalizer, "\x20\x00"+message(normalizerCharsmap, "x")), "normalizes"},
-		{"suffix", piece + message(modelTrainer, "\x18\x02\xc0\x01\x01") + keep, "normalizes"},
+		{"kind of words", piece + message(modelTrainer, "\x18\x03") + keep, "of kind 3"},
+		{"charsmap", piece + bpe + message(modelNormalizer, "\x20\x00"+message(normalizerCharsmap, "x")), "precompiled_charsmap"},
+		{"unk outside", piece + message(modelTrainer, "\x18\x01\xc0\x02\x07") + keep, "unk_id 7 is none"},
+		{"suffix", piece + message(modelTrainer, "\x18\x02\xc0\x01\x01") + keep, "treat_whitespace_as_suffix"},
 	} {
 		dir := t.TempDir()
 		write(t, dir, "tokenizer.model", c.raw)
@@ -123,7 +123,7 @@ func FuzzSentencePiece(f *testing.F) {
 		if err := os.WriteFile(path, raw, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		tok, err := openSentencePiece(path)
+		tok, err := Open(path)
 		if err != nil {
 			return
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 )
 
@@ -37,27 +36,6 @@ func (t *Tokenizer) PAD() int32 { return t.names.pad }
 // UNK is the id of the token for unknown characters, -1 if there is none.
 func (t *Tokenizer) UNK() int32 { return t.names.unk }
 
-// tokenName is a token as tokenizer_config.json names it: a string, or an object with content.
-type tokenName string
-
-func (n *tokenName) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && b[0] == '{' {
-		var o struct{ Content string }
-		err := json.Unmarshal(b, &o)
-		*n = tokenName(o.Content)
-		return err
-	}
-	return json.Unmarshal(b, (*string)(n))
-}
-
-// names are the special tokens of tokenizer_config.json and special_tokens_map.json.
-type names struct {
-	BOS tokenName `json:"bos_token"`
-	EOS tokenName `json:"eos_token"`
-	PAD tokenName `json:"pad_token"`
-	UNK tokenName `json:"unk_token"`
-}
-
 // idList is one id, several, or null.
 type idList []int32
 
@@ -80,57 +58,35 @@ type ids struct {
 	PAD idList `json:"pad_token_id"`
 }
 
-// orElse fills the roles that nothing names in with those of o.
-func (s *special) orElse(o special) {
-	for _, r := range []struct{ to, from *int32 }{{&s.bos, &o.bos}, {&s.eos, &o.eos}, {&s.pad, &o.pad}, {&s.unk, &o.unk}} {
-		if *r.to < 0 {
-			*r.to = *r.from
-		}
-	}
-	if len(s.eosIDs) == 0 {
-		s.eosIDs = o.eosIDs
-	}
-}
-
-// readSpecial sets the special tokens from the files in dir: names in tokenizer_config.json win, then
-// special_tokens_map.json, then the ids of generation_config.json and config.json.
-func (t *Tokenizer) readSpecial(dir string) error {
-	var config, mapped names
-	if err := readConfig(filepath.Join(dir, "tokenizer_config.json"), &config); err != nil {
-		return err
-	}
-	if err := readConfig(filepath.Join(dir, "special_tokens_map.json"), &mapped); err != nil {
-		return err
-	}
-	var generation, model ids
-	if err := readConfig(filepath.Join(dir, "generation_config.json"), &generation); err != nil {
-		return err
-	}
-	if err := readConfig(filepath.Join(dir, "config.json"), &model); err != nil {
-		return err
-	}
+// setRoles gives t the tokens that the side files name for roles, where they name none the ids of generation_config.json, then of config.json.
+func (t *Tokenizer) setRoles(s *sides, generation, model ids) {
 	n := &t.names
-	n.bos = t.choose(config.BOS, mapped.BOS, generation.BOS, model.BOS)
-	n.eos = t.choose(config.EOS, mapped.EOS, generation.EOS, model.EOS)
-	n.pad = t.choose(config.PAD, mapped.PAD, generation.PAD, model.PAD)
-	if n.unk = t.choose(config.UNK, mapped.UNK); n.unk < 0 {
-		n.unk = t.model.unk
+	n.bos = t.choose(s, "bos_token", generation.BOS, model.BOS)
+	n.eos = t.choose(s, "eos_token", generation.EOS, model.EOS)
+	n.pad = t.choose(s, "pad_token", generation.PAD, model.PAD)
+	if n.unk = t.choose(s, "unk_token"); n.unk < 0 {
+		n.unk = t.vocab.unk
 	}
 	n.addEOS(n.eos)
 	for _, id := range slices.Concat(generation.EOS, model.EOS) {
 		if t.known(id) {
 			n.addEOS(id)
+		} else {
+			t.note("eos_token_id %d is outside the tokenizer's %d tokens: left out", id, t.size)
 		}
 	}
-	return nil
+	for _, id := range t.stops {
+		n.addEOS(id)
+	}
 }
 
-// choose is the id of the first name that is a token, else the first id that is one, else -1.
-func (t *Tokenizer) choose(config, mapped tokenName, lists ...idList) int32 {
-	for _, name := range []tokenName{config, mapped} {
-		if id, ok := t.ID(string(name)); ok && name != "" {
+// choose is the id of the token named for a role, else the first id that is one, else -1.
+func (t *Tokenizer) choose(s *sides, role string, lists ...idList) int32 {
+	if token := s.roles[role]; token != nil {
+		if id, ok := t.ID(token.Content); ok && token.Content != "" {
 			return id
 		}
+		return -1
 	}
 	for _, l := range lists {
 		if len(l) > 0 && t.known(l[0]) {

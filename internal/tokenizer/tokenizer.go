@@ -20,18 +20,28 @@ import (
 
 // Tokenizer is a loaded tokenizer.
 type Tokenizer struct {
-	model      *bpe
-	added      map[int32]addedToken
-	addedID    map[string]int32
-	specials   map[string]bool
-	spelling   map[int32]string // normalized contents of added tokens, where they differ
-	raw        *matcher         // added tokens looked for in the text as it is
-	normalized *matcher         // added tokens looked for after normalization
-	normalizer normalizer
-	pre        preTokenizer
-	post       template
-	decoder    decoders // nil: tokens joined by spaces
-	size       int
+	model    model
+	vocab    *vocabulary // of the model, without added tokens
+	added    map[int32]addedToken
+	addedID  map[string]int32
+	specials map[string]bool
+	// Added tokens in the order they came, with the flags they came with first: special ones, others.
+	specialOrder, plainOrder []addedToken
+	firstNormalized          map[string]bool // of those, by content
+	highestAdded             int             // id, -1 before there are any
+	splitSpecial             bool            // special tokens in a text are text (split_special_tokens)
+	cleanUp                  bool            // Decode takes out spaces before punctuation (clean_up_tokenization_spaces)
+	trackStart               bool            // the pre-tokenizer asks where in the input its text begins, and the normalizer may take away what stands there
+	notes                    []string
+	stops                    []int32          // tokens besides eos that end a text, where the format says so
+	spelling                 map[int32]string // normalized contents of added tokens, where they differ
+	raw                      *matcher         // added tokens looked for in the text as it is
+	normalized               *matcher         // added tokens looked for after normalization
+	normalizer               normalizer
+	pre                      preTokenizers
+	post                     template
+	decoder                  decoders // nil: tokens joined by spaces
+	size                     int
 
 	names    special // bos, eos, …
 	chat     chatTemplates
@@ -107,7 +117,7 @@ func (t *Tokenizer) encodeText(s string, track bool, emit func(int32, [2]int)) e
 	}
 	found := func(p text, a addedToken) { emit(a.ID, p.span(0, len(p.s))) }
 	unnormalized := func(p text) error {
-		p, err := t.normalizer.normalize(p, track)
+		p, err := t.normalizer.normalize(p, track || t.trackStart)
 		if err != nil {
 			return err
 		}
@@ -125,10 +135,10 @@ func (t *Tokenizer) Token(id int32) string {
 	if a, ok := t.added[id]; ok {
 		return a.Content
 	}
-	if id < 0 || int(id) >= len(t.model.tokens) {
+	if id < 0 || int(id) >= len(t.vocab.tokens) {
 		return ""
 	}
-	return t.model.tokens[id]
+	return t.vocab.tokens[id]
 }
 
 // ID is the id of a token in the vocabulary's spelling, and whether there is one.
@@ -136,6 +146,6 @@ func (t *Tokenizer) ID(token string) (int32, bool) {
 	if id, ok := t.addedID[token]; ok {
 		return id, true
 	}
-	id, ok := t.model.ids[token]
+	id, ok := t.vocab.ids[token]
 	return id, ok
 }

@@ -16,6 +16,11 @@ func object(d *json.Decoder, value func(key string) error) error {
 	if start != json.Delim('{') {
 		return fmt.Errorf("got %v, want an object", start)
 	}
+	return members(d, value)
+}
+
+// members is object behind its {.
+func members(d *json.Decoder, value func(key string) error) error {
 	for d.More() {
 		key, err := d.Token()
 		if err != nil {
@@ -25,7 +30,7 @@ func object(d *json.Decoder, value func(key string) error) error {
 			return fmt.Errorf("%s: %w", clip(key.(string)), err)
 		}
 	}
-	_, err = d.Token()
+	_, err := d.Token()
 	return err
 }
 
@@ -38,6 +43,11 @@ func array(d *json.Decoder, value func(n int) error) error {
 	if start != json.Delim('[') {
 		return fmt.Errorf("got %v, want an array", start)
 	}
+	return elements(d, value)
+}
+
+// elements is array behind its [.
+func elements(d *json.Decoder, value func(n int) error) error {
 	for n := 0; d.More(); n++ {
 		if n == math.MaxInt32 {
 			return errors.New("too long")
@@ -46,7 +56,7 @@ func array(d *json.Decoder, value func(n int) error) error {
 			return fmt.Errorf("%d: %w", n, err)
 		}
 	}
-	_, err = d.Token()
+	_, err := d.Token()
 	return err
 }
 

@@ -62,7 +62,8 @@ func (t *Tokenizer) config(names map[string]any) map[string]any {
 	c["clean_up_tokenization_spaces"] = false
 	c["model_max_length"] = json.RawMessage("1000000000000000019884624838656") // transformers' "no limit"
 	decoder := map[string]any{}
-	for id, a := range t.added {
+	for id := range t.added {
+		a := t.written(id)
 		decoder[strconv.Itoa(int(id))] = map[string]any{"content": a.Content, "lstrip": a.LStrip, "rstrip": a.RStrip,
 			"single_word": a.SingleWord, "normalized": a.Normalized, "special": a.Special}
 	}
@@ -73,13 +74,22 @@ func (t *Tokenizer) config(names map[string]any) map[string]any {
 	return c
 }
 
+// written is an added token with the flags that give a reader of the file what this tokenizer does: a token that was special once stays so, and whether it
+// is looked for in the normalized text was decided first.
+func (t *Tokenizer) written(id int32) addedToken {
+	a := t.added[id]
+	a.Special = t.specials[a.Content]
+	a.Normalized = t.firstNormalized[a.Content]
+	return a
+}
+
 // writeJSON writes a tokenizer.json.
 func (t *Tokenizer) writeJSON(out io.Writer) error {
 	w := &jsonFile{w: out}
 	w.raw(`{"version":"1.0","truncation":null,"padding":null,"added_tokens":[`)
 	for n, id := range slices.Sorted(maps.Keys(t.added)) {
 		w.comma(n)
-		w.value(t.added[id])
+		w.value(t.written(id))
 	}
 	w.raw("],\n")
 	for _, part := range []struct {
@@ -92,7 +102,11 @@ func (t *Tokenizer) writeJSON(out io.Writer) error {
 		}
 		w.raw(`"` + part.key + `":` + string(part.value) + ",\n")
 	}
-	m := t.model
+	t.model.write(w)
+	return w.err
+}
+
+func (m *bpe) write(w *jsonFile) {
 	var unk any
 	if m.unk >= 0 {
 		unk = m.tokens[m.unk]
@@ -118,7 +132,6 @@ func (t *Tokenizer) writeJSON(out io.Writer) error {
 		w.value([2]string{m.tokens[pair[0]], m.tokens[pair[1]]})
 	}
 	w.raw("]}}\n")
-	return w.err
 }
 
 // ranked are the merges as pairs of ids in the order of their ranks.
