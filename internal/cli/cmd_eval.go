@@ -30,13 +30,17 @@ func newEvalCmd(io *Streams, run func(*Streams, *evalOptions) error) *cobra.Comm
 		Short: "Score a model: loss and perplexity on data, or accuracy on a task",
 		Long: `Eval prints the mean loss and perplexity of a model on a data set, or its accuracy
 on a multiple-choice task of SuperGLUE (` + strings.Join(tasks.Names(), ", ") + `) from the official jsonl file.
-A choice's score is the sum of its tokens' log-probabilities, or their mean.
+A choice's score is the sum of its tokens' log-probabilities, or their mean. What was
+cut or left out is said on stderr, and by --json in "remarks". A long text is cut into
+pieces of --sequence-len tokens; with --stride each piece begins so many tokens behind
+the one before, and only the tokens that were not scored yet count, seen with what
+stands before them.
 Without --dtype the model computes in the type its weights are stored in. With --devices and
 --sharding zero3 the weights are spread over several devices, as in the run that trained them.`,
 		Example: `  lomo eval --model out/run --data held-out.jsonl --type messages
   lomo eval --model out/run --task rte --data superglue/RTE/val.jsonl --json
   lomo eval --model out/llama-65b --data held-out.jsonl --type text --device cuda --devices 8 --sharding zero3
-  lomo eval --model smollm2.gguf --data book.txt --type text --sequence-len 512 --dtype f32`,
+  lomo eval --model smollm2.gguf --data book.txt --type text --sequence-len 1024 --stride 512 --dtype f32`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Task = strings.TrimPrefix(o.Task, "superglue:")
 			if err := o.check(); err != nil {
@@ -46,7 +50,7 @@ Without --dtype the model computes in the type its weights are stored in. With -
 			if err != nil {
 				return err
 			}
-			o.BatchSize, o.SequenceLen = l.MicroBatchSize, l.SequenceLen
+			o.BatchSize, o.SequenceLen, o.LenGiven = l.MicroBatchSize, l.SequenceLen, l.Given("sequence_len")
 			o.Runtime = runtimeOf(l)
 			return run(io, &o)
 		},
@@ -58,6 +62,7 @@ Without --dtype the model computes in the type its weights are stored in. With -
 	f.StringVar(&o.Task, "task", "", "score a `task` instead: "+strings.Join(tasks.Names(), ", "))
 	f.StringVar(&o.Score, "score", "sum", "`sum|mean` of the log-probabilities of a choice's tokens")
 	f.IntVar(&o.MaxExamples, "max-examples", 0, "use the first `N` examples; 0 uses all")
+	f.IntVar(&o.Stride, "stride", 0, "score long texts through a window that moves on by `N` tokens; 0 cuts them into pieces")
 	f.BoolVar(&o.JSON, "json", false, "print one JSON object as the last line")
 	s.addKeys(c, append([]string{"sequence-len"}, runtimeKeys...)...)
 	return c
@@ -84,6 +89,10 @@ func (o *evalOptions) check() error {
 		return usage("a task knows its own format: leave --type out", "--task %s and --type %s exclude each other", o.Task, o.Type)
 	case o.Task == "" && o.Type == "":
 		return usage("e.g. --type messages or --task rte", "--type or --task is missing")
+	case o.Stride < 0:
+		return usage("0 cuts long texts into pieces", "--stride %d is below 0", o.Stride)
+	case o.Stride > 0 && o.Task != "":
+		return usage("a task's prompts are cut at their beginning where they are too long", "--stride and --task %s exclude each other", o.Task)
 	case o.MaxExamples < 0:
 		return usage("0 uses all", "--max-examples %d is below 0", o.MaxExamples)
 	case o.Score != "sum" && o.Score != "mean":
@@ -97,24 +106,34 @@ func (o *evalOptions) check() error {
 }
 
 func runEval(s *Streams, o *evalOptions) error {
+	note := noteTo(s)
 	var result any
 	var text string
+	var remarks job.Remarks
 	if o.Task != "" {
-		r, err := job.EvalTask(o.EvalOptions)
+		r, err := job.EvalTask(o.EvalOptions, note)
 		if err != nil {
 			return err
 		}
-		result, text = r, fmt.Sprintf("%s: %s %.4f on %d examples", r.Task, r.Metric, r.Value, r.N)
+		result, remarks, text = r, r.Remarks, fmt.Sprintf("%s: %s %.4f on %d examples", r.Task, r.Metric, r.Value, r.N)
 	} else {
-		r, err := job.EvalText(o.EvalOptions)
+		r, err := job.EvalText(o.EvalOptions, note)
 		if err != nil {
 			return err
 		}
-		result, text = r, fmt.Sprintf("loss %.4f  perplexity %.4f  on %d tokens", r.Loss, r.Perplexity, r.Tokens)
+		result, remarks, text = r, r.Remarks, fmt.Sprintf("loss %.4f  perplexity %.4f  on %d tokens", r.Loss, r.Perplexity, r.Tokens)
+	}
+	for _, r := range remarks {
+		note("lomo: warning: %s", r)
 	}
 	if o.JSON {
 		return json.NewEncoder(s.Out).Encode(result)
 	}
 	_, err := fmt.Fprintln(s.Out, text)
 	return err
+}
+
+// noteTo writes lines of talk.
+func noteTo(s *Streams) job.Note {
+	return func(format string, args ...any) { fmt.Fprintf(s.Err, format+"\n", args...) }
 }

@@ -68,6 +68,6 @@ func checkGenerate(o *job.GenerateOptions) error {
 
 // runGenerate writes each continuation as it appears, and ends it with a line feed.
 func runGenerate(s *Streams, o *job.GenerateOptions) error {
-	_, err := job.Generate(*o, s.Out)
+	_, err := job.Generate(*o, s.Out, noteTo(s))
 	return err
 }

@@ -2,6 +2,7 @@ package data
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"lomo/internal/data/records"
@@ -149,6 +150,9 @@ func (e *encoder) put(r records.Record, list string, ids, labels []int32) error 
 		}
 	}
 	cut := e.o.SequenceLen > 0 && len(ids) > e.o.SequenceLen
+	if cut && e.o.Stride > 0 {
+		return e.windows(ids, labels)
+	}
 	if cut {
 		ids, labels = ids[:e.o.SequenceLen], labels[:e.o.SequenceLen]
 	}
@@ -160,6 +164,33 @@ func (e *encoder) put(r records.Record, list string, ids, labels []int32) error 
 	}
 	e.skipped++
 	return nil
+}
+
+// windows adds a sample that is longer than a row as several: each begins Stride tokens behind the one before it, and predicts what
+// that one did not.
+func (e *encoder) windows(ids, labels []int32) error {
+	before := len(e.out.ends)
+	for from, done := 0, 0; done < len(ids); from += e.o.Stride {
+		to := min(from+e.o.SequenceLen, len(ids))
+		part := unseen(labels[from:to], done-from)
+		if slices.ContainsFunc(part[1:], func(l int32) bool { return l != ignored }) {
+			e.out.add(ids[from:to], part, false)
+		}
+		done = to
+	}
+	if len(e.out.ends) == before {
+		e.skipped++
+	}
+	return nil
+}
+
+// unseen is labels without those of the first n tokens, which the window before has predicted.
+func unseen(labels []int32, n int) []int32 {
+	out := slices.Clone(labels)
+	for i := range out[:max(n, 0)] {
+		out[i] = ignored
+	}
+	return out
 }
 
 func (e *encoder) inVocab(r records.Record, list string, i int, id int32) error {

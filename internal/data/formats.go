@@ -195,7 +195,8 @@ func tokenized(e *encoder, r records.Record) error {
 	return e.put(r, "input_ids", ids, labels)
 }
 
-// superglue learns the right choice of each question of a task. A question that leaves no room for its choice is left out.
+// superglue learns the right choice of each question of a task. A long prompt is cut at its beginning; a question whose choice
+// does not fit is left out.
 func superglue(t tasks.Task) format {
 	return func(e *encoder, r records.Record) error {
 		questions, err := t.Parse(r)
@@ -206,10 +207,15 @@ func superglue(t tasks.Task) format {
 			if q.Gold == tasks.Unlabelled {
 				return tasks.NoLabel(r)
 			}
-			ids, learned, err := tasks.Tokenise(e.tok, q.Prompt, q.Choices[q.Gold], tasks.MaxLen)
+			t, err := tasks.Tokenise(e.tok, q.Prompt, q.Choices[q.Gold], e.taskLen())
 			if err != nil {
 				return r.Errorf("%w", err)
 			}
+			if !t.Fits {
+				e.skipped++
+				continue
+			}
+			ids, learned := t.IDs, t.Scored
 			choice := learned
 			if e.tok.EOS() >= 0 { // it always counts for a score
 				choice = learned[:len(learned)-1]
@@ -225,4 +231,12 @@ func superglue(t tasks.Task) format {
 		}
 		return nil
 	}
+}
+
+// taskLen is how many tokens a prompt and a choice may have, the end token not counted.
+func (e *encoder) taskLen() int {
+	if n := e.o.SequenceLen; n > 0 {
+		return max(1, min(tasks.MaxLen, n-1))
+	}
+	return tasks.MaxLen
 }

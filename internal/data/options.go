@@ -11,6 +11,7 @@ type Source struct {
 // Options says how samples are made and dealt out.
 type Options struct {
 	SequenceLen int  // tokens of a row; longer samples are cut
+	Stride      int  // above 0: longer samples become several instead, each Stride tokens behind the one before it (windows)
 	Packing     bool // several documents a row, which do not see each other
 	Shuffle     bool // another order every epoch
 	MicroBatch  int  // rows of a batch

@@ -19,16 +19,18 @@ const (
 )
 
 // document adds a text as samples of sequence_len tokens, the last one shorter: nothing is dropped, every token is
-// learned but the first of each sample. bos stands before the first, eos behind the last.
+// learned but the first of each sample. bos stands before the first, eos behind the last. With Stride samples overlap, and what
+// stands in two of them is learned in the first.
 func (e *encoder) document(r records.Record, text io.Reader) error {
-	pending := slices.Clone(e.begin) // tokens that are in no sample yet
+	pending := slices.Clone(e.begin) // tokens of the next sample
+	seen := 0                        // as many of them were in the one before
 	err := pieces(r, text, func(piece string, overlap int) error {
 		ids, err := e.goOn(piece, overlap)
 		if err != nil {
 			return r.Errorf("tokenize: %w", err)
 		}
 		pending = append(pending, ids...)
-		rest, err := e.fullSamples(r, pending)
+		rest, err := e.fullSamples(r, pending, &seen)
 		pending = append(pending[:0], rest...)
 		return err
 	})
@@ -38,20 +40,24 @@ func (e *encoder) document(r records.Record, text io.Reader) error {
 	if !endsWith(pending, e.end) {
 		pending = append(pending, e.end...)
 	}
-	if pending, err = e.fullSamples(r, pending); err != nil || len(pending) == 0 {
+	if pending, err = e.fullSamples(r, pending, &seen); err != nil || len(pending) <= seen {
 		return err
 	}
-	return e.put(r, "token", pending, pending)
+	return e.put(r, "token", pending, unseen(pending, seen))
 }
 
-// fullSamples adds samples of sequence_len tokens while ids has as many, and returns the rest.
-func (e *encoder) fullSamples(r records.Record, ids []int32) ([]int32, error) {
-	n := e.o.SequenceLen
-	for n > 0 && len(ids) >= n {
-		if err := e.put(r, "token", ids[:n], ids[:n]); err != nil {
+// fullSamples adds samples of sequence_len tokens while ids has as many, and returns what the next one begins with. seen counts
+// the tokens of ids that were predicted before.
+func (e *encoder) fullSamples(r records.Record, ids []int32, seen *int) ([]int32, error) {
+	n, step := e.o.SequenceLen, e.o.SequenceLen
+	if e.o.Stride > 0 {
+		step = min(e.o.Stride, n)
+	}
+	for n > 0 && len(ids) >= n && len(ids) > *seen {
+		if err := e.put(r, "token", ids[:n], unseen(ids[:n], *seen)); err != nil {
 			return nil, err
 		}
-		ids = ids[n:]
+		ids, *seen = ids[step:], n-step
 	}
 	return ids, nil
 }

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -120,15 +121,44 @@ func TestAccuracy(t *testing.T) {
 			best = append(best, top)
 		}
 		questions[0].Gold, questions[1].Gold = best[0], (best[1]+1)%3
-		share, answers, err := Accuracy(s, questions, mean, 4)
+		got, err := Answer(s, questions, mean, 4)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if share != 0.5 || answers[0] != best[0] || answers[1] != best[1] {
-			t.Errorf("mean %v: %v right, answers %v, want %v", mean, share, answers, best)
+		if got.Accuracy() != 0.5 || got.Best[0] != best[0] || got.Best[1] != best[1] || len(got.Ties) > 0 {
+			t.Errorf("mean %v: %+v, want %v", mean, got, best)
 		}
 	}
-	if _, _, err := Accuracy(s, nil, false, 4); err == nil {
+	if _, err := Answer(s, nil, false, 4); err == nil {
 		t.Error("no questions make a score")
+	}
+	same := []Question{{Choices: []Sequence{sequence(9, 6, 1), sequence(9, 6, 1)}, Gold: 1}}
+	if got, err := Answer(s, append(questions, same...), false, 4); err != nil || fmt.Sprint(got.Ties) != "[2]" || got.Best[2] != 0 {
+		t.Errorf("a choice given twice: %+v, %v", got, err)
+	}
+}
+
+// TestLikeliest: the first of equal choices is taken, and a tie counts only at the top.
+func TestLikeliest(t *testing.T) {
+	for _, c := range []struct {
+		sums []float64
+		best int
+		tied bool
+	}{
+		{[]float64{-3}, 0, false}, {[]float64{-3, -2}, 1, false}, {[]float64{-2, -2}, 0, true}, {[]float64{-3, -3, -1}, 2, false},
+		{[]float64{-1, -3, -1}, 0, true}, {[]float64{-4, -2, -2, -3}, 1, true}, {[]float64{-2, -2, -1, -1}, 2, true},
+	} {
+		var scores []Score
+		for _, s := range c.sums {
+			scores = append(scores, Score{LogProb: s, Tokens: 2})
+		}
+		for _, mean := range []bool{false, true} {
+			if best, tied := likeliest(scores, mean); best != c.best || tied != c.tied {
+				t.Errorf("%v: %d %v", c.sums, best, tied)
+			}
+		}
+	}
+	if best, _ := likeliest([]Score{{-4, 1}, {-6, 3}}, true); best != 1 {
+		t.Error("the mean is by token")
 	}
 }

@@ -243,7 +243,7 @@ func TestRanksOnCards(t *testing.T) {
 		t.Errorf("movements apart by %g, of %s by %g", whole, which, worst)
 	}
 	loss := func(r Runtime) float64 {
-		p, err := EvalText(EvalOptions{Model: onCards, Data: data, Type: "tokenized", BatchSize: 2, SequenceLen: 16, MaxExamples: 5, Runtime: r})
+		p, err := EvalText(EvalOptions{Model: onCards, Data: data, Type: "tokenized", BatchSize: 2, SequenceLen: 16, MaxExamples: 5, Runtime: r}, t.Logf)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,7 +263,7 @@ func TestEvaluateOnCard(t *testing.T) {
 	model, data := smallModel(t, true, tensor.F32)
 	loss := func(device string) float64 {
 		p, err := EvalText(EvalOptions{Model: model, Data: data, Type: "tokenized", BatchSize: 4, SequenceLen: 16, MaxExamples: 6,
-			Runtime: Runtime{Device: device, Devices: 1, MemoryLimit: "1GiB"}})
+			Runtime: Runtime{Device: device, Devices: 1, MemoryLimit: "1GiB"}}, t.Logf)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,39 @@ type EvalOptions struct {
 	MaxExamples int    // 0: all
 	BatchSize   int
 	SequenceLen int
+	LenGiven    bool // SequenceLen was asked for; else it is lowered to what the model knows
+	Stride      int  // texts longer than SequenceLen go through a window that moves on by so many tokens; 0: they are cut
 	Runtime
+}
+
+// Note hears what the user should know.
+type Note func(format string, args ...any)
+
+// Remark is something that was done to the data and must be said.
+type Remark struct {
+	What  string `json:"what"`
+	Count int    `json:"count"`
+	First string `json:"first,omitempty"` // where it was done first: file:line
+}
+
+func (r Remark) String() string {
+	if r.First == "" {
+		return fmt.Sprintf("%s: %d", r.What, r.Count)
+	}
+	return fmt.Sprintf("%s: %d (the first: %s)", r.What, r.Count, r.First)
+}
+
+// Remarks is what was done to the data of an evaluation.
+type Remarks []Remark
+
+func (all *Remarks) add(what, place string) {
+	for i := range *all {
+		if (*all)[i].What == what {
+			(*all)[i].Count++
+			return
+		}
+	}
+	*all = append(*all, Remark{what, 1, place})
 }
 
 // Perplexity is the result of an evaluation on text.
@@ -28,18 +60,30 @@ type Perplexity struct {
 	Loss       float64 `json:"loss"`
 	Perplexity float64 `json:"perplexity"`
 	Tokens     int     `json:"tokens"`
+	Remarks    Remarks `json:"remarks,omitempty"`
 }
 
 // TaskScore is the result of an evaluation on a task.
 type TaskScore struct {
-	Task   string  `json:"task"`
-	Metric string  `json:"metric"`
-	Value  float64 `json:"value"`
-	N      int     `json:"n"`
+	Task    string  `json:"task"`
+	Metric  string  `json:"metric"`
+	Value   float64 `json:"value"`
+	N       int     `json:"n"`
+	Ties    int     `json:"ties,omitempty"` // questions whose likeliest choices are equally likely: the first was taken
+	Remarks Remarks `json:"remarks,omitempty"`
+}
+
+// length is the longest sequence that is scored.
+func (o *EvalOptions) length(m *Model, note Note) (int, error) {
+	m.note(note)
+	if !o.LenGiven {
+		return min(o.SequenceLen, m.Config.Reach()), nil
+	}
+	return o.SequenceLen, checkLength(m.Config, "sequence_len", o.SequenceLen, note)
 }
 
 // EvalText is the perplexity of a model on a data set.
-func EvalText(o EvalOptions) (Perplexity, error) {
+func EvalText(o EvalOptions, note Note) (Perplexity, error) {
 	m, err := OpenModel(o.Model)
 	if err != nil {
 		return Perplexity{}, err
@@ -53,7 +97,13 @@ func EvalText(o EvalOptions) (Perplexity, error) {
 	}
 	def := config.Default()
 	opts := dataOptions(&def, m.Config)
-	opts.SequenceLen, opts.MicroBatch, opts.Packing, opts.Shuffle = min(o.SequenceLen, m.Config.MaxPositions), o.BatchSize, false, false
+	if opts.SequenceLen, err = o.length(m, note); err != nil {
+		return Perplexity{}, err
+	}
+	if o.Stride > opts.SequenceLen {
+		return Perplexity{}, &UsageError{hint("take half of it, or as little as time allows", "--stride %d is more than the %d tokens of a sequence: the tokens between would be left out", o.Stride, opts.SequenceLen)}
+	}
+	opts.MicroBatch, opts.Packing, opts.Shuffle, opts.Stride = o.BatchSize, false, false, o.Stride
 	ds, err := data.Load([]data.Source{{Path: o.Data, Type: o.Type, Weight: 1}}, asTokenizer(tok), opts)
 	if err != nil {
 		return Perplexity{}, err
@@ -66,19 +116,31 @@ func EvalText(o EvalOptions) (Perplexity, error) {
 		return Perplexity{}, err
 	}
 	defer l.Close()
-	var p Perplexity
+	p := Perplexity{Remarks: textRemarks(ds, opts.SequenceLen)}
 	err = l.Each(func(r *Rank) error {
 		m, err := r.Sweep.Evaluate(data.Batches(ds, opts))
 		if r.Number == 0 {
-			p = Perplexity{m.Loss, m.Perplexity, m.Tokens}
+			p.Loss, p.Perplexity, p.Tokens = m.Loss, m.Perplexity, m.Tokens
 		}
 		return err
 	})
 	return p, l.overLimit(err)
 }
 
+// textRemarks says what of a data set is not scored.
+func textRemarks(ds *data.Dataset, length int) (all Remarks) {
+	s := ds.Stats()
+	if s.Truncated > 0 {
+		all = append(all, Remark{What: fmt.Sprintf("samples cut to sequence_len %d", length), Count: s.Truncated})
+	}
+	if s.Skipped > 0 {
+		all = append(all, Remark{What: "samples left out, of which no token is predicted", Count: s.Skipped})
+	}
+	return all
+}
+
 // EvalTask is the accuracy of a model on a multiple-choice task.
-func EvalTask(o EvalOptions) (TaskScore, error) {
+func EvalTask(o EvalOptions, note Note) (TaskScore, error) {
 	score := TaskScore{Task: o.Task, Metric: "accuracy"}
 	m, err := OpenModel(o.Model)
 	if err != nil {
@@ -89,8 +151,15 @@ func EvalTask(o EvalOptions) (TaskScore, error) {
 	if err != nil {
 		return score, err
 	}
-	maxLen := min(o.SequenceLen, m.Config.MaxPositions-1) // the end token comes after the cut
-	questions, err := taskQuestions(o, tok, maxLen)
+	length, err := o.length(m, note)
+	if err != nil {
+		return score, err
+	}
+	maxLen := length
+	if tok.EOS() >= 0 && length >= m.Config.Reach() { // the end token comes after the cut
+		maxLen = length - 1
+	}
+	questions, places, remarks, err := taskQuestions(o, tok, maxLen)
 	if err != nil {
 		return score, err
 	}
@@ -99,35 +168,51 @@ func EvalTask(o EvalOptions) (TaskScore, error) {
 		return score, err
 	}
 	defer l.Close()
-	score.N = len(questions)
+	score.N, score.Remarks = len(questions), remarks
 	err = l.Each(func(r *Rank) error {
-		share, _, err := eval.Accuracy(r.Sweep, questions, o.Score == "mean", o.BatchSize)
-		if r.Number == 0 {
-			score.Value = share
+		a, err := eval.Answer(r.Sweep, questions, o.Score == "mean", o.BatchSize)
+		if r.Number == 0 && err == nil {
+			score.Value, score.Ties = a.Accuracy(), len(a.Ties)
+			for _, i := range a.Ties {
+				score.Remarks.add("questions with several likeliest choices, of which the first was taken", places[i])
+			}
 		}
 		return err
 	})
 	return score, l.overLimit(err)
 }
 
-func taskQuestions(o EvalOptions, tok *tokenizer.Tokenizer, maxLen int) ([]eval.Question, error) {
+// taskQuestions tokenises the questions of a task's file; places are their lines. A question with a choice that does not fit is
+// left out.
+func taskQuestions(o EvalOptions, tok *tokenizer.Tokenizer, maxLen int) (questions []eval.Question, places []string, remarks Remarks, err error) {
 	examples, err := tasks.Load(o.Task, o.Data)
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	if o.MaxExamples > 0 && o.MaxExamples < len(examples) {
 		examples = examples[:o.MaxExamples]
 	}
-	questions := make([]eval.Question, len(examples))
-	for i, e := range examples {
-		questions[i].Gold = e.Gold
+	for _, e := range examples {
+		q, place, cut, fits := eval.Question{Gold: e.Gold}, fmt.Sprintf("%s:%d", o.Data, e.Line), false, true
 		for _, c := range e.Choices {
-			ids, mask, err := tasks.Tokenise(tok, e.Prompt, c, maxLen)
+			t, err := tasks.Tokenise(tok, e.Prompt, c, maxLen)
 			if err != nil {
-				return nil, fmt.Errorf("%s: example %d: %w", o.Data, i+1, err)
+				return nil, nil, nil, fmt.Errorf("%s: %w", place, err)
 			}
-			questions[i].Choices = append(questions[i].Choices, eval.Sequence{IDs: ids, Mask: mask})
+			q.Choices = append(q.Choices, eval.Sequence{IDs: t.IDs, Mask: t.Scored})
+			cut, fits = cut || t.Cut > 0, fits && t.Fits
 		}
+		switch {
+		case !fits:
+			remarks.add(fmt.Sprintf("questions left out, of which a choice is longer than %d tokens", maxLen), place)
+			continue
+		case cut:
+			remarks.add(fmt.Sprintf("prompts cut at their beginning to %d tokens", maxLen), place)
+		}
+		questions, places = append(questions, q), append(places, place)
 	}
-	return questions, nil
+	if len(questions) == 0 {
+		return nil, nil, nil, hint("raise --sequence-len", "%s: no question is left: their choices are longer than %d tokens", o.Data, maxLen)
+	}
+	return questions, places, remarks, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"lomo/internal/infer"
+	"lomo/internal/model"
 	"lomo/internal/tokenizer"
 )
 
@@ -29,34 +30,33 @@ type Continuation struct {
 
 // Generate continues each prompt and writes pieces of text to stream as they appear, a line feed after each continuation
 // (nil: not wanted).
-func Generate(o GenerateOptions, stream io.Writer) ([]Continuation, error) {
+func Generate(o GenerateOptions, stream io.Writer, note Note) ([]Continuation, error) {
 	m, err := OpenModel(o.Model)
 	if err != nil {
 		return nil, err
 	}
+	defer m.Close()
 	tok, err := m.Tokenizer()
-	m.Close()
 	if err != nil {
 		return nil, err
 	}
+	m.note(note)
 	var prompts [][]int32
-	longest := 0
-	for _, p := range o.Prompts {
+	for i, p := range o.Prompts {
 		ids, err := promptIDs(tok, p, o)
 		if err != nil {
 			return nil, err
 		}
 		prompts = append(prompts, ids)
-		longest = max(longest, len(ids))
+		if err := o.room(m.Config, i, len(ids), note); err != nil {
+			return nil, err
+		}
 	}
 	l, err := LoadModel(o.Model, o.Runtime, 1)
 	if err != nil {
 		return nil, err
 	}
 	defer l.Close()
-	if longest >= l.Config.MaxPositions {
-		return nil, fmt.Errorf("prompt of %d tokens: the model knows %d positions (max_position_embeddings)", longest, l.Config.MaxPositions)
-	}
 	var out []Continuation
 	err = l.Each(func(r *Rank) error {
 		if r.Number > 0 { // it computes the same, for its share of the weights; rank 0 speaks
@@ -71,6 +71,33 @@ func Generate(o GenerateOptions, stream io.Writer) ([]Continuation, error) {
 		return nil, l.overLimit(err)
 	}
 	return out, nil
+}
+
+// reach is how many tokens a prompt of n tokens and its continuation may have: as many as the model knows positions, or where the prompt
+// itself goes beyond them, as many as it can be computed for.
+func reach(c *model.Config, n, maxTokens int) int {
+	end := n + maxTokens
+	if known := c.Positions(); n < known {
+		end = min(end, known)
+	}
+	if exact, _ := c.Exact(); exact > 0 {
+		end = min(end, exact)
+	}
+	return end
+}
+
+// room refuses prompt number i where there is no room to continue its n tokens, and says where its continuation ends early.
+func (o *GenerateOptions) room(c *model.Config, i, n int, note Note) error {
+	if exact, key := c.Exact(); exact > 0 && n >= exact {
+		return hint("shorten it", "prompt %d of %d tokens: this build computes the model up to %d tokens (%s)", i+1, n, exact, key)
+	}
+	if n >= c.Positions() {
+		note("lomo: warning: prompt %d of %d tokens: the model knows %d positions (max_position_embeddings); later ones are new to it", i+1, n, c.Positions())
+	}
+	if left := reach(c, n, o.MaxTokens) - n; left < o.MaxTokens {
+		note("lomo: warning: prompt %d of %d tokens: its continuation ends after %d tokens at most, where the positions of the model end", i+1, n, left)
+	}
+	return nil
 }
 
 // continueAll continues one prompt after the other.
@@ -117,7 +144,7 @@ func promptIDs(tok *tokenizer.Tokenizer, prompt string, o GenerateOptions) ([]in
 func (l *Loaded) continueText(r *Rank, tok *tokenizer.Tokenizer, ids []int32, o GenerateOptions, stream io.Writer) (string, int, error) {
 	mark := r.Device.Memory().Mark()
 	defer r.Device.Memory().Release(mark)
-	s, err := infer.NewSession(r.Device, r.Net, r.Sweep.Store, min(len(ids)+o.MaxTokens, l.Config.MaxPositions), l.DType)
+	s, err := infer.NewSession(r.Device, r.Net, r.Sweep.Store, reach(l.Config, len(ids), o.MaxTokens), l.DType)
 	if err != nil {
 		return "", 0, err
 	}

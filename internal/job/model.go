@@ -172,7 +172,7 @@ func (m *Model) Tokenizer() (*tokenizer.Tokenizer, error) {
 
 // checkLength refuses sequences that are longer than what the model computes exactly, and notes those beyond the positions it knows. name
 // is the setting that asks for them.
-func checkLength(c *model.Config, name string, length int, note func(format string, args ...any)) error {
+func checkLength(c *model.Config, name string, length int, note Note) error {
 	if n, key := c.Exact(); n > 0 && length > n {
 		return &UsageError{hint(fmt.Sprintf("lower %s to %d", name, n), "%s %d: this build computes the model exactly up to %d tokens (%s)", name, length, n, key)}
 	}
@@ -183,7 +183,7 @@ func checkLength(c *model.Config, name string, length int, note func(format stri
 }
 
 // note says how the model's configuration was read, where the user should know.
-func (m *Model) note(note func(format string, args ...any)) {
+func (m *Model) note(note Note) {
 	for _, n := range m.Config.Notes {
 		note("%s: %s", m.Path, n)
 	}

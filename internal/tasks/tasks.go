@@ -18,6 +18,7 @@ type Example struct {
 	Prompt  string
 	Choices []string
 	Gold    int // index of the right choice, or Unlabelled
+	Line    int // of the record in its file; set by Load
 }
 
 // Task turns records into questions. Its metric is the accuracy over them.
@@ -84,10 +85,11 @@ func Load(task, path string) ([]Example, error) {
 	var out []Example
 	err = records.Each(path, func(r records.Record) error {
 		questions, err := t.Parse(r)
-		for _, q := range questions {
+		for i, q := range questions {
 			if q.Gold == Unlabelled {
 				return NoLabel(r)
 			}
+			questions[i].Line = r.Line
 		}
 		out = append(out, questions...)
 		return err

@@ -35,29 +35,29 @@ func TestPrompts(t *testing.T) {
 		want       []Example
 	}{
 		{"rte", `{"premise":"It rains.","hypothesis":"It is wet.","label":"not_entailment","idx":0}`,
-			[]Example{{"It rains.\nDoes this mean that \"It is wet.\" is true? Yes or No?\nAnswer: ", []string{"Yes", "No"}, 1}}},
+			[]Example{{"It rains.\nDoes this mean that \"It is wet.\" is true? Yes or No?\nAnswer: ", []string{"Yes", "No"}, 1, 0}}},
 		{"boolq", `{"question":"is it so","passage":"It is so.","idx":0,"label":true}`,
-			[]Example{{"It is so. is it so\nAnswer: ", []string{"No", "Yes"}, 1}}},
+			[]Example{{"It is so. is it so\nAnswer: ", []string{"No", "Yes"}, 1, 0}}},
 		{"wic", `{"word":"class","sentence1":"A.","sentence2":"B.","idx":0,"label":"false","start1":1,"version":1.1}`,
-			[]Example{{"Does the word \"class\" have the same meaning in these two sentences? Yes, No?\nA.\nB.\nAnswer: ", []string{"No", "Yes"}, 0}}},
+			[]Example{{"Does the word \"class\" have the same meaning in these two sentences? Yes, No?\nA.\nB.\nAnswer: ", []string{"No", "Yes"}, 0, 0}}},
 		{"wsc", `{"text":"Ann saw Bo. She left.","target":{"span1_index":0,"span1_text":"Ann","span2_index":3,"span2_text":"She"},"label":"True"}`,
-			[]Example{{"Ann saw Bo. She left.\nIn the previous sentence, does the pronuon \"She\" refer to \"Ann\"? Yes or No?\nAnswer: ", []string{"No", "Yes"}, 1}}},
+			[]Example{{"Ann saw Bo. She left.\nIn the previous sentence, does the pronuon \"She\" refer to \"Ann\"? Yes or No?\nAnswer: ", []string{"No", "Yes"}, 1, 0}}},
 		{"copa", `{"premise":"He ran.","choice1":"He fell.","choice2":"He sat.","question":"effect","label":0}`,
-			[]Example{{"He ran. so ", []string{"He fell.", "He sat."}, 0}}},
+			[]Example{{"He ran. so ", []string{"He fell.", "He sat."}, 0, 0}}},
 		{"COPA", `{"premise":"He ran.","choice1":"He fell.","choice2":"He sat.","question":"cause","label":"1"}`,
-			[]Example{{"He ran. because ", []string{"He fell.", "He sat."}, 1}}},
+			[]Example{{"He ran. because ", []string{"He fell.", "He sat."}, 1, 0}}},
 		{"cb", `{"premise":"P.","hypothesis":"h","label":"neutral"}`,
-			[]Example{{"Suppose P. Can we infer that \"h\"? Yes, No, or Maybe?\n", []string{"Yes", "No", "Maybe"}, 2}}},
+			[]Example{{"Suppose P. Can we infer that \"h\"? Yes, No, or Maybe?\n", []string{"Yes", "No", "Maybe"}, 2, 0}}},
 		{"multirc", `{"idx":0,"version":1.1,"passage":{"text":"T.","questions":[{"question":"Q?","idx":0,"answers":[{"text":"a","idx":0,"label":0},{"text":"b","idx":1,"label":1}]}]}}`,
 			[]Example{
-				{"T.\nQuestion: Q?\nI found this answer \"a\". Is that correct? Yes or No?\nAnswer: ", []string{"No", "Yes"}, 0},
-				{"T.\nQuestion: Q?\nI found this answer \"b\". Is that correct? Yes or No?\nAnswer: ", []string{"No", "Yes"}, 1}}},
+				{"T.\nQuestion: Q?\nI found this answer \"a\". Is that correct? Yes or No?\nAnswer: ", []string{"No", "Yes"}, 0, 0},
+				{"T.\nQuestion: Q?\nI found this answer \"b\". Is that correct? Yes or No?\nAnswer: ", []string{"No", "Yes"}, 1, 0}}},
 		// Both "Bo" and "Ann B" are right: the alphabet's first is gold and the other is no choice. Offsets count characters: é is one.
 		{"record", `{"source":"x","idx":0,"passage":{"text":"é Bo met Ann B and Bo.\n@highlight\nX","entities":[{"start":19,"end":20},{"start":2,"end":3},{"start":9,"end":13},{"start":34,"end":34}]},` +
 			`"qas":[{"query":"@placeholder won","idx":0,"answers":[{"start":2,"end":3,"text":"Bo"},{"start":9,"end":13,"text":"Ann B"}]},{"query":"q","answers":[]}]}`,
 			[]Example{
-				{"é Bo met Ann B and Bo.\n- X\n@placeholder won\nQuestion: What is the \"@placeholder\"?\nAnswer: ", []string{"Ann B", "X"}, 0},
-				{"é Bo met Ann B and Bo.\n- X\nq\nQuestion: What is the \"@placeholder\"?\nAnswer: ", []string{"Bo", "Ann B", "X"}, Unlabelled}}},
+				{"é Bo met Ann B and Bo.\n- X\n@placeholder won\nQuestion: What is the \"@placeholder\"?\nAnswer: ", []string{"Ann B", "X"}, 0, 0},
+				{"é Bo met Ann B and Bo.\n- X\nq\nQuestion: What is the \"@placeholder\"?\nAnswer: ", []string{"Bo", "Ann B", "X"}, Unlabelled, 0}}},
 	} {
 		got, err := parseLine(t, c.task, c.line)
 		if err != nil {
@@ -159,26 +159,43 @@ func (w words) EncodeOffsets(text string, special bool) (ids []int32, offs [][2]
 
 func TestTokenise(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		tok    Encoder
-		max    int
-		ids    []int32
-		scored []bool
+		name           string
+		tok            Encoder
+		prompt, choice string
+		max            int
+		want           Tokens
 	}{
 		// "Hi\nAnswer: Yes" is Hi, \nAnswer:, ␣Yes: the last holds the prompt's space and the choice, and counts.
-		{"space merges", words{}, MaxLen, []int32{1, 12, 18, 14, 2}, []bool{false, false, false, true, true}},
-		{"the tokenizer ends texts", words{ends: true}, MaxLen, []int32{1, 12, 18, 14, 2}, []bool{false, false, false, true, true}},
-		{"exactly full", words{}, 4, []int32{1, 12, 18, 14, 2}, []bool{false, false, false, true, true}},
-		{"choice cut", words{}, 3, []int32{1, 12, 18, 2}, []bool{false, false, false, true}},
+		{"space merges", words{}, "Hi\nAnswer: ", "Yes", MaxLen, Tokens{IDs: []int32{1, 12, 18, 14, 2}, Scored: []bool{false, false, false, true, true}, Fits: true}},
+		{"the tokenizer ends texts", words{ends: true}, "Hi\nAnswer: ", "Yes", MaxLen, Tokens{IDs: []int32{1, 12, 18, 14, 2}, Scored: []bool{false, false, false, true, true}, Fits: true}},
+		{"exactly full", words{}, "Hi\nAnswer: ", "Yes", 4, Tokens{IDs: []int32{1, 12, 18, 14, 2}, Scored: []bool{false, false, false, true, true}, Fits: true}},
+		{"a prompt's beginning is cut behind bos", words{}, "Hi\nAnswer: ", "Yes", 3, Tokens{IDs: []int32{1, 18, 14, 2}, Scored: []bool{false, false, true, true}, Cut: 1, Fits: true}},
+		{"nothing but bos before the choice", words{}, "Hi\nAnswer: ", "Yes", 2, Tokens{IDs: []int32{1, 14, 2}, Scored: []bool{false, true, true}, Cut: 2, Fits: true}},
+		{"no room for the choice", words{}, "Hi\nAnswer: ", "Yes", 1, Tokens{Scored: []bool{false, false, false, true}, Cut: 3}},
+		{"a choice of several tokens", words{}, "a b c", " d e", 4, Tokens{IDs: []int32{1, 12, 12, 12, 2}, Scored: []bool{false, false, true, true, true}, Cut: 2, Fits: true}},
+		{"whose first would be cut", words{}, "a b c", " d e", 2, Tokens{Scored: []bool{false, false, false, false, true, true}, Cut: 4}},
+		{"without bos a token of the prompt stays", bare{}, "a b c", " d", 2, Tokens{IDs: []int32{12, 12}, Scored: []bool{false, true}, Cut: 2, Fits: true}},
+		{"or the choice has nothing before it", bare{}, "a b c", " d", 1, Tokens{Scored: []bool{false, false, false, true}, Cut: 3}},
+		{"a choice of no text", words{}, "a b", "", 3, Tokens{IDs: []int32{1, 11, 12, 2}, Scored: []bool{false, false, false, true}, Fits: true}},
 	} {
-		ids, scored, err := Tokenise(c.tok, "Hi\nAnswer: ", "Yes", c.max)
+		got, err := Tokenise(c.tok, c.prompt, c.choice, c.max)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(c.ids, ids) + cmp.Diff(c.scored, scored); diff != "" {
+		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
+}
+
+// bare is words without a beginning or an end token.
+type bare struct{}
+
+func (bare) EOS() int32 { return -1 }
+
+func (bare) EncodeOffsets(text string, special bool) ([]int32, [][2]int, error) {
+	ids, offs, err := words{}.EncodeOffsets(text, special)
+	return ids[1:], offs[1:], err
 }
 
 // FuzzParse: any record gives questions whose gold answer is one of their choices, or an error with its line.

@@ -1,0 +1,85 @@
+package eval
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lomo/internal/checkpoint"
+	"lomo/internal/comm"
+	"lomo/internal/cpukern"
+	"lomo/internal/data"
+	"lomo/internal/golden"
+	"lomo/internal/model"
+	"lomo/internal/store"
+	"lomo/internal/tensor"
+	"lomo/internal/train"
+)
+
+// goldenSweep opens a golden model on the host.
+func goldenSweep(t *testing.T, name string) *train.Sweep {
+	t.Helper()
+	src, err := checkpoint.Open(filepath.Join(golden.Root(t), "testdata", "golden", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { src.Close() })
+	cfg, err := model.ParseConfig(src.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := cpukern.Open(cpukern.Options{Capacity: 32 << 20, PoisonReleased: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	net := model.NewNetwork(cfg)
+	st, err := store.NewResident(d, net.Params(), tensor.F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Load(src); err != nil {
+		t.Fatal(err)
+	}
+	rope, err := model.NewRope(d, cfg, 256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &train.Sweep{D: d, Net: net, Store: st, Rope: rope, Act: tensor.F32, Recompute: true, Comm: comm.Single()}
+}
+
+// TestWindowsOfTransformers: the perplexity of a text that is longer than a sequence is that of transformers' guide, whatever the
+// window and the stride.
+func TestWindowsOfTransformers(t *testing.T) {
+	var file struct {
+		IDs   []int32
+		Cases []struct {
+			Length, Stride, Tokens int
+			Sum                    float64
+		}
+	}
+	golden.LoadJSON(t, "testdata/golden/windows.json", &file)
+	path := filepath.Join(t.TempDir(), "ids.jsonl")
+	line := fmt.Sprintf("{\"input_ids\": %s}\n", strings.ReplaceAll(fmt.Sprint(file.IDs), " ", ","))
+	if err := os.WriteFile(path, []byte(line), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := goldenSweep(t, "gqa_untied")
+	for _, c := range file.Cases {
+		o := data.Options{SequenceLen: c.Length, Stride: c.Stride, MicroBatch: 3, VocabSize: 72}
+		d, err := data.Load([]data.Source{{Path: path, Type: "tokenized"}}, nil, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := s.Evaluate(data.Batches(d, o))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := c.Sum / float64(c.Tokens); m.Tokens != c.Tokens || math.Abs(m.Loss-want) > 2e-6 { // measured 4e-7
+			t.Errorf("%d by %d: %d tokens, loss %.7f, want %d and %.7f", c.Length, c.Stride, m.Tokens, m.Loss, c.Tokens, want)
+		}
+	}
+}
