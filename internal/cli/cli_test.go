@@ -53,9 +53,9 @@ func TestEvalOptions(t *testing.T) {
 		args string
 		want job.EvalOptions
 	}{
-		{"--model m --data d --type text", job.EvalOptions{Model: "m", Data: "d", Type: "text", Score: "sum", BatchSize: 4, SequenceLen: 1024, Runtime: job.Runtime{Device: "auto", Devices: 1, Offload: "none"}}},
-		{"--model m --data d --task superglue:rte --score mean --max-examples 5 --batch-size 2 --sequence-len 64 --dtype f32 --threads 1",
-			job.EvalOptions{Model: "m", Data: "d", Task: "rte", Score: "mean", MaxExamples: 5, BatchSize: 2, SequenceLen: 64, LenGiven: true, Runtime: job.Runtime{Device: "auto", Devices: 1, Offload: "none", DType: "f32", Threads: 1}}},
+		{"--model m --data d --type text", job.EvalOptions{Model: "m", Data: "d", Type: "text", Score: "sum", BatchSize: 4, SequenceLen: 1024, ChatTemplate: "tokenizer", Runtime: job.Runtime{Device: "auto", Devices: 1, Offload: "none"}}},
+		{"--model m --data d --task superglue:rte --score mean --max-examples 5 --batch-size 2 --sequence-len 64 --dtype f32 --threads 1 --chat-template zephyr",
+			job.EvalOptions{Model: "m", Data: "d", Task: "rte", Score: "mean", MaxExamples: 5, BatchSize: 2, SequenceLen: 64, LenGiven: true, ChatTemplate: "zephyr", Runtime: job.Runtime{Device: "auto", Devices: 1, Offload: "none", DType: "f32", Threads: 1}}},
 	} {
 		var got job.EvalOptions
 		run := func(_ *Streams, o *evalOptions) error { got = o.EvalOptions; return nil }

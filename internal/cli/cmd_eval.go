@@ -51,6 +51,7 @@ Without --dtype the model computes in the type its weights are stored in. With -
 				return err
 			}
 			o.BatchSize, o.SequenceLen, o.LenGiven = l.MicroBatchSize, l.SequenceLen, l.Given("sequence_len")
+			o.ChatTemplate = l.ChatTemplate
 			o.Runtime = runtimeOf(l)
 			return run(io, &o)
 		},
@@ -64,7 +65,7 @@ Without --dtype the model computes in the type its weights are stored in. With -
 	f.IntVar(&o.MaxExamples, "max-examples", 0, "use the first `N` examples; 0 uses all")
 	f.IntVar(&o.Stride, "stride", 0, "score long texts through a window that moves on by `N` tokens; 0 cuts them into pieces")
 	f.BoolVar(&o.JSON, "json", false, "print one JSON object as the last line")
-	s.addKeys(c, append([]string{"sequence-len"}, runtimeKeys...)...)
+	s.addKeys(c, append([]string{"sequence-len", "chat-template"}, runtimeKeys...)...)
 	return c
 }
 

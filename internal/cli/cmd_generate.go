@@ -13,21 +13,21 @@ func newGenerateCmd(io *Streams, run func(*Streams, *job.GenerateOptions) error)
 		Use:   "generate --model DIR --prompt TEXT",
 		Short: "Continue a text, or answer a question, with a model",
 		Long: `Generate writes the continuation of a text to stdout; --prompt may be repeated. With
---chat the text is a user's turn, put through the model's chat template. With
+--chat the text is a user's turn, put through the model's chat template or another. With
 --temperature 0 (the default) the likeliest token is taken each time; else tokens are
 drawn, the same ones for the same seed.`,
 		Example: `  lomo generate --model out/run --prompt "Once upon a time"
   lomo generate --model out/run --chat --prompt "Who are you?" --max-new-tokens 64
   lomo generate --model out/run --prompt "The sea" --temperature 0.8 --top-p 0.95 --seed 7`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := checkGenerate(&o); err != nil {
+			if err := checkGenerate(&o, c.Flags().Changed("chat-template")); err != nil {
 				return err
 			}
 			l, err := s.load(io, c)
 			if err != nil {
 				return err
 			}
-			o.Runtime = runtimeOf(l)
+			o.Runtime, o.ChatTemplate = runtimeOf(l), l.ChatTemplate
 			return run(io, &o)
 		},
 	}
@@ -41,12 +41,12 @@ drawn, the same ones for the same seed.`,
 	f.IntVar(&o.Sampler.TopK, "top-k", 0, "draw from the `K` likeliest tokens; 0 from all")
 	f.Float64Var(&o.Sampler.TopP, "top-p", 1, "draw from the likeliest tokens that make up this `share`")
 	f.Uint64Var(&o.Sampler.Seed, "seed", 42, "of the draws")
-	s.addKeys(c, runtimeKeys...)
+	s.addKeys(c, append([]string{"chat-template"}, runtimeKeys...)...)
 	return c
 }
 
 // checkGenerate finds flags that are missing or out of range.
-func checkGenerate(o *job.GenerateOptions) error {
+func checkGenerate(o *job.GenerateOptions, template bool) error {
 	switch {
 	case o.Model == "":
 		return usage("--model DIR names a Hugging Face folder or a .gguf file", "--model is missing")
@@ -62,6 +62,8 @@ func checkGenerate(o *job.GenerateOptions) error {
 		return usage("1 draws from all tokens", "--top-p %v is not above 0 and at most 1", o.Sampler.TopP)
 	case o.System != "" && !o.Chat:
 		return usage("add --chat", "--system without --chat")
+	case template && !o.Chat:
+		return usage("add --chat", "--chat-template without --chat")
 	}
 	return nil
 }

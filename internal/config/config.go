@@ -31,7 +31,7 @@ type Config struct {
 	SequenceLen   int       `yaml:"sequence_len" help:"tokens of a sequence; longer samples are cut"`
 	Packing       bool      `yaml:"packing" help:"fill sequences with several samples, which do not see each other"`
 	Shuffle       bool      `yaml:"shuffle" help:"another order every epoch, fixed by seed"`
-	ChatTemplate  string    `yaml:"chat_template" help:"tokenizer takes the model's own; else a Jinja template"`
+	ChatTemplate  string    `yaml:"chat_template" help:"tokenizer takes the model's own; else a name (alpaca, chatml, deepseek, gemma, llama-2, llama-3, mistral, phi, qwen, zephyr, or one that came with the model), a Jinja template or a file with one. Saved with the model"`
 	TrainOnInputs bool      `yaml:"train_on_inputs" help:"learn prompts too, not only responses"`
 	RolesToTrain  []string  `yaml:"roles_to_train" help:"roles whose chat turns are learned"`
 	TrainOnEOS    string    `yaml:"train_on_eos" oneof:"turn,all,last,none" help:"which end-of-turn tokens are learned"`

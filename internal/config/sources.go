@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"lomo/internal/suggest"
 )
 
 // maxFile bounds a configuration file, in bytes.
@@ -67,7 +69,7 @@ func (s *source) unknown(name, where string) {
 	advice := "`lomo help config` lists all keys"
 	if n := elsewhere[last]; n != "" && prefix == "" {
 		advice = fmt.Sprintf("did you mean %q?", n)
-	} else if n := nearest(last, names(keys, prefix)); n != "" {
+	} else if n := suggest.Nearest(last, names(keys, prefix)); n != "" {
 		advice = fmt.Sprintf("did you mean %q?", prefix+n)
 	} else if n := inBlock(last); n != "" {
 		advice = fmt.Sprintf("did you mean %q?", n)

@@ -11,6 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"lomo/internal/data"
+	"lomo/internal/suggest"
 	"lomo/internal/tasks"
 )
 
@@ -95,7 +96,7 @@ func (s *source) oneOf(k Key, name, word, where string) {
 		return
 	}
 	advice := ""
-	if n := nearest(strings.ToLower(word), k.OneOf); n != "" {
+	if n := suggest.Nearest(strings.ToLower(word), k.OneOf); n != "" {
 		advice = fmt.Sprintf("did you mean %q?", n)
 	}
 	s.problems.add(where, advice, "%s: %q is not one of %s", name, word, strings.Join(k.OneOf, ", "))
@@ -115,7 +116,7 @@ func (s *source) dataset(x setting, name string, node *yaml.Node) any {
 		switch {
 		case !known:
 			advice := "it has path, type, split and weight"
-			if near := nearest(field, names(datasetKeys, "")); near != "" {
+			if near := suggest.Nearest(field, names(datasetKeys, "")); near != "" {
 				advice = fmt.Sprintf("did you mean %q?", near)
 			}
 			s.problems.add(where, advice, "%s: unknown key %q", name, field)
@@ -148,7 +149,7 @@ func (s *source) datasetType(name, word, where string) {
 		return
 	}
 	advice, types := "", DatasetTypes()
-	if n := nearest(strings.ToLower(word), types); n != "" {
+	if n := suggest.Nearest(strings.ToLower(word), types); n != "" {
 		advice = fmt.Sprintf("did you mean %q?", n)
 	}
 	s.problems.add(where, advice, "%s.type: %q is not one of %s", name, word, strings.Join(types, ", "))

@@ -22,6 +22,8 @@ type EvalOptions struct {
 	SequenceLen int
 	LenGiven    bool // SequenceLen was asked for; else it is lowered to what the model knows
 	Stride      int  // texts longer than SequenceLen go through a window that moves on by so many tokens; 0: they are cut
+	// ChatTemplate is the key of this name, for perplexity.
+	ChatTemplate string
 	Runtime
 }
 
@@ -104,6 +106,9 @@ func EvalText(o EvalOptions, note Note) (Perplexity, error) {
 		return Perplexity{}, &UsageError{hint("take half of it, or as little as time allows", "--stride %d is more than the %d tokens of a sequence: the tokens between would be left out", o.Stride, opts.SequenceLen)}
 	}
 	opts.MicroBatch, opts.Packing, opts.Shuffle, opts.Stride = o.BatchSize, false, false, o.Stride
+	if opts.ChatTemplate, err = chatTemplate(tok, o.ChatTemplate); err != nil {
+		return Perplexity{}, err
+	}
 	ds, err := data.Load([]data.Source{{Path: o.Data, Type: o.Type, Weight: 1}}, asTokenizer(tok), opts)
 	if err != nil {
 		return Perplexity{}, err

@@ -12,12 +12,14 @@ import (
 
 // GenerateOptions is what `lomo generate` is asked.
 type GenerateOptions struct {
-	Model     string
-	Prompts   []string // each is continued on its own
-	Chat      bool     // the prompts are user turns of a chat
-	System    string   // with Chat: a system turn before them
-	MaxTokens int
-	Sampler   infer.Sampler
+	Model   string
+	Prompts []string // each is continued on its own
+	Chat    bool     // the prompts are user turns of a chat
+	System  string   // with Chat: a system turn before them
+	// ChatTemplate is the key of this name, with Chat.
+	ChatTemplate string
+	MaxTokens    int
+	Sampler      infer.Sampler
 	Runtime
 }
 
@@ -41,6 +43,12 @@ func Generate(o GenerateOptions, stream io.Writer, note Note) ([]Continuation, e
 		return nil, err
 	}
 	m.note(note)
+	stops := tok.EOSIDs()
+	if o.Chat {
+		if o.ChatTemplate, stops, err = chatStops(tok, o.ChatTemplate); err != nil {
+			return nil, err
+		}
+	}
 	var prompts [][]int32
 	for i, p := range o.Prompts {
 		ids, err := promptIDs(tok, p, o)
@@ -60,10 +68,10 @@ func Generate(o GenerateOptions, stream io.Writer, note Note) ([]Continuation, e
 	var out []Continuation
 	err = l.Each(func(r *Rank) error {
 		if r.Number > 0 { // it computes the same, for its share of the weights; rank 0 speaks
-			_, err := l.continueAll(r, tok, prompts, o, nil)
+			_, err := l.continueAll(r, tok, prompts, stops, o, nil)
 			return err
 		}
-		all, err := l.continueAll(r, tok, prompts, o, stream)
+		all, err := l.continueAll(r, tok, prompts, stops, o, stream)
 		out = all
 		return err
 	})
@@ -100,11 +108,23 @@ func (o *GenerateOptions) room(c *model.Config, i, n int, note Note) error {
 	return nil
 }
 
+// chatStops is the template that prompts are put through, and the tokens that end its answers.
+func chatStops(tok *tokenizer.Tokenizer, value string) (template string, stops []int32, err error) {
+	if template, err = chatTemplate(tok, value); err != nil {
+		return "", nil, err
+	}
+	if (template == "" || template == "tokenizer") && !tok.HasChatTemplate() {
+		return "", nil, hint("name one with --chat-template, such as chatml, or leave --chat out to continue plain text", "the model's tokenizer has no chat template")
+	}
+	stops, err = tok.ChatStops(template)
+	return template, stops, err
+}
+
 // continueAll continues one prompt after the other.
-func (l *Loaded) continueAll(r *Rank, tok *tokenizer.Tokenizer, prompts [][]int32, o GenerateOptions, stream io.Writer) ([]Continuation, error) {
+func (l *Loaded) continueAll(r *Rank, tok *tokenizer.Tokenizer, prompts [][]int32, stops []int32, o GenerateOptions, stream io.Writer) ([]Continuation, error) {
 	var out []Continuation
 	for i, ids := range prompts {
-		text, n, err := l.continueText(r, tok, ids, o, stream)
+		text, n, err := l.continueText(r, tok, ids, stops, o, stream)
 		if err != nil {
 			return nil, err
 		}
@@ -126,14 +146,11 @@ func promptIDs(tok *tokenizer.Tokenizer, prompt string, o GenerateOptions) ([]in
 		}
 		return ids, err
 	}
-	if !tok.HasChatTemplate() {
-		return nil, hint("leave --chat out to continue plain text", "the model's tokenizer has no chat template")
-	}
 	var msgs []tokenizer.Message
 	if o.System != "" {
 		msgs = append(msgs, tokenizer.Message{Role: "system", Content: o.System})
 	}
-	text, err := tok.RenderChat(append(msgs, tokenizer.Message{Role: "user", Content: prompt}), true)
+	text, err := tok.RenderChat(append(msgs, tokenizer.Message{Role: "user", Content: prompt}), o.ChatTemplate, true)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +158,7 @@ func promptIDs(tok *tokenizer.Tokenizer, prompt string, o GenerateOptions) ([]in
 }
 
 // continueText runs one prompt in a session of its own.
-func (l *Loaded) continueText(r *Rank, tok *tokenizer.Tokenizer, ids []int32, o GenerateOptions, stream io.Writer) (string, int, error) {
+func (l *Loaded) continueText(r *Rank, tok *tokenizer.Tokenizer, ids, stops []int32, o GenerateOptions, stream io.Writer) (string, int, error) {
 	mark := r.Device.Memory().Mark()
 	defer r.Device.Memory().Release(mark)
 	s, err := infer.NewSession(r.Device, r.Net, r.Sweep.Store, reach(l.Config, len(ids), o.MaxTokens), l.DType)
@@ -168,7 +185,7 @@ func (l *Loaded) continueText(r *Rank, tok *tokenizer.Tokenizer, ids []int32, o 
 		}
 		return err == nil
 	}
-	out, gerr := infer.Generate(s, ids, sampler, o.MaxTokens, tok.EOSIDs(), emit)
+	out, gerr := infer.Generate(s, ids, sampler, o.MaxTokens, stops, emit)
 	if gerr != nil {
 		return "", 0, gerr
 	}

@@ -91,6 +91,9 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 	if err != nil {
 		return err
 	}
+	if c.ChatTemplate, err = chatTemplate(tok, c.ChatTemplate); err != nil {
+		return err
+	}
 	ds, err := loadData(&c.Config, m, tok)
 	if err != nil {
 		if t.DryRun { // the data is at fault, the memory can be told all the same
@@ -223,7 +226,7 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	if o.Config, err = out.begin(c); err != nil {
 		return err
 	}
-	if o.Tokenizer, err = keepTokenizer(m, tok, o.OutputDir); err != nil {
+	if o.Tokenizer, err = keepTokenizer(m, tok, &c.Config); err != nil {
 		return err
 	}
 	o.OnStep, o.OnEval, o.OnSave, o.Note = rep.Step, rep.Eval, rep.Saved, rep.Note
@@ -347,15 +350,16 @@ const (
 	spillFile   = ".block-inputs"
 )
 
-// tokenizerDir holds, during a run, the files of a tokenizer that came in another format: in a GGUF file, or as tokenizer.model.
+// tokenizerDir holds, during a run, the files of a tokenizer that the model does not have as they are to be saved: it came in a GGUF file or as
+// tokenizer.model, or the run has another chat template.
 const tokenizerDir = ".tokenizer"
 
 // keepTokenizer writes the tokenizer's files into the output folder now and returns what copies them beside a checkpoint,
 // so that the tokenizer itself need not stay in memory.
-func keepTokenizer(m *Model, tok *tokenizer.Tokenizer, dir string) (func(string) error, error) {
+func keepTokenizer(m *Model, tok *tokenizer.Tokenizer, c *config.Config) (func(string) error, error) {
 	files := maps.Clone(m.Source.AuxFiles())
+	tmp := filepath.Join(c.OutputDir, tokenizerDir)
 	if files["tokenizer.json"] == "" && tok != nil {
-		tmp := filepath.Join(dir, tokenizerDir)
 		if err := os.MkdirAll(tmp, 0o755); err != nil {
 			return nil, err
 		}
@@ -375,6 +379,11 @@ func keepTokenizer(m *Model, tok *tokenizer.Tokenizer, dir string) (func(string)
 	}
 	if files == nil {
 		return nil, nil
+	}
+	if tok != nil {
+		if err := keepTemplate(files, tmp, tok, c); err != nil {
+			return nil, err
+		}
 	}
 	return func(to string) error {
 		for name, from := range files {

@@ -1,175 +1,271 @@
 package tokenizer
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"path/filepath"
+	"maps"
 	"slices"
-	"strings"
-	"sync"
+	"time"
 
-	"github.com/nikolalohinski/gonja/v2/exec"
+	"lomo/internal/jinja"
 )
 
 // Message is one turn of a conversation.
 type Message struct {
-	Role    string
+	Role string
+	// Content is the text where the content is one, "" beside Fields when it is null or consists of parts.
 	Content string
+	// Fields are all fields of the message as the template sees them, role and content included; nil: role and content only.
+	Fields *jinja.Dict
 	// Train says whether this turn is learned; nil: its role decides.
 	Train *bool
 }
 
-// chatTemplates are the chat templates of a tokenizer by name; "default" is the usual one.
-type chatTemplates map[string]string
+// ChatOptions says how a conversation is rendered, and what of it is learned.
+type ChatOptions struct {
+	// Roles are the roles whose turns are learned, unless a message says otherwise; nil: assistant.
+	Roles []string
+	// TrainOnEOS says which end-of-turn tokens are learned: "turn" (or ""), those of learned turns;
+	// "all", also those of the others; "last", that of the last learned turn; "none".
+	TrainOnEOS string
+	// Template is what ChatTemplate gave.
+	Template string
+	// Tools and Documents are the template's variables of these names; nil: none.
+	Tools, Documents jinja.Value
+	// Args are further variables of the template. They win over those that a tokenizer has, not over the conversation.
+	Args *jinja.Dict
+}
 
-// maxOutput bounds a rendered conversation besides its messages.
-const maxOutput = 1 << 20
-
-// chatML is the template that `chatml` names, and that NewByteLevel has.
-const chatML = `{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}` +
-	`{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`
-
-// HasChatTemplate reports whether the tokenizer came with a chat template.
-func (t *Tokenizer) HasChatTemplate() bool { return t.chat["default"] != "" }
-
-// RenderChat is the conversation as the tokenizer's chat template writes it. Encode the result with
+// RenderChat is the conversation as the chat template of this name writes it; see ChatTemplate for names. Encode the result with
 // special false: it has its own bos. addGenerationPrompt ends it where the assistant would begin.
-func (t *Tokenizer) RenderChat(msgs []Message, addGenerationPrompt bool) (string, error) {
-	c, err := t.template("")
+func (t *Tokenizer) RenderChat(msgs []Message, template string, addGenerationPrompt bool) (string, error) {
+	c, err := t.newChat(msgs, ChatOptions{Template: template})
 	if err != nil {
 		return "", err
 	}
-	s, _, err := t.render(c, msgs, addGenerationPrompt)
-	return s, err
-}
-
-// template is the compiled template of this name: "" or "tokenizer" for the tokenizer's own, another
-// one that it came with, "chatml", or a template given as its text.
-func (t *Tokenizer) template(name string) (*exec.Template, error) {
-	source, ok := t.chat[name]
-	switch {
-	case ok:
-	case name == "" || name == "tokenizer":
-		if source, ok = t.chat["default"]; !ok {
-			return nil, errors.New("chat template: the tokenizer has none; name one (chatml) or give its text")
-		}
-	case name == "chatml":
-		source = chatML
-	case strings.Contains(name, "{%") || strings.Contains(name, "{{"):
-		source = name
-	default:
-		return nil, fmt.Errorf("chat template %q: the tokenizer has no template of this name (known: chatml%s)", name, t.chat.list())
-	}
-	if c, ok := compiled.Load(source); ok {
-		return c.(*exec.Template), nil
-	}
-	c, err := compile(source)
+	how := rendering{prompt: addGenerationPrompt, marked: true}
+	r, err := c.render(msgs, how)
 	if err != nil {
-		return nil, fmt.Errorf("chat template: %w", shorten(err))
+		return "", err
 	}
-	compiled.Store(source, c)
-	return c, nil
+	return r.Text, c.complete(r, how)
 }
 
-// compiled holds parsed templates by source: a run has one or two.
-var compiled sync.Map
-
-func (c chatTemplates) list() string {
-	var b strings.Builder
-	var names []string
-	for name := range c {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		b.WriteString(", " + name)
-	}
-	return b.String()
+// chat is one conversation on its way through a template.
+type chat struct {
+	t        *Tokenizer
+	source   string
+	template *jinja.Template
+	msgs     []Message
+	o        ChatOptions
+	found    *habits // of the template, once they were looked for
 }
 
-// render is the text, and the parts of it inside {% generation %}.
-func (t *Tokenizer) render(c *exec.Template, msgs []Message, prompt bool) (_ string, spans [][2]int, err error) {
-	limit := maxOutput
-	list := make([]any, len(msgs))
+// ChatStops are the tokens that end a text written with the chat template of this name: the tokenizer's own, and the one that the template ends turns with.
+func (t *Tokenizer) ChatStops(template string) ([]int32, error) {
+	c, err := t.newChat(nil, ChatOptions{Template: template})
+	if err != nil {
+		return nil, err
+	}
+	stops := t.EOSIDs()
+	for _, id := range slices.Sorted(maps.Keys(c.habits().stops)) {
+		if !slices.Contains(stops, id) {
+			stops = append(stops, id)
+		}
+	}
+	return stops, nil
+}
+
+func (t *Tokenizer) newChat(msgs []Message, o ChatOptions) (*chat, error) {
+	if own := t.chat["tool_use"]; o.Tools != nil && own != "" && (o.Template == "" || o.Template == "tokenizer") {
+		o.Template = "tool_use" // as transformers chooses
+	}
+	source, err := t.TemplateSource(o.Template)
+	if err != nil {
+		return nil, err
+	}
+	template, err := compiledTemplate(source)
+	if err != nil {
+		return nil, err
+	}
+	return &chat{t: t, source: source, template: template, msgs: msgs, o: o}, nil
+}
+
+// rendering says how a conversation is to be rendered.
+type rendering struct {
+	prompt bool // end it where the assistant would begin
+	marked bool // follow the strings of the messages into the text
+	// instead changes a string of a message before the template sees it; nil: none.
+	instead     func(message int, kind kind, s string) string
+	noTools     bool
+	noDocuments bool
+}
+
+// templateTime is what strftime_now tells: training data must not depend on the day of the run. It is the day that Llama 3's
+// templates take where they cannot ask.
+var templateTime = time.Date(2024, time.July, 26, 0, 0, 0, 0, time.UTC)
+
+// kind is what a string of a message is to it.
+type kind int
+
+const (
+	roleText      kind = iota
+	headerText         // name, tool_call_id: what stands about the message, not in it
+	contentText        // the content, or the texts of its parts
+	reasoningText      // reasoning_content and its other names
+	callText           // everything in tool_calls
+	otherText          // any other field
+	kinds
+)
+
+// toolsMark and documentsMark are the marks of strings in these variables; those of messages are 0 and above.
+const toolsMark, documentsMark = -1, -2
+
+// kindOf is the kind of the strings in a field of a message.
+func kindOf(field string) kind {
+	switch field {
+	case "role":
+		return roleText
+	case "name", "tool_call_id", "id":
+		return headerText
+	case "content":
+		return contentText
+	case "reasoning_content", "reasoning", "thinking":
+		return reasoningText
+	case "tool_calls", "function_call":
+		return callText
+	}
+	return otherText
+}
+
+// place is the message and the kind of string that a mark stands for; -1 for no message.
+func place(mark int) (message int, k kind) {
+	if mark < 0 {
+		return -1, 0
+	}
+	return mark / int(kinds), kind(mark % int(kinds))
+}
+
+// isBody tells whether a mark stands for what message k says, rather than for what stands about it.
+func isBody(mark, k int) bool {
+	message, kind := place(mark)
+	return message == k && kind > headerText
+}
+
+// render is the text of messages. Their numbers are those in msgs.
+func (c *chat) render(msgs []Message, how rendering) (jinja.Result, error) {
+	vars := jinja.NewDict()
+	n := &c.t.names
+	for _, v := range []struct {
+		name string
+		id   int32
+	}{{"bos_token", n.bos}, {"eos_token", n.eos}, {"pad_token", n.pad}, {"unk_token", n.unk}} {
+		if v.id >= 0 {
+			vars.Set(v.name, c.t.Token(v.id))
+		}
+	}
+	vars.Set("date_string", templateTime.Format("02 Jan 2006"))
+	if c.o.Args != nil {
+		for _, key := range c.o.Args.Keys() {
+			v, _ := c.o.Args.Get(key)
+			vars.Set(key, v)
+		}
+	}
+	list := jinja.NewList()
 	for i, m := range msgs {
-		d := exec.NewDict()
-		d.Pairs = []*exec.Pair{
-			{Key: exec.AsValue("role"), Value: exec.AsValue(m.Role)},
-			{Key: exec.AsValue("content"), Value: exec.AsValue(m.Content)},
-		}
-		list[i] = d
-		limit += 4 * (len(m.Role) + len(m.Content))
+		list.Append(m.value(i, how))
 	}
-	state := &render{limit: limit}
-	state.output.limit = limit
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("chat template: cannot be rendered: %v", r)
-		}
-	}()
-	variables := map[string]any{
-		stateKey:                state,
-		"messages":              list,
-		"add_generation_prompt": prompt,
-		"date_string":           templateTime.Format("02 Jan 2006"),
-	}
-	for name, id := range map[string]int32{"bos_token": t.names.bos, "eos_token": t.names.eos, "pad_token": t.names.pad, "unk_token": t.names.unk} {
-		if id >= 0 {
-			variables[name] = t.Token(id)
-		}
-	}
-	err = c.Execute(&state.output, exec.NewContext(variables))
-	if state.raised != "" {
-		return "", nil, fmt.Errorf("chat template: %s", state.raised)
-	}
-	if err != nil {
-		return "", nil, fmt.Errorf("chat template: %w", shorten(err))
-	}
-	return state.output.b.String(), state.output.spans, nil
+	vars.Set("messages", list)
+	vars.Set("add_generation_prompt", how.prompt)
+	vars.Set("tools", optional(c.o.Tools, how.noTools, toolsMark, how.marked))
+	vars.Set("documents", optional(c.o.Documents, how.noDocuments, documentsMark, how.marked))
+	return c.template.Render(vars, jinja.Options{Now: templateTime})
 }
 
-// shorten keeps an error readable: gonja quotes the whole template in some.
-func shorten(err error) error {
-	const most = 400
-	if s := err.Error(); len(s) > most {
-		return errors.New("… " + strings.ToValidUTF8(s[len(s)-most:], ""))
-	}
-	return err
-}
-
-// readTemplates reads the templates of a folder: chat_template.jinja, else chat_template in
-// tokenizer_config.json, a text or a list of {name, template}.
-func (t *Tokenizer) readTemplates(dir string) error {
-	b, err := readSmall(filepath.Join(dir, "chat_template.jinja"))
-	if err == nil {
-		t.chat = chatTemplates{"default": string(b)}
+// optional is the variable that a template gets for v.
+func optional(v jinja.Value, without bool, mark int, marked bool) jinja.Value {
+	if v == nil || without {
 		return nil
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if !marked {
+		return v
 	}
-	var config struct {
-		Template json.RawMessage `json:"chat_template"`
+	return eachString(v, func(s string) jinja.Value { return jinja.Marked(s, mark) })
+}
+
+// value is message number k for a template. As transformers has it, fields that are null are left out, and reasoning is found under each of its names.
+func (m *Message) value(k int, how rendering) *jinja.Dict {
+	d := jinja.NewDict()
+	set := func(field string, v jinja.Value) {
+		kind := kindOf(field)
+		d.Set(field, eachString(v, func(s string) jinja.Value {
+			if how.instead != nil {
+				s = how.instead(k, kind, s)
+			}
+			if !how.marked {
+				return s
+			}
+			return jinja.Marked(s, k*int(kinds)+int(kind))
+		}))
 	}
-	path := filepath.Join(dir, "tokenizer_config.json")
-	if err := readConfig(path, &config); err != nil || isNull(config.Template) {
-		return err
+	if m.Fields == nil {
+		set("role", m.Role)
+		set("content", m.Content)
+		return d
 	}
-	if config.Template[0] == '"' {
-		var s string
-		err := json.Unmarshal(config.Template, &s)
-		t.chat = chatTemplates{"default": s}
-		return err
+	reasoning := m.reasoning()
+	if _, has := m.Fields.Get("thinking"); reasoning != nil && !has {
+		set("thinking", reasoning)
 	}
-	var list []struct{ Name, Template string }
-	if err := json.Unmarshal(config.Template, &list); err != nil {
-		return fmt.Errorf("%s: chat_template: %w", path, err)
+	for _, field := range m.Fields.Keys() {
+		if v, _ := m.Fields.Get(field); v != nil {
+			set(field, v)
+		}
 	}
-	t.chat = make(chatTemplates)
-	for _, e := range list {
-		t.chat[e.Name] = e.Template
+	if reasoning != nil {
+		set("reasoning_content", reasoning)
+	}
+	return d
+}
+
+// reasoning is the message's reasoning, nil for none.
+func (m *Message) reasoning() jinja.Value {
+	return m.field("reasoning_content", "thinking", "reasoning")
+}
+
+// field is the first of these fields that is not null.
+func (m *Message) field(names ...string) jinja.Value {
+	if m.Fields == nil {
+		return nil
+	}
+	for _, name := range names {
+		if v, _ := m.Fields.Get(name); v != nil {
+			return v
+		}
 	}
 	return nil
+}
+
+// eachString is v with every string in it, but for keys and types, replaced by what f makes of it.
+func eachString(v jinja.Value, f func(string) jinja.Value) jinja.Value {
+	switch v := v.(type) {
+	case *jinja.List:
+		list := jinja.NewList()
+		for i := range v.Len() {
+			list.Append(eachString(v.At(i), f))
+		}
+		return list
+	case *jinja.Dict:
+		d := jinja.NewDict()
+		for _, key := range v.Keys() {
+			item, _ := v.Get(key)
+			if key != "type" { // of a part, a call or a schema: a word of the form, not of the text
+				item = eachString(item, f)
+			}
+			d.Set(key, item)
+		}
+		return d
+	}
+	if s, ok := jinja.Text(v); ok {
+		return f(s)
+	}
+	return v
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"lomo/internal/jinja"
 )
 
 // golden reads a file that the scripts in scripts/golden wrote.
@@ -63,9 +65,11 @@ func TestRenderGolden(t *testing.T) {
 	for _, c := range g.Cases {
 		var got string
 		var spans [][2]int
-		template, err := tok.template(g.Templates[c.Name])
+		chat, err := tok.newChat(c.Messages, ChatOptions{Template: g.Templates[c.Name]})
 		if err == nil {
-			got, spans, err = tok.render(template, c.Messages, c.Prompt)
+			var r jinja.Result
+			r, err = chat.render(c.Messages, rendering{prompt: c.Prompt, marked: true})
+			got, spans = r.Text, r.Generation
 		}
 		switch {
 		case c.Error != "" && err == nil:

@@ -2,23 +2,12 @@ package tokenizer
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
-	"strings"
-	"unicode"
+	"sort"
 
-	"github.com/nikolalohinski/gonja/v2/exec"
+	"lomo/internal/jinja"
 )
-
-// ChatOptions says what of a conversation is learned.
-type ChatOptions struct {
-	// Roles are the roles whose turns are learned, unless a message says otherwise; nil: assistant.
-	Roles []string
-	// TrainOnEOS says which end-of-turn tokens are learned: "turn" (or ""), those of learned turns;
-	// "all", also those of the others; "last", that of the last learned turn; "none".
-	TrainOnEOS string
-	// Template is "" or "tokenizer" for the tokenizer's own, the name of another, or a template's text.
-	Template string
-}
 
 // Conversation is a conversation as token ids.
 type Conversation struct {
@@ -26,187 +15,225 @@ type Conversation struct {
 	Train []bool // which of them are learned
 	// NoEnd is how many learned turns have no token that ends them: a model that learns them does not learn to stop.
 	NoEnd int
+	// Unmarked is how many turns were to be learned but stand outside the {% generation %} marks of a template that has some.
+	Unmarked int
 	// LastOnly says that of the learned turns only the last could be located in the text; the others are not learned.
 	LastOnly bool
 }
 
-// turn is the learned part of one message in the rendered text: its content, and the end token that
-// follows it ([end,end) if there is none).
-type turn struct{ start, end, eosEnd int }
+// generationTag is how transformers tells a template with marks.
+var generationTag = regexp.MustCompile(`\{%-?\s*generation\s*-?%\}`)
 
-// ChatTokens is the conversation as token ids, and which of them are learned: contents of learned turns
-// and, as TrainOnEOS wants, the tokens that end them. Where the template marks assistant turns with
-// {% generation %}, the marks decide; else a turn is what the message adds to the text of those
-// before it, for which that text must be the beginning of the whole.
+// ChatTokens is the conversation as token ids, and which of them are learned: what the model would have to write in a
+// learned turn, and, as TrainOnEOS wants, the tokens that end turns.
+//
+// An assistant's turn begins behind the generation prompt, so what the template itself puts around content, reasoning and
+// tool calls is learned with them; a turn of another role is its content. Where the template marks assistant turns with
+// {% generation %}, the marks are the turns, as in transformers. A token is learned if any of its bytes is: one that the tokenizer merged from
+// the end of a header and the beginning of an answer belongs to the answer.
+//
+// Templates may write earlier turns differently once others follow, such as without their reasoning: turns are learned as they stand in the whole
+// conversation. A rendering without the content of a message is an error.
 func (t *Tokenizer) ChatTokens(msgs []Message, o ChatOptions) (Conversation, error) {
 	switch o.TrainOnEOS {
 	case "", "turn", "all", "last", "none":
 	default:
 		return Conversation{}, fmt.Errorf("train_on_eos %q is none of turn, all, last, none", o.TrainOnEOS)
 	}
-	c, err := t.template(o.Template)
+	c, err := t.newChat(msgs, o)
 	if err != nil {
 		return Conversation{}, err
 	}
-	s, marks, err := t.render(c, msgs, false)
+	how := rendering{marked: true}
+	r, err := c.render(msgs, how)
 	if err != nil {
 		return Conversation{}, err
 	}
-	turns, err := t.turns(c, msgs, s, marks, o)
-	if err != nil {
+	if err := c.complete(r, how); err != nil {
 		return Conversation{}, err
 	}
-	ids, offsets, err := t.EncodeOffsets(s, false)
-	if err != nil {
+	l := &learning{chat: c, text: r}
+	if l.ids, l.offsets, err = t.EncodeOffsets(r.Text, false); err != nil {
 		return Conversation{}, err
 	}
-	return Conversation{IDs: ids, Train: mask(ids, offsets, turns, o.TrainOnEOS)}, nil
+	l.out = Conversation{IDs: l.ids, Train: make([]bool, len(l.ids))}
+	if generationTag.MatchString(c.source) {
+		l.learnMarks()
+	}
+	if err := l.learnTurns(); err != nil {
+		return Conversation{}, err
+	}
+	l.learnEnds()
+	return l.out, nil
 }
 
-// mask marks the tokens of the turns. A token is learned if any of its bytes is.
-func mask(ids []int32, offsets [][2]int, turns []turn, eos string) []bool {
-	train := make([]bool, len(ids))
-	ends := map[int32]bool{} // ids of end tokens
-	last := -1               // index of the last learned turn's
-	k := 0
-	for i, at := range offsets {
-		for k < len(turns) && at[0] >= turns[k].eosEnd {
-			k++
+// learning finds out which tokens of a rendered conversation are learned.
+type learning struct {
+	*chat
+	text    jinja.Result
+	ids     []int32
+	offsets [][2]int
+	out     Conversation
+	turns   []turn // learned, in the order of the text
+	marked  bool   // the turns of the assistant are those that the template marks
+}
+
+// turn is a learned turn: the parts of the text that are learned, and the tokens that end it.
+type turn struct {
+	parts [][2]int // bytes
+	ends  []int    // tokens
+}
+
+// learned tells whether message k is to be learned.
+func (l *learning) learned(k int) bool {
+	m := &l.msgs[k]
+	if m.Train != nil {
+		return *m.Train
+	}
+	if l.o.Roles == nil {
+		return m.Role == "assistant"
+	}
+	return slices.Contains(l.o.Roles, m.Role)
+}
+
+// learnMarks takes the {% generation %} marks as the turns of the assistant.
+func (l *learning) learnMarks() {
+	l.marked = true
+	parts := map[int][][2]int{} // of messages
+	for _, g := range l.text.Generation {
+		if k := l.messageOf(g); k < 0 || l.learned(k) {
+			parts[k] = append(parts[k], g)
 		}
-		if k == len(turns) {
-			break
+	}
+	for k, m := range l.msgs {
+		if m.Role == "assistant" && l.learned(k) && parts[k] == nil {
+			l.out.Unmarked++
 		}
-		n := turns[k]
+	}
+	for _, p := range parts {
+		n := turn{parts: p}
+		for _, g := range p {
+			for i := behind(l.offsets, g[0]); i < len(l.ids) && l.offsets[i][0] < g[1]; i++ {
+				at := l.offsets[i]
+				if last := len(n.ends) - 1; l.isEnd(i) || last >= 0 && n.ends[last] == i-1 && blank(l.text.Text[at[0]:at[1]]) {
+					n.ends = append(n.ends, i) // with the white space behind it
+				}
+			}
+		}
+		l.turns = append(l.turns, n)
+	}
+}
+
+// messageOf is the message of the assistant that a mark belongs to, -1 if that cannot be told.
+func (l *learning) messageOf(mark [2]int) int {
+	before := -1
+	for _, o := range l.text.Origins {
+		k, _ := place(o.Mark)
 		switch {
-		case at[0] >= n.end:
-			ends[ids[i]] = true
-			last = i
-			train[i] = eos == "" || eos == "turn"
-		case at[1] > n.start || at[0] == at[1] && at[0] >= n.start:
-			train[i] = true
+		case k < 0:
+		case o.End > mark[0] && o.Start < mark[1] && l.msgs[k].Role == "assistant":
+			return k
+		case o.Start < mark[0]:
+			before = k
 		}
 	}
-	for i, id := range ids {
-		if eos == "all" && ends[id] || eos == "last" && i == last {
-			train[i] = true
+	// Nothing in the mark comes from a message: it is an empty answer, or one whose words the template puts itself.
+	if before >= 0 && l.msgs[before].Role == "assistant" && slices.ContainsFunc(l.text.Origins, func(o jinja.Origin) bool { return o.Mark == before*int(kinds)+int(roleText) }) {
+		return before
+	}
+	for k := before + 1; k < len(l.msgs); k++ {
+		if start, _ := body(l.text, k); l.msgs[k].Role == "assistant" && start < 0 {
+			return k
 		}
 	}
-	return train
+	return -1
 }
 
-// turns finds the learned turns in the rendered text s, in order.
-func (t *Tokenizer) turns(c *exec.Template, msgs []Message, s string, marks [][2]int, o ChatOptions) ([]turn, error) {
-	roles := o.Roles
-	if roles == nil {
-		roles = []string{"assistant"}
+// isEnd tells whether token i ends a turn: it is one of the tokens that do, and no part of what a message says.
+func (l *learning) isEnd(i int) bool {
+	return l.habits().ends[l.ids[i]] && !l.said(l.offsets[i])
+}
+
+// said tells whether the bytes of a token come from what a message says. Where an added token takes white space with it, that does not count.
+func (l *learning) said(at [2]int) bool {
+	origins := l.text.Origins
+	k := sort.Search(len(origins), func(k int) bool { return origins[k].End > at[0] })
+	for ; k < len(origins) && origins[k].Start < at[1]; k++ {
+		part := l.text.Text[max(at[0], origins[k].Start):min(at[1], origins[k].End)]
+		if _, kind := place(origins[k].Mark); kind > headerText && !blank(part) {
+			return true
+		}
 	}
-	var turns []turn
-	marked := 0
-	for k, m := range msgs {
-		mark := -1
-		if m.Role == "assistant" && len(marks) > 0 {
-			mark = marked
-			marked++
+	return false
+}
+
+// learnTurns locates the turns that no marks tell. If not all of them are found, the last one is learned alone.
+func (l *learning) learnTurns() error {
+	var found []turn
+	missing := false
+	wanted := func(k int) bool {
+		m := &l.msgs[k]
+		return l.learned(k) && (m.Role != "assistant" && m.says() || m.Role == "assistant" && !l.marked)
+	}
+	last := -1
+	for k := range l.msgs {
+		if wanted(k) {
+			last = k
 		}
-		learned := slices.Contains(roles, m.Role)
-		if m.Train != nil {
-			learned = *m.Train
-		}
-		if !learned {
+	}
+	for k, m := range l.msgs {
+		if !wanted(k) {
 			continue
 		}
-		var n turn
-		var err error
-		if mark >= 0 && mark < len(marks) {
-			n = t.markedTurn(s, marks[mark])
-		} else if n, err = t.addedTurn(c, msgs, k, s); err != nil {
-			return nil, err
-		}
-		turns = append(turns, n)
-	}
-	if len(marks) > 0 && marked != len(marks) {
-		return nil, fmt.Errorf("chat template: %d generation marks for %d assistant messages", len(marks), marked)
-	}
-	return turns, nil
-}
-
-// markedTurn is the turn inside a {% generation %} mark; its end token is the last thing in the mark or
-// the first behind it.
-func (t *Tokenizer) markedTurn(s string, mark [2]int) turn {
-	text := s[mark[0]:mark[1]]
-	tail := strings.TrimRightFunc(text, unicode.IsSpace)
-	if p := t.specialSuffix(tail); p != "" {
-		end := mark[0] + len(tail)
-		return turn{mark[0], end - len(p), end}
-	}
-	space := len(s[mark[1]:]) - len(strings.TrimLeftFunc(s[mark[1]:], unicode.IsSpace))
-	if p, at := t.raw.next(s, mark[1]); p != nil && p.token.Special && at == mark[1]+space {
-		return turn{mark[0], mark[1] + space, at + len(p.s)}
-	}
-	return turn{mark[0], mark[1], mark[1]}
-}
-
-// specialSuffix is the special token at the end of s, or "".
-func (t *Tokenizer) specialSuffix(s string) string {
-	best := ""
-	for token := range t.specials {
-		if len(token) > len(best) && strings.HasSuffix(s, token) {
-			best = token
+		n, ok := l.locate(k)
+		switch {
+		case ok:
+			found = append(found, n)
+		case k == last:
+			return &ChatError{fmt.Sprintf("what message %d (%s) says cannot be told apart from the rest of the text", k+1, m.Role),
+				"use a template that marks what is learned with {% generation %}, or one that writes contents as they are"}
+		default:
+			missing = true
 		}
 	}
-	return best
+	if missing {
+		l.out.LastOnly = true
+		found = found[len(found)-1:]
+	}
+	l.turns = append(l.turns, found...)
+	return nil
 }
 
-// addedTurn is what message k adds to the text of those before it.
-func (t *Tokenizer) addedTurn(c *exec.Template, msgs []Message, k int, s string) (turn, error) {
-	upTo, _, err := t.render(c, msgs[:k+1], false)
-	if err != nil {
-		return turn{}, err
-	}
-	before := ""
-	prompted := false // before ends where the content begins
-	if k > 0 {
-		if before, _, err = t.render(c, msgs[:k], false); err != nil {
-			return turn{}, err
+// learnEnds marks the tokens of the turns, and those that end turns.
+func (l *learning) learnEnds() {
+	slices.SortFunc(l.turns, func(a, b turn) int { return a.parts[0][0] - b.parts[0][0] })
+	eos := l.o.TrainOnEOS
+	for n, turn := range l.turns {
+		for _, p := range turn.parts {
+			l.learn(p)
 		}
-		if msgs[k].Role == "assistant" {
-			prompt, _, err := t.render(c, msgs[:k], true)
-			if err != nil {
-				return turn{}, err
-			}
-			if prompted = strings.HasPrefix(upTo, prompt); prompted {
-				before = prompt
+		if !slices.ContainsFunc(turn.ends, func(i int) bool { return l.habits().ends[l.ids[i]] }) {
+			l.out.NoEnd++
+		}
+		for _, i := range turn.ends {
+			l.out.Train[i] = eos == "" || eos == "turn" || eos == "all" || eos == "last" && n == len(l.turns)-1
+		}
+	}
+	if eos == "none" {
+		l.out.NoEnd = 0 // as it was asked for
+	}
+	if eos == "all" {
+		for i := range l.ids {
+			if l.isEnd(i) {
+				l.out.Train[i] = true
 			}
 		}
 	}
-	if !strings.HasPrefix(upTo, before) || !strings.HasPrefix(s, upTo) {
-		return turn{}, fmt.Errorf("chat template: the text of the first %d messages changes when later ones follow, so the tokens "+
-			"of message %d (%s) cannot be told apart; use a template with {%% generation %%} marks", k+1, k+1, msgs[k].Role)
+}
+
+// learn marks the tokens with any of the bytes [p[0], p[1]).
+func (l *learning) learn(p [2]int) {
+	for i := sort.Search(len(l.offsets), func(k int) bool { return l.offsets[k][1] > p[0] || l.offsets[k][0] >= p[0] }); i < len(l.ids) && l.offsets[i][0] < p[1]; i++ {
+		l.out.Train[i] = true
 	}
-	from, added := len(before), upTo[len(before):]
-	content := msgs[k].Content
-	i := strings.Index(added, content)
-	if i < 0 {
-		content = strings.TrimSpace(content)
-		i = strings.Index(added, content)
-	}
-	switch {
-	case i < 0 && !prompted:
-		return turn{}, fmt.Errorf("chat template: it rewrites the content of message %d (%s), so its tokens cannot be told apart; "+
-			"use a template with {%% generation %%} marks", k+1, msgs[k].Role)
-	case i < 0: // an assistant's rewritten content: all up to the last special token
-		i, content = 0, ""
-		if tail := strings.TrimRightFunc(added, unicode.IsSpace); t.specialSuffix(tail) != "" {
-			content = strings.TrimSuffix(tail, t.specialSuffix(tail))
-		}
-	case prompted: // what the template puts between the prompt and the content is the model's to write
-		content = added[:i+len(content)]
-		i = 0
-	}
-	n := turn{start: from + i, end: from + i + len(content)}
-	n.eosEnd = n.end
-	if p, at := t.raw.next(upTo, n.end); p != nil && p.token.Special {
-		n.end, n.eosEnd = at, at+len(p.s) // white space before the end token is learned too
-	}
-	return n, nil
 }

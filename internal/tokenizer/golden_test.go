@@ -84,16 +84,18 @@ func TestGoldenIsCurrent(t *testing.T) {
 	var chat struct {
 		MadeBy map[string]string `json:"made_by"`
 	}
-	pieces, folders := chat, chat
+	pieces, folders, masks := chat, chat, chat
 	golden(t, "chat.json", &chat)
 	golden(t, "pieces.json", &pieces)
 	golden(t, "folders.json", &folders)
+	golden(t, "masks.json", &masks)
 	for _, c := range []struct {
 		madeBy  map[string]string
 		scripts []string
 	}{
 		{loadGolden().MadeBy, []string{"tokenizer.py", "tokenizer_lines.py"}},
 		{chat.MadeBy, []string{"tokenizer_chat.py"}},
+		{masks.MadeBy, []string{"chat_masks.py"}},
 		{loadParts().MadeBy, []string{"tokenizer_parts.py"}},
 		{folders.MadeBy, []string{"tokenizer_folders.py", "tokenizer.py", "tokenizer_lines.py"}},
 		{pieces.MadeBy, []string{"tokenizer_pieces.py", "tokenizer.py", "tokenizer_lines.py"}},

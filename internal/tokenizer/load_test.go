@@ -123,14 +123,14 @@ func TestOpenFolder(t *testing.T) {
 	if tok.BOS() != 1 || tok.EOS() != 0 || tok.PAD() != -1 || !slices.Equal(tok.EOSIDs(), []int32{0, 2, 3, 1}) {
 		t.Errorf("special tokens %+v", tok.names)
 	}
-	if s, err := tok.RenderChat(nil, false); err != nil || s != "d" {
+	if s, err := tok.RenderChat(nil, "", false); err != nil || s != "d" {
 		t.Errorf("template of tokenizer_config.json: %q, %v", s, err)
 	}
 	write(t, dir, "chat_template.jinja", "j")
 	if tok, err = Open(dir); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := tok.RenderChat(nil, false); err != nil || s != "j" {
+	if s, err := tok.RenderChat(nil, "", false); err != nil || s != "j" {
 		t.Errorf("chat_template.jinja: %q, %v", s, err)
 	}
 	if tok.VocabSize() != 4 || tok.Token(3) != "<x>" || tok.Token(2) != "ab" || tok.Token(9) != "" || tok.Token(-1) != "" {

@@ -14,7 +14,7 @@ import (
 // layers are the packages under internal/ from the bottom up. A package imports only from layers below its own.
 var layers = []string{
 	"strictjson",
-	"tensor rng golden data/records cudakern/driver ptx jinja",
+	"suggest tensor rng golden data/records cudakern/driver ptx jinja",
 	"device checkpoint/gguf checkpoint/safetensors checkpoint/torch tasks cudakern/sim cudakern/drivertest",
 	"comm checkpoint/meta",
 	"grad checkpoint cpukern cudakern memdev devtest commtest tokenizer cudakern/simserver cudakern/ladder doctor",
@@ -32,7 +32,6 @@ var owners = map[string]string{
 	"gopkg.in/yaml.v3":                   "config",
 	"github.com/schollz/progressbar":     "report",
 	"github.com/nlpodyssey/gotokenizers": "tokenizer",
-	"github.com/nikolalohinski/gonja":    "tokenizer",
 	"github.com/klauspost/cpuid":         "cpukern",
 	"gorgonia.org/cu":                    "cudakern",
 }
