@@ -84,11 +84,20 @@ func printModel(s *Streams, m *job.Model, f *modelFacts) {
 	c := m.Config
 	fmt.Fprintf(s.Out, "%s: %s of %s weights\n", f.Path, f.Kind, report.Count(float64(f.Params)))
 	fmt.Fprintf(s.Out, "%d blocks, hidden %d, intermediate %d, %d query and %d key-value heads of %d, vocabulary %d, %d positions, ",
-		c.NumHiddenLayers, c.HiddenSize, c.IntermediateSize, c.NumAttentionHeads, c.NumKeyValueHeads, c.HeadDim, c.VocabSize, c.MaxPositions)
+		c.NumHiddenLayers, c.HiddenSize, c.IntermediateSize, c.NumAttentionHeads, c.NumKeyValueHeads, c.HeadDim, c.VocabSize, c.Positions())
 	if c.TieWordEmbeddings {
 		fmt.Fprintln(s.Out, "head tied to the embedding")
 	} else {
 		fmt.Fprintln(s.Out, "head of its own")
+	}
+	if n, key := c.Exact(); n > 0 {
+		fmt.Fprintf(s.Out, "sequences of up to %d tokens (%s)\n", n, key)
+	}
+	if c.PaddingRow >= 0 {
+		fmt.Fprintf(s.Out, "padding token %d: lookups of it are not learned\n", c.PaddingRow)
+	}
+	for _, n := range c.Notes {
+		fmt.Fprintln(s.Out, n)
 	}
 	for _, dtype := range slices.Sorted(maps.Keys(f.Bytes)) {
 		fmt.Fprintf(s.Out, "%s: %s\n", dtype, report.Bytes(int64(f.Bytes[dtype])))

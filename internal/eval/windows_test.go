@@ -68,6 +68,7 @@ func TestWindowsOfTransformers(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := goldenSweep(t, "gqa_untied")
+	worst := 0.0
 	for _, c := range file.Cases {
 		o := data.Options{SequenceLen: c.Length, Stride: c.Stride, MicroBatch: 3, VocabSize: 72}
 		d, err := data.Load([]data.Source{{Path: path, Type: "tokenized"}}, nil, o)
@@ -78,8 +79,11 @@ func TestWindowsOfTransformers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := c.Sum / float64(c.Tokens); m.Tokens != c.Tokens || math.Abs(m.Loss-want) > 2e-6 { // measured 4e-7
+		want := c.Sum / float64(c.Tokens)
+		worst = max(worst, math.Abs(m.Loss-want))
+		if m.Tokens != c.Tokens || math.Abs(m.Loss-want) > 8e-7 { // measured 1.6e-7
 			t.Errorf("%d by %d: %d tokens, loss %.7f, want %d and %.7f", c.Length, c.Stride, m.Tokens, m.Loss, c.Tokens, want)
 		}
 	}
+	t.Logf("losses apart by at most %.1e", worst)
 }

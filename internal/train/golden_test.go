@@ -47,7 +47,7 @@ func (g *goldenModel) trainer(o Options) *Trainer {
 		g.t.Fatal(err)
 	}
 	g.t.Cleanup(func() { d.Close() })
-	o.Model, o.DType, o.SequenceLen, o.Recompute = g.cfg, tensor.F32, 32, true
+	o.Model, o.DType, o.SequenceLen, o.Recompute = g.cfg, tensor.F32, max(o.SequenceLen, 32), true
 	tr, err := New(d, o)
 	if err != nil {
 		g.t.Fatal(err)

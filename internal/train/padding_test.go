@@ -78,7 +78,9 @@ func paddedRuns(t *testing.T, name, optimizer string, lagged bool) {
 		"four ranks":  run(1, 4, func(*Options) {}),
 		"kept":        run(2, 1, func(o *Options) { o.Recompute = false }),
 	} {
-		if d, at := worst(got, whole); d > 2e-5 { // measured 2e-6
+		d, at := worst(got, whole)
+		t.Logf("%s: weights differ by %.1e at %s", what, d, at)
+		if d > 8e-7 { // measured 1.7e-7
 			t.Errorf("%s: weights differ by %.1e at %s", what, d, at)
 		}
 	}

@@ -20,12 +20,12 @@ def lists(args):
     return json.loads(path.read_text())
 
 
-def batches(args, steps):
-    """ids (4, 256) of each step; every token but the first of a row is predicted."""
+def batches(args, steps, rows=ROWS, trained=TRAINED):
+    """ids (rows, trained) of each step; every token but the first of a row is predicted."""
     import torch
 
-    ids = torch.tensor(lists(args)[: ROWS * steps])[:, :TRAINED]
-    return [(rows, rows) for rows in ids.split(ROWS)]
+    ids = torch.tensor(lists(args)[: rows * steps])[:, :trained]
+    return [(rows, rows) for rows in ids.split(rows)]
 
 
 def held_out(args):
@@ -35,16 +35,16 @@ def held_out(args):
     return torch.tensor(lists(args)[-8:])[:, :HELD_OUT]
 
 
-def training_file(args, folder, steps):
-    """The same steps for lomo: whole lists, which sequence_len cuts to 256."""
-    return write_jsonl(folder / "train.jsonl", [{"input_ids": row} for row in lists(args)[: ROWS * steps]])
+def training_file(args, folder, steps, rows=ROWS):
+    """The same steps for lomo: whole lists, which sequence_len cuts."""
+    return write_jsonl(folder / "train.jsonl", [{"input_ids": row} for row in lists(args)[: rows * steps]])
 
 
 def held_out_file(args, folder):
     return write_jsonl(folder / "held_out.jsonl", [{"input_ids": row[:HELD_OUT]} for row in lists(args)[-8:]])
 
 
-def settings(args, folder, steps):
+def settings(args, folder, steps, rows=ROWS, trained=TRAINED):
     """Keys of a lomo run over these steps."""
-    return dict(datasets=[dict(path=str(training_file(args, folder, steps)), type="tokenized")], sequence_len=TRAINED,
-                micro_batch_size=ROWS, gradient_accumulation_steps=1, max_steps=steps, logging_steps=1)
+    return dict(datasets=[dict(path=str(training_file(args, folder, steps, rows)), type="tokenized")], sequence_len=trained,
+                micro_batch_size=rows, gradient_accumulation_steps=1, max_steps=steps, logging_steps=1)
