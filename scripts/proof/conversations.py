@@ -4,7 +4,7 @@ answers with the marker that ends them."""
 
 import json
 
-ROWS, TOKENS = 2, 256
+ROWS, TOKENS = 1, 256
 OPEN, CLOSE = "<|im_start|>assistant\n", "<|im_end|>"
 
 
