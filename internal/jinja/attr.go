@@ -127,11 +127,11 @@ func (st *state) pythonAttr(x Value, name string) (Value, bool) {
 			}
 			return x.def.name, true
 		case "arguments":
-			l := NewList()
+			names := &tuple{}
 			for _, a := range x.def.args {
-				l.Append(a.name)
+				names.items = append(names.items, a.name)
 			}
-			return l, true
+			return names, true
 		case "catch_kwargs":
 			return x.def.usesKw, true
 		case "catch_varargs":

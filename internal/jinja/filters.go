@@ -1,10 +1,12 @@
 package jinja
 
 import (
+	"fmt"
 	"math"
 	"math/big"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -14,7 +16,7 @@ type filter func(st *state, v Value, a *args) Value
 var filterTable map[string]filter
 
 // refusedFilters are those of Jinja2 that templates of conversations have no use for.
-var refusedFilters = []string{"random", "urlize", "xmlattr", "pprint", "filesizeformat", "striptags", "urlencode"}
+var refusedFilters = []string{"random", "urlize", "xmlattr", "pprint", "striptags"}
 
 func init() {
 	length := func(st *state, v Value, a *args) Value {
@@ -63,8 +65,9 @@ func init() {
 		"d": fallback, "default": fallback,
 		"dictsort": filterDictSort,
 		"e":        escape, "escape": escape,
-		"first": filterFirst,
-		"float": filterFloat,
+		"filesizeformat": filterFileSize,
+		"first":          filterFirst,
+		"float":          filterFloat,
 		"forceescape": func(st *state, v Value, a *args) Value {
 			st.positional(a, "forceescape", 0, 0)
 			return st.escape(st.toStr(v)).value()
@@ -108,6 +111,7 @@ func init() {
 		"truncate":  filterTruncate,
 		"unique":    filterUnique,
 		"upper":     simple("upper", (*state).upper),
+		"urlencode": filterURLEncode,
 		"wordcount": filterWordCount,
 		"wordwrap":  filterWordWrap,
 	}
@@ -974,4 +978,71 @@ func filterWordWrap(st *state, v Value, a *args) Value {
 		}
 	}
 	return b.value()
+}
+
+func filterFileSize(st *state, v Value, a *args) Value {
+	p := st.bind(a, "filesizeformat", 0, "binary")
+	f, ok := st.pythonFloat(v)
+	if !ok {
+		st.failKind(typeOrValueError, "filesizeformat: a value of type %s is no number", typeName(v))
+	}
+	base, suffix := 1000.0, "B"
+	prefixes := "kMGTPEZY"
+	if st.isTrue(p[0]) {
+		base, suffix, prefixes = 1024, "iB", "KMGTPEZY"
+	}
+	switch {
+	case f == 1:
+		return "1 Byte"
+	case f < base:
+		return st.intString(st.truncate(f)) + " Bytes"
+	case f != f:
+		return "nan " + prefixes[7:] + suffix
+	}
+	unit := base
+	for i := range len(prefixes) {
+		if unit *= base; f < unit || i == len(prefixes)-1 {
+			return strconv.FormatFloat(base*f/unit, 'f', 1, 64) + " " + prefixes[i:i+1] + suffix
+		}
+	}
+	return nil
+}
+
+func filterURLEncode(st *state, v Value, a *args) Value {
+	st.positional(a, "urlencode", 0, 0)
+	quote := func(b *builder, x str, query bool) {
+		for i := range len(x.s) {
+			c := x.s[i]
+			switch {
+			case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("_.-~", c) >= 0, c == '/' && !query:
+				b.sub(x, i, i+1)
+			case c == ' ' && query:
+				b.instead(x, i, i+1, "+")
+			default:
+				b.instead(x, i, i+1, fmt.Sprintf("%%%02X", c))
+			}
+		}
+	}
+	b := builder{st: st}
+	if _, ok := text(v); ok || !st.iterable(v) {
+		quote(&b, st.toStr(v), false)
+		return b.value()
+	}
+	if d, ok := v.(*Dict); ok {
+		v = &dictView{d, 'i'}
+	}
+	next := st.iterate(v)
+	for i := 0; ; i++ {
+		item, ok := next()
+		if !ok {
+			return b.value()
+		}
+		if i > 0 {
+			b.lit("&")
+		}
+		pair := st.unpack(item, 2)
+		quote(&b, st.toStr(pair[0]), true)
+		b.lit("=")
+		quote(&b, st.toStr(pair[1]), true)
+	}
 }

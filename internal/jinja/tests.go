@@ -91,13 +91,7 @@ func init() {
 			}
 			return false
 		}),
-		"iterable": plain("iterable", func(_ *state, v Value) bool {
-			switch v.(type) {
-			case string, *str, *List, *tuple, *Dict, *rangeValue, *undefined, *dictView, *iterator, *loopContext:
-				return true
-			}
-			return false
-		}),
+		"iterable": plain("iterable", (*state).iterable),
 		"callable": plain("callable", func(_ *state, v Value) bool {
 			switch v.(type) {
 			case *function, *macro, *loopContext, *undefined:
@@ -120,6 +114,15 @@ func init() {
 		"<": compare("<"), "lt": compare("<"), "lessthan": compare("<"),
 		"<=": compare("<="), "le": compare("<="),
 	}
+}
+
+// iterable reports whether v has items to go through.
+func (*state) iterable(v Value) bool {
+	switch v.(type) {
+	case string, *str, *List, *tuple, *Dict, *rangeValue, *undefined, *dictView, *iterator, *loopContext:
+		return true
+	}
+	return false
 }
 
 // paid charges for reading x.

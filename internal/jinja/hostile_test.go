@@ -1,0 +1,146 @@
+package jinja
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// hostile are templates that would take memory, time or the stack of a program that believes them. Each must end soon: with an error unless ok.
+var hostile = []struct {
+	name, source string
+	ok           bool
+}{
+	{"namespace in itself", "{% set ns=namespace(a=1) %}{% set ns.a=ns %}x", true},
+	{"namespace in itself, printed", "{% set ns=namespace(a=1) %}{% set ns.a=[ns] %}{{ ns }}", true},
+	{"namespace in itself, compared", "{% set ns=namespace(a=1) %}{% set ns.a=[ns] %}{% set m=namespace(a=1) %}{% set m.a=[m] %}{{ ns.a == m.a }}", true},
+	{"two namespaces in each other", "{% set a=namespace() %}{% set b=namespace() %}{% set a.x={'b': b} %}{% set b.x={'a': a} %}{{ a }}{{ a.x == b.x }}", true},
+	{"namespace as JSON", "{% set ns=namespace() %}{% set ns.a=[ns] %}{{ ns.a|tojson }}", false},
+	{"lists in lists", "{% set ns=namespace(a=[]) %}{% for i in range(100000) %}{% set ns.a=[ns.a] %}{% endfor %}{{ ns.a }}", false},
+	{"lists in lists, compared", "{% set ns=namespace(a=[],b=[]) %}{% for i in range(100000) %}{% set ns.a=[ns.a] %}{% set ns.b=[ns.b] %}{% endfor %}{{ ns.a == ns.b }}", false},
+	{"lists in lists, ordered", "{% set ns=namespace(a=[],b=[]) %}{% for i in range(100000) %}{% set ns.a=[ns.a] %}{% set ns.b=[ns.b] %}{% endfor %}{{ ns.a < ns.b }}", false},
+	{"tuples as keys", "{% set ns=namespace(a=()) %}{% for i in range(100000) %}{% set ns.a=(ns.a,) %}{% endfor %}{{ {ns.a: 1}|length }}", false},
+	{"tuples that double as a key", "{% set ns=namespace(a=(1,)) %}{% for i in range(60) %}{% set ns.a=(ns.a,ns.a) %}{% endfor %}{{ {ns.a: 1}|length }}", false},
+	{"lists that double", "{% set ns=namespace(a=[1]) %}{% for i in range(60) %}{% set ns.a=[ns.a,ns.a] %}{% endfor %}{{ ns.a|string|length }}", false},
+	{"lists that double, as JSON", "{% set ns=namespace(a=[1]) %}{% for i in range(60) %}{% set ns.a=[ns.a,ns.a] %}{% endfor %}{{ ns.a|tojson|length }}", false},
+	{"lists that double, compared", "{% set ns=namespace(a=[1],b=[1]) %}{% for i in range(60) %}{% set ns.a=[ns.a,ns.a] %}{% set ns.b=[ns.b,ns.b] %}{% endfor %}{{ ns.a == ns.b }}", false},
+	{"dictionaries that double", "{% set ns=namespace(a={}) %}{% for i in range(60) %}{% set ns.a={'a': ns.a, 'b': ns.a} %}{% endfor %}{{ ns.a }}", false},
+	{"strings that double by +", "{% set ns=namespace(s='x') %}{% for i in range(60) %}{% set ns.s=ns.s+ns.s %}{% endfor %}", false},
+	{"strings that double by ~", "{% set ns=namespace(s='x') %}{% for i in range(60) %}{% set ns.s=ns.s~ns.s %}{% endfor %}", false},
+	{"strings that double by join", "{% set ns=namespace(s='x') %}{% for i in range(60) %}{% set ns.s=[ns.s,ns.s]|join %}{% endfor %}", false},
+	{"strings that double by format", "{% set ns=namespace(s='x') %}{% for i in range(60) %}{% set ns.s='{0}{0}'.format(ns.s) %}{% endfor %}", false},
+	{"strings that double by %", "{% set ns=namespace(s='x') %}{% for i in range(60) %}{% set ns.s='%s%s' % (ns.s, ns.s) %}{% endfor %}", false},
+	{"strings that double by replace", "{% set ns=namespace(s='xx') %}{% for i in range(60) %}{% set ns.s=ns.s|replace('x', 'xx') %}{% endfor %}", false},
+	{"strings that double by set", "{% set ns=namespace(s='x') %}{% for i in range(60) %}{% set ns.s %}{{ ns.s }}{{ ns.s }}{% endset %}{% endfor %}", false},
+	{"strings that double by repr", `{% set ns=namespace(s='\\') %}{% for i in range(60) %}{% set ns.s=[ns.s]|string %}{% endfor %}`, false},
+	{"strings that double by JSON", `{% set ns=namespace(s='\\') %}{% for i in range(60) %}{% set ns.s=ns.s|tojson %}{% endfor %}`, false},
+	{"strings that grow by escape", "{% set ns=namespace(s='&') %}{% for i in range(60) %}{% set ns.s=(ns.s~'&&&&&&&&&&&&&')|forceescape|string %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}", false},
+	{"strings that grow by indent", "{% set ns=namespace(s='a\nb') %}{% for i in range(60) %}{% set ns.s=(ns.s~'\n'~ns.s)|indent(100) %}{% endfor %}", false},
+	{"repeat", "{{ 'x' * 10**9 }}", false},
+	{"repeat, far", "{{ 'x' * 10**18 }}", false},
+	{"repeat, beyond int64", "{{ 'x' * 10**30 }}", false},
+	{"repeat of a list", "{{ ([1] * 10**9)|length }}", false},
+	{"repeat of nothing", "{{ '' * 10**18 }}{{ [] * 10**18 }}", true},
+	{"repeat of nothing in a loop", "{% for i in range(100000) %}{{ '' * 10**12 }}{% endfor %}", true},
+	{"width of %", "{{ '%1000000000d' % 1 }}", false},
+	{"precision of %", "{{ '%.1000000000f' % 1 }}", false},
+	{"precision of %d", "{{ '%.1000000000d' % 1 }}", false},
+	{"width of %*", "{{ '%*d' % (10**10, 1) }}", false},
+	{"width of % beyond int", "{{ '%99999999999999999999d' % 1 }}", false},
+	{"width of format", "{{ '{:1000000000}'.format(1) }}", false},
+	{"precision of format", "{{ '{:.1000000000f}'.format(1.5) }}", false},
+	{"groups of format", "{{ '{:01000000000,}'.format(1) }}", false},
+	{"groups of format, many times", "{% for i in range(10000) %}{{ '{:030000,}'.format(1)|length }}{% endfor %}", false},
+	{"nested fields", "{{ '{:{:{:{}}}}'.format(1, 2, 3, 4) }}", false},
+	{"many fields", "{{ ('{0}' * 100000).format('x' * 1000) }}", false},
+	{"center", "{{ 'x'.center(10**9) }}", false},
+	{"ljust", "{{ 'x'.ljust(10**18) }}", false},
+	{"zfill", "{{ 'x'.zfill(10**12) }}", false},
+	{"expandtabs", "{{ '\t'.expandtabs(10**12) }}", false},
+	{"filter center", "{{ 'x'|center(10**9) }}", false},
+	{"filter indent", "{{ 'x\nx'|indent(10**9) }}", false},
+	{"filter indent, many lines", "{{ ('x\n' * 100000)|indent('x' * 100000) }}", false},
+	{"JSON's indent", "{{ [1]|tojson(indent=10**9) }}", false},
+	{"JSON's separators", "{{ range(10000)|list|tojson(separators=('x' * 100000, '')) }}", false},
+	{"batch", "{{ [1]|batch(10**9, 0)|list|length }}", false},
+	{"slice", "{{ [1]|slice(10**9)|list|length }}", false},
+	{"range", "{{ range(10**9)|list|length }}", false},
+	{"range beyond int64", "{{ range(10**30)|list|length }}", false},
+	{"range, far apart", "{{ range(-2**62, 2**62, 2**61)|list|length }}", false},
+	{"power", "{{ 10 ** 10 ** 10 }}", false},
+	{"power of a power", "{{ ((10 ** 1000) ** 1000) ** 1000 }}", false},
+	{"power of a float", "{{ 10.0 ** 1000 }}", false},
+	{"products", "{% set ns=namespace(n=10**4000) %}{% for i in range(100000) %}{% set ns.n=ns.n*ns.n %}{% endfor %}", false},
+	{"quotients of long integers", "{% set n=2**60000 %}{% set m=3**20000 %}{% for i in range(100000) %}{% set x=n//m %}{% endfor %}", false},
+	{"printing of long integers", "{% set n=2**14000 %}{% for i in range(100000) %}{{ (n ~ '')[0] }}{% endfor %}", false},
+	{"macro that calls itself", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", false},
+	{"macros that call each other", "{% macro f() %}{{ g() }}{% endmacro %}{% macro g() %}{{ f() }}{% endmacro %}{{ f() }}", false},
+	{"call blocks that call each other", "{% macro f() %}{% call f() %}{% endcall %}{% endmacro %}{{ f() }}", false},
+	{"macro that calls itself twice", "{% macro f(n) %}{% if n %}{{ f(n-1) }}{{ f(n-1) }}{% endif %}{% endmacro %}{{ f(60) }}", false},
+	{"recursive loop", "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}", false},
+	{"loops in loops", strings.Repeat("{% for i in range(1000) %}", 5) + "x" + strings.Repeat("{% endfor %}", 5), false},
+	{"loops in loops without text", strings.Repeat("{% for i in range(1000) %}", 5) + strings.Repeat("{% endfor %}", 5), false},
+	{"endless cycle of a loop's items", "{% set ns=namespace(g=range(100000)) %}{% for i in range(100) %}{% set ns.g=ns.g|map('string')|select|reject('none') %}{% endfor %}{{ ns.g|list|length }}", false},
+	{"generators in generators", "{% set ns=namespace(g=[1]) %}{% for i in range(100000) %}{% set ns.g=ns.g|select %}{% endfor %}{{ ns.g|list }}", false},
+	{"generators in generators of batch", "{% set ns=namespace(g=[1]) %}{% for i in range(100000) %}{% set ns.g=ns.g|batch(2) %}{% endfor %}{{ ns.g|list|length }}", false},
+	{"generators in generators of unique", "{% set ns=namespace(g=[1]) %}{% for i in range(100000) %}{% set ns.g=ns.g|unique %}{% endfor %}{{ ns.g|list|length }}", false},
+	{"views of long searches", "{% set s='x' * 1000000 %}{% for i in range(100000) %}{% if 'y' in s %}{% endif %}{% endfor %}", false},
+	{"long searches of find", "{% set s='x' * 1000000 %}{% for i in range(100000) %}{% set n=s.find('y') %}{% endfor %}", false},
+	{"long counts", "{% set s='é' * 1000000 %}{% for i in range(100000) %}{% set n=s|length %}{% endfor %}", false},
+	{"long comparisons", "{% set s='x' * 1000000 %}{% set r=s~'' %}{% for i in range(100000) %}{% if s == r %}{% endif %}{% endfor %}", false},
+	{"long strips", "{% set s=' ' * 1000000 %}{% for i in range(100000) %}{% set n=s.strip() %}{% endfor %}", false},
+	{"long strips of many characters", "{% set s='x' * 100000 %}{% set c='y' * 100000 ~ 'x' %}{% set n=s.strip(c) %}", false},
+	{"long splits", "{% set s='x ' * 100000 %}{% for i in range(100000) %}{% set n=s.split() %}{% endfor %}", false},
+	{"far items of long text", "{% set s='é' * 1000000 %}{% for i in range(100000) %}{% set n=s[-1] %}{% endfor %}", false},
+	{"sigmas", "{% set s='Σ' * 100000 %}{{ s|lower|length }}", false},
+	{"tests of long text", "{% set s='a' * 1000000 %}{% for i in range(100000) %}{% if s.isalpha() %}{% endif %}{% endfor %}", false},
+	{"prefixes", "{% set s='a' * 1000000 %}{% for i in range(100000) %}{% if s.startswith(s) %}{% endif %}{% endfor %}", false},
+	{"dictionaries that grow", "{% set ns=namespace(d={}) %}{% for i in range(100000) %}{% set ns.d=dict(ns.d, **{i|string: i}) %}{% endfor %}", false},
+	{"lists that grow", "{% set ns=namespace(l=[]) %}{% for i in range(100000) %}{% set ns.l=ns.l+[i] %}{% endfor %}", false},
+	{"sorting that compares long lists", "{% set l=[1]*10000 %}{{ ([l+[2], l+[1]]*1000)|sort|length }}", false},
+	{"sum of lists", "{{ ([[1]]*100000)|sum(start=[])|length }}", false},
+	{"wordwrap", "{{ ('a' * 1000000)|wordwrap(1, wrapstring='x' * 10000)|length }}", false},
+	{"dates", "{{ strftime_now('%c' * 1000000)|length }}", false},
+	{"arguments", "{% macro f() %}{{ varargs|length }}{% endmacro %}{% for i in range(100000) %}{{ f(*range(100000)) }}{% endfor %}", false},
+	{"brackets", "{{ " + strings.Repeat("(", 100000) + strings.Repeat(")", 100000) + " }}", false},
+	{"square brackets", "{{ " + strings.Repeat("[", 100000) + strings.Repeat("]", 100000) + " }}", false},
+	{"minus signs", "{{ " + strings.Repeat("-", 100000) + "1 }}", false},
+	{"nots", "{{ " + strings.Repeat("not ", 100000) + "1 }}", false},
+	{"inline ifs", "{{ " + strings.Repeat("1 if 0 else ", 100000) + "1 }}", false},
+	{"sums", "{{ 1" + strings.Repeat("+1", 100000) + " }}", false},
+	{"attributes", "{{ x" + strings.Repeat(".x", 100000) + " }}", false},
+	{"filters", "{{ x" + strings.Repeat("|e", 100000) + " }}", false},
+	{"calls", "{{ x" + strings.Repeat("()", 100000) + " }}", false},
+	{"comparisons", "{{ 1" + strings.Repeat("<1", 100000) + " }}", true},
+	{"concatenations", "{{ 1" + strings.Repeat("~1", 100000) + " }}", true},
+	{"blocks", strings.Repeat("{% if 1 %}", 50000) + strings.Repeat("{% endif %}", 50000), false},
+	{"elifs", "{% if 0 %}" + strings.Repeat("{% elif 0 %}", 50000) + "{% endif %}", true},
+	{"a long template", strings.Repeat("x", maxSource+1), false},
+	{"many lines before an error", strings.Repeat("\n", 500000) + "{{ x.y }}", false},
+	{"digits", "{{ " + strings.Repeat("9", 100000) + " }}", false},
+	{"strings side by side", "{{ " + strings.Repeat("'a' ", 100000) + " }}", true},
+}
+
+func TestHostile(t *testing.T) {
+	for _, c := range hostile {
+		t.Run(c.name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			r, err := render(c.source, NewDict())
+			took := time.Since(start)
+			runtime.ReadMemStats(&after)
+			if (err == nil) != c.ok {
+				t.Errorf("text of %d bytes, error %v", len(r.Text), err)
+			}
+			if err != nil && (len(err.Error()) > 500 || strings.Contains(err.Error(), "cannot be rendered")) {
+				t.Errorf("the error is %q", err)
+			}
+			if made := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 5*time.Second || made > 1024 {
+				t.Errorf("took %v and made %d MiB", took, made)
+			}
+			t.Log(took, (after.TotalAlloc-before.TotalAlloc)>>20, "MiB", err)
+		})
+	}
+}
