@@ -329,10 +329,10 @@ func (st *state) truth(v Value) bool {
 func (st *state) length(v Value) (int, bool) {
 	switch v := v.(type) {
 	case string:
-		st.pay(len(v) / 8)
+		st.pay(len(v) / 4)
 		return runeCount(v), true
 	case *str:
-		st.pay(len(v.s) / 8)
+		st.pay(len(v.s) / 4)
 		return runeCount(v.s), true
 	case *List:
 		return len(v.items), true

@@ -245,7 +245,13 @@ func (st *state) sorted(items []Value, key func(Value) Value, reverse bool) []Va
 	return out
 }
 
-func generator(next func() (Value, bool)) *iterator { return &iterator{"generator", next} }
+// generator is a value that makes its items when they are asked for. Generators of generators count as nesting.
+func (st *state) generator(next func() (Value, bool)) *iterator {
+	return &iterator{"generator", func() (Value, bool) {
+		defer st.enter("filters of filters")()
+		return next()
+	}}
+}
 
 func filterAbs(st *state, v Value, a *args) Value {
 	st.positional(a, "abs", 0, 0)
@@ -286,7 +292,7 @@ func filterBatch(st *state, v Value, a *args) Value {
 	next := st.iterate(v)
 	done := false
 	var held []Value // an item that begins the next batch
-	return generator(func() (Value, bool) {
+	return st.generator(func() (Value, bool) {
 		batch := held
 		held = nil
 		for !done {
@@ -328,7 +334,7 @@ func filterSlice(st *state, v Value, a *args) Value {
 	number, offset := 0, 0
 	var items []Value
 	started := false
-	return generator(func() (Value, bool) {
+	return st.generator(func() (Value, bool) {
 		slices := st.intArg(p[0], "slice", 0)
 		if !started {
 			items, started = st.list(v), true
@@ -591,7 +597,7 @@ func filterIndent(st *state, v Value, a *args) Value {
 func filterItems(st *state, v Value, a *args) Value {
 	st.positional(a, "items", 0, 0)
 	var next func() (Value, bool)
-	return generator(func() (Value, bool) {
+	return st.generator(func() (Value, bool) {
 		if next == nil {
 			switch v := v.(type) {
 			case *undefined:
@@ -673,7 +679,7 @@ func filterMap(st *state, v Value, a *args) Value {
 // lazily is a generator over the items of v that passes on what f gives and accepts. prepare is called before the first item.
 func (st *state) lazily(v Value, prepare func(), f func(item Value) (Value, bool)) Value {
 	var next func() (Value, bool)
-	return generator(func() (Value, bool) {
+	return st.generator(func() (Value, bool) {
 		if next == nil {
 			if !st.truth(v) {
 				next = sliceIter(nil)
@@ -919,7 +925,7 @@ func filterUnique(st *state, v Value, a *args) Value {
 	seen := map[any]bool{}
 	var key func(Value) Value
 	var next func() (Value, bool)
-	return generator(func() (Value, bool) {
+	return st.generator(func() (Value, bool) {
 		if next == nil {
 			key = st.keyOf(p[1], st.isTrue(p[0]))
 			next = st.iterate(v)

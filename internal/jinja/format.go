@@ -554,20 +554,17 @@ func (st *state) grouped(f spec, s string, before int) string {
 		}
 		return b.String()
 	}
-	out := separated(head)
 	if f.zero && f.align == '=' && f.fill == "0" {
-		st.payTimes(2, f.width)
-		for len(out)+len(tail)+before < f.width {
-			head = "0" + head
-			next := separated(head)
-			if len(next)+len(tail)+before > f.width && len(next) > len(out)+1 {
-				// A separator cannot stand first: Python writes one digit more than the width.
-				out = next
-				break
-			}
-			out = next
+		// The least number of digits that reaches the width with its separators, none of which can stand first.
+		st.payTimes(8, f.width)
+		want := f.width - len(tail) - before
+		n := max(len(head), want*every/(every+1))
+		for n+(n-1)/every < want {
+			n++
 		}
+		head = strings.Repeat("0", n-len(head)) + head
 	}
+	out := separated(head)
 	st.payTimes(2, len(out))
 	return out + tail
 }

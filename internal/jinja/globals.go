@@ -129,7 +129,7 @@ func (st *state) makeDict(a *args, fn string) *Dict {
 func (st *state) strftime(format string) string {
 	t := st.now
 	var b strings.Builder
-	st.payTimes(8, len(format))
+	st.payTimes(32, len(format))
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' || i+1 == len(format) {
 			b.WriteByte(format[i])

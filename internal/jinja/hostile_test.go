@@ -68,7 +68,7 @@ var hostile = []struct {
 	{"range", "{{ range(10**9)|list|length }}", false},
 	{"range beyond int64", "{{ range(10**30)|list|length }}", false},
 	{"range, far apart", "{{ range(-2**62, 2**62, 2**61)|list|length }}", false},
-	{"power", "{{ 10 ** 10 ** 10 }}", false},
+	{"power", "{{ 10 ** (10 ** 10) }}", false},
 	{"power of a power", "{{ ((10 ** 1000) ** 1000) ** 1000 }}", false},
 	{"power of a float", "{{ 10.0 ** 1000 }}", false},
 	{"products", "{% set ns=namespace(n=10**4000) %}{% for i in range(100000) %}{% set ns.n=ns.n*ns.n %}{% endfor %}", false},
@@ -137,7 +137,7 @@ func TestHostile(t *testing.T) {
 			if err != nil && (len(err.Error()) > 500 || strings.Contains(err.Error(), "cannot be rendered")) {
 				t.Errorf("the error is %q", err)
 			}
-			if made := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 5*time.Second || made > 1024 {
+			if made := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 20*time.Second || made > 512 {
 				t.Errorf("took %v and made %d MiB", took, made)
 			}
 			t.Log(took, (after.TotalAlloc-before.TotalAlloc)>>20, "MiB", err)

@@ -8,7 +8,7 @@ import (
 // Limits bound what a rendering may do. Zero fields take their default.
 type Limits struct {
 	Bytes int // bytes worked on: all that is made, copied, compared or searched. Default: 32 MiB and 64 for each byte of the variables.
-	Steps int // expressions and statements evaluated. Default: 4 million and 16 for each byte of the variables.
+	Steps int // expressions and statements evaluated. Default: 2 million and 16 for each byte of the variables.
 	Depth int // macros, recursive loops and values inside each other. Default: 150.
 }
 
@@ -21,7 +21,7 @@ const (
 
 const (
 	defaultBytes  = 32 << 20
-	defaultSteps  = 4 << 20
+	defaultSteps  = 2 << 20
 	defaultDepth  = 150
 	bytesPerInput = 64
 	stepsPerInput = 16

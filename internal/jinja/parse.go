@@ -511,11 +511,14 @@ func (p *parser) primary(namespace bool) expr {
 		}
 		return n
 	case tString:
-		s := t.s
-		for p.cur().kind == tString {
-			s += p.next().s
+		if p.cur().kind != tString {
+			return &constNode{t.s}
 		}
-		return &constNode{s}
+		b := []byte(t.s)
+		for p.cur().kind == tString {
+			b = append(b, p.next().s...)
+		}
+		return &constNode{string(b)}
 	case tInt, tFloat:
 		return &constNode{t.v}
 	case tOp:

@@ -154,6 +154,7 @@ func reprText(b *builder, x str) {
 		if r == utf8.RuneError {
 			n = runeLen(x.s[i:])
 		}
+		b.st.pay(8)
 		b.instead(x, i, i+n, quoteRune(r))
 		from = i + n
 	}

@@ -196,6 +196,7 @@ func (w *jsonWriter) text(x str) {
 			}
 		}
 		if escape != "" {
+			w.b.st.pay(8)
 			w.b.sub(x, from, i)
 			w.b.instead(x, i, i+n, escape)
 			from = i + n
