@@ -76,11 +76,13 @@ ptx-second: ## a second compiler's PTX through the tests of the kernels (needs c
 
 golden: ## the golden files, anew, from PyTorch and the reference libraries (network: pip)
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet -r scripts/proof/requirements.txt huggingface_hub accelerate
+	.venv/bin/python -m pip install --quiet -r scripts/proof/requirements.txt huggingface_hub accelerate datasets
 	.venv/bin/python scripts/golden/vectors.py
 	.venv/bin/python scripts/golden/models.py
 	.venv/bin/python scripts/golden/gguf_vectors.py
 	.venv/bin/python scripts/golden/tokenizer.py testdata/tokenizer/encodings.json
+	.venv/bin/python scripts/golden/data_files.py internal/data/records/testdata
+	.venv/bin/python scripts/golden/data_chats.py internal/data/testdata/chats.json
 	.venv/bin/python scripts/golden/tokenizer_chat.py testdata/tokenizer/chat.json
 	.venv/bin/python scripts/golden/tokenizer_pieces.py testdata/tokenizer
 	.venv/bin/python scripts/golden/tokenizer_folders.py testdata/tokenizer/folders.json

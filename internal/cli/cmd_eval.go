@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lomo/internal/config"
+	"lomo/internal/data"
 	"lomo/internal/job"
 	"lomo/internal/tasks"
 )
@@ -110,7 +111,7 @@ func runEval(s *Streams, o *evalOptions) error {
 	note := noteTo(s)
 	var result any
 	var text string
-	var remarks job.Remarks
+	var remarks data.Notes
 	if o.Task != "" {
 		r, err := job.EvalTask(o.EvalOptions, note)
 		if err != nil {

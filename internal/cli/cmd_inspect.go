@@ -15,6 +15,7 @@ type inspectOptions struct {
 	Path    string
 	Model   string // whose tokenizer reads a data set
 	Type    string // of a data set
+	Split   string // of a data set's folder
 	Limit   int    // samples shown token by token
 	Tensors bool   // list every tensor
 	JSON    bool
@@ -28,12 +29,14 @@ func newInspectCmd(io *Streams, run func(*Streams, *inspectOptions) error) *cobr
 		Use:   "inspect PATH",
 		Short: "Show what a model, checkpoint, run, tokenizer or data set holds",
 		Long: `Inspect describes a Hugging Face folder, Meta's, a GGUF file, a run's folder, a tokenizer or a
-data set. Of a data set it shows the first samples token by token, with the tokens that
-are learned; --type says what a record is, --model gives the tokenizer. No weights are read.`,
+data set. Of a data set, which is a file, a folder or a pattern as in datasets, it shows the
+first samples token by token, with the tokens that are learned; --type says what a record is,
+--model gives the tokenizer, and what is cut or left out is said. No weights are read.`,
 		Example: `  lomo inspect models/smollm2
   lomo inspect smollm2.gguf --tensors
   lomo inspect out/run
-  lomo inspect train.jsonl --type messages --model models/smollm2 --limit 1`,
+  lomo inspect train.jsonl --type messages --model models/smollm2 --limit 1
+  lomo inspect data/ --split train --type alpaca --model models/smollm2`,
 		Args: wantArgs("PATH"),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.Path = args[0]
@@ -50,6 +53,7 @@ are learned; --type says what a record is, --model gives the tokenizer. No weigh
 	f := c.Flags()
 	f.StringVar(&o.Model, "model", "", "`folder` or .gguf file whose tokenizer reads a data set")
 	f.StringVar(&o.Type, "type", "", "`type` of a data set's records: "+typesHelp)
+	f.StringVar(&o.Split, "split", "", "files of a data set's folder whose names begin with `NAME`")
 	f.IntVar(&o.Limit, "limit", 3, "show `N` samples of a data set")
 	f.BoolVar(&o.Tensors, "tensors", false, "list every tensor of a model")
 	f.BoolVar(&o.JSON, "json", false, "print JSON: one object, or one a sample of a data set")
@@ -66,6 +70,8 @@ func (o *inspectOptions) check() error {
 		return usage("", "--type %q is not one of %s", o.Type, strings.Join(config.DatasetTypes(), ", "))
 	case o.Type != "" && o.Type != "tokenized" && o.Model == "":
 		return usage("--model DIR gives the tokenizer", "--model is missing for --type %s", o.Type)
+	case o.Split != "" && o.Type == "":
+		return usage("e.g. --type messages", "--type is missing for a data set")
 	case o.Model != "" && o.Type == "":
 		return usage("e.g. --type messages", "--type is missing for a data set")
 	}
@@ -73,6 +79,9 @@ func (o *inspectOptions) check() error {
 }
 
 func runInspect(s *Streams, o *inspectOptions) error {
+	if o.Type != "" { // of a data set, which may be a pattern
+		return inspectData(s, o)
+	}
 	st, err := os.Stat(o.Path)
 	if err != nil {
 		return err
@@ -82,8 +91,6 @@ func runInspect(s *Streams, o *inspectOptions) error {
 		return err == nil
 	}
 	switch {
-	case o.Type != "":
-		return inspectData(s, o)
 	case st.IsDir() && (has("config.json") || has("params.json")), strings.EqualFold(filepath.Ext(o.Path), ".gguf"):
 		return inspectModel(s, o)
 	case st.IsDir() && has("config.yaml"):

@@ -15,9 +15,12 @@ func inspectData(s *Streams, o *inspectOptions) error {
 	if err != nil {
 		return err
 	}
-	d, err := data.Load([]data.Source{{Path: o.Path, Type: o.Type}}, tok, opts)
+	d, err := data.Load([]data.Source{{Path: o.Path, Type: o.Type, Split: o.Split}}, tok, opts)
 	if err != nil {
 		return err
+	}
+	for _, n := range d.Notes() {
+		fmt.Fprintf(s.Err, "data: %s\n", n)
 	}
 	var name func(int32) string
 	if tok != nil {

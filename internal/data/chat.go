@@ -2,109 +2,431 @@ package data
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"strings"
+	"regexp"
+	"slices"
 
 	"lomo/internal/data/records"
+	"lomo/internal/jinja"
+	"lomo/internal/strictjson"
 	"lomo/internal/tokenizer"
 )
 
-// messages reads {messages: [{role, content, weight?}]} as OpenAI writes chats. weight 0, or train false, leaves a
-// message out of the loss.
-func messages(e *encoder, r records.Record) error {
-	var list []struct {
-		Role    string          `json:"role"`
-		Content json.RawMessage `json:"content"`
-		Weight  *float64        `json:"weight"`
-		Train   *bool           `json:"train"`
-	}
-	if err := r.Decode("messages", &list); err != nil {
+// conversationFields are the names of a record's list of messages, by type.
+var conversationFields = map[string][]string{
+	"messages": {"messages", "conversations", "conversation"},
+	"sharegpt": {"conversations", "conversation", "messages"},
+}
+
+// messages reads {messages: [{role, content}]} as OpenAI writes chats.
+func messages(e *encoder, r records.Record) error { return e.conversation(r, "messages") }
+
+// sharegpt reads {conversations: [{from, value}]}.
+func sharegpt(e *encoder, r records.Record) error { return e.conversation(r, "sharegpt") }
+
+// conversation reads the messages of a record of either type, under the names of both.
+func (e *encoder) conversation(r records.Record, typ string) error {
+	if err := refuseUnused(r, true, "system"); err != nil {
 		return err
 	}
-	msgs := make([]tokenizer.Message, len(list))
-	for i, m := range list {
-		if m.Role == "" {
-			return r.Errorf("message %d: role is missing", i+1)
-		}
-		content, err := plainText(m.Content)
-		if err != nil {
-			return r.Errorf("message %d (%s): %w", i+1, m.Role, err)
-		}
-		if m.Weight != nil && *m.Weight == 0 {
-			m.Train = new(bool)
-		}
-		msgs[i] = tokenizer.Message{Role: m.Role, Content: content, Train: m.Train}
-	}
-	return e.chat(r, msgs)
-}
-
-// plainText reads the content of a message: a string, or a list of parts {type: text, text}.
-func plainText(raw json.RawMessage) (string, error) {
-	var s string
-	if len(raw) == 0 || string(raw) == "null" {
-		return "", fmt.Errorf("content is missing")
-	}
-	if json.Unmarshal(raw, &s) == nil {
-		return s, nil
-	}
-	var parts []struct{ Type, Text string }
-	if err := json.Unmarshal(raw, &parts); err != nil {
-		return "", fmt.Errorf("content: want a string or a list of text parts")
-	}
-	var out strings.Builder
-	for i, p := range parts {
-		if p.Type != "text" {
-			return "", fmt.Errorf("content part %d: type %q, only text can be learned", i+1, p.Type)
-		}
-		out.WriteString(p.Text)
-	}
-	return out.String(), nil
-}
-
-// sharegptRoles are the speakers of ShareGPT files under their usual names.
-var sharegptRoles = map[string]string{
-	"human": "user", "user": "user", "gpt": "assistant", "chatgpt": "assistant", "assistant": "assistant", "system": "system",
-	"observation": "tool", "tool": "tool",
-}
-
-// sharegpt reads {conversations: [{from, value}], system?}.
-func sharegpt(e *encoder, r records.Record) error {
-	var list []struct {
-		From  string  `json:"from"`
-		Value *string `json:"value"`
-	}
-	if err := r.Decode("conversations", &list); err != nil {
-		return err
-	}
-	var msgs []tokenizer.Message
-	system, err := r.OptString("system")
+	field, err := r.First(conversationFields[typ]...)
 	if err != nil {
 		return err
 	}
-	if system != "" {
-		msgs = append(msgs, tokenizer.Message{Role: "system", Content: system})
+	list, err := turns(r, field)
+	if err != nil {
+		return err
 	}
-	for i, m := range list {
-		role := sharegptRoles[m.From]
-		if role == "" {
-			return r.Errorf("turn %d: from is %q, want human, gpt, system, observation or tool", i+1, m.From)
-		}
-		if m.Value == nil {
-			return r.Errorf("turn %d (%s): value is missing", i+1, m.From)
-		}
-		msgs = append(msgs, tokenizer.Message{Role: role, Content: *m.Value})
+	if list, err = withSystem(r, list); err != nil {
+		return err
 	}
-	return e.chat(r, msgs)
+	return e.chat(r, list)
+}
+
+// withSystem puts the record's own system text before its messages.
+func withSystem(r records.Record, list []turn) ([]turn, error) {
+	system, err := r.OptString("system")
+	if err != nil || system == "" {
+		return list, err
+	}
+	if len(list) > 0 && list[0].role == "system" {
+		if list[0].text == system {
+			return list, nil
+		}
+		return nil, r.Refuse("leave one of them out", "field \"system\" and a first message of role system say different things")
+	}
+	content, err := json.Marshal(system)
+	return append([]turn{{role: "system", text: system, content: content}}, list...), err
+}
+
+// conversationPair reads prompt and completion as lists of messages, as TRL does: the prompt's are not learned.
+func (e *encoder) conversationPair(r records.Record, prompt, completion string) error {
+	if err := refuseUnused(r, true); err != nil {
+		return err
+	}
+	for _, name := range []string{prompt, completion} {
+		if !isList(r.Fields[name]) {
+			return r.Refuse("both are texts, or both are lists of messages", "field %q: a text beside a list of messages", name)
+		}
+	}
+	list, err := turns(r, prompt)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		list[i].train = new(bool)
+	}
+	answer, err := turns(r, completion)
+	if err != nil {
+		return err
+	}
+	if len(answer) == 0 {
+		return r.Errorf("field %q: no message", completion)
+	}
+	return e.chat(r, append(list, answer...))
 }
 
 // chat adds a conversation as the chat template writes it.
-func (e *encoder) chat(r records.Record, msgs []tokenizer.Message) error {
-	if len(msgs) == 0 {
+func (e *encoder) chat(r records.Record, list []turn) error {
+	if len(list) == 0 {
 		return r.Errorf("the conversation has no message")
 	}
-	c, err := e.tok.ChatTokens(msgs, tokenizer.ChatOptions{Roles: e.o.RolesToTrain, TrainOnEOS: e.o.TrainOnEOS, Template: e.o.ChatTemplate})
-	if err != nil {
-		return &records.Error{Path: r.Path, Line: r.Line, Err: err, Advice: "see chat_template: the tokenizer's own, or a Jinja template that takes messages of these roles"}
+	o := tokenizer.ChatOptions{Roles: e.o.RolesToTrain, TrainOnEOS: e.o.TrainOnEOS, Template: e.o.ChatTemplate}
+	if err := templateVariables(r, &o); err != nil {
+		return err
+	}
+	var c tokenizer.Conversation
+	var first error
+	for _, w := range e.wordings(list) {
+		msgs, err := w.messages(r, list)
+		if err != nil {
+			return err
+		}
+		if c, err = e.tok.ChatTokens(msgs, o); err == nil {
+			first = nil
+			break
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	if first != nil {
+		bad := &records.Error{Path: r.Path, Line: r.Line, Row: r.Row, Err: first}
+		if bad.Hint() == "" {
+			bad.Advice = "see chat_template: the tokenizer's own, or a Jinja template that takes messages of these roles"
+		}
+		return bad
+	}
+	if c.NoEnd > 0 {
+		e.notes.AddAll(Note{What: "learned turns without a token that ends them: the model does not learn to stop", Count: c.NoEnd, First: r.Place(),
+			Advice: "choose a chat_template whose turns end in a token of the tokenizer"})
+	}
+	if c.LastOnly {
+		e.notes.Add("conversations of which only the last turn is learned, as the template writes earlier turns anew", r.Place(), "")
 	}
 	return e.masked(r, c.IDs, c.Train)
+}
+
+// reserved are the variables of a template that chat_template_kwargs cannot name: the record has them itself, or the run decides.
+var reserved = []string{"messages", "conversation", "tools", "documents", "add_generation_prompt", "continue_final_message", "tokenize", "chat_template", "padding", "truncation", "max_length",
+	"return_tensors", "return_dict", "return_assistant_tokens_mask", "tokenizer_kwargs", "bos_token", "eos_token"}
+
+// templateVariables reads what a record gives its template besides messages.
+func templateVariables(r records.Record, o *tokenizer.ChatOptions) error {
+	var err error
+	if o.Tools, err = objects(r, "tools"); err != nil {
+		return err
+	}
+	if o.Documents, err = objects(r, "documents"); err != nil {
+		return err
+	}
+	const name = "chat_template_kwargs"
+	if !hasContent(r, name) {
+		return nil
+	}
+	v, err := parsed(r.Fields[name], "{")
+	if err != nil {
+		return r.FieldError(name, err)
+	}
+	args, ok := v.(*jinja.Dict)
+	if !ok {
+		return r.Errorf("field %q: want an object of the template's variables", name)
+	}
+	for _, key := range args.Keys() {
+		if slices.Contains(reserved, key) {
+			return r.Refuse("leave it out: messages, tools and documents are fields of the record, all else is the run's to say", "field %q: %q is not a variable that a record gives", name, key)
+		}
+	}
+	o.Args = args
+	return nil
+}
+
+// objects is a field that holds a list of objects for the template, nil if there is none.
+func objects(r records.Record, name string) (jinja.Value, error) {
+	if !r.Has(name) || string(r.Fields[name]) == `""` {
+		return nil, nil
+	}
+	v, err := parsed(r.Fields[name], "[")
+	if err != nil {
+		return nil, r.FieldError(name, err)
+	}
+	list, ok := v.(*jinja.List)
+	if !ok {
+		return nil, r.Errorf("field %q: want a list of objects, or one as JSON in a string", name)
+	}
+	out := jinja.NewList()
+	for i := range list.Len() {
+		item := list.At(i)
+		if text, ok := jinja.Text(item); ok { // an object as JSON in a string, as columns of tables have it
+			if item, err = jinja.ParseJSON([]byte(text)); err != nil {
+				return nil, r.Errorf("%s[%d]: want an object: %w", name, i, err)
+			}
+		}
+		if _, ok := item.(*jinja.Dict); !ok {
+			return nil, r.Errorf("%s[%d]: want an object", name, i)
+		}
+		out.Append(item)
+	}
+	return out, nil
+}
+
+// parsed is a value for a template; JSON in a string that begins with one of these characters is read.
+func parsed(raw json.RawMessage, begin string) (jinja.Value, error) {
+	raw, err := unquoted(raw, begin)
+	if err != nil {
+		return nil, err
+	}
+	return jinja.ParseJSON(raw)
+}
+
+// usualRoles are the speakers of ShareGPT files under the names that templates know.
+var usualRoles = map[string]string{
+	"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bing": "assistant", "bard": "assistant", "observation": "tool", "function_response": "tool",
+	functionCall: "assistant",
+}
+
+// functionCall is a speaker whose words are a call, {"name", "arguments"} as JSON, or several.
+const functionCall = "function_call"
+
+// plainRoles are roles that ShareGPT files use too.
+var plainRoles = []string{"user", "assistant", "system", "tool"}
+
+// roleOf is a turn's role as templates know it. Whoever else speaks in a ShareGPT file is refused; of messages the template decides.
+func roleOf(t *turn) (string, error) {
+	if usual := usualRoles[t.role]; usual != "" {
+		return usual, nil
+	}
+	if t.spoken && !slices.Contains(plainRoles, t.role) {
+		return "", fmt.Errorf("from is %q, want human, gpt, system, function_call, observation or tool", t.role)
+	}
+	return t.role, nil
+}
+
+// wording is a form of messages that a template takes: those of one kind fail on the other, or write what nobody meant.
+type wording struct {
+	parts bool // content in parts stays a list, else it is one text
+	calls bool // arguments of calls that are JSON in a string become objects, as transformers' templates want them
+}
+
+// Templates that look into content or arguments say so.
+var (
+	readsParts   = regexp.MustCompile(`content['"\])]*\s+is\s+(not\s+)?(string|iterable|sequence|mapping)|for\s+\w+\s+in\s+[^%}]*content`)
+	readsStrings = regexp.MustCompile(`arguments['"\])]*\s+is\s+(not\s+)?string`)
+	readsObjects = regexp.MustCompile(`arguments['"\])]*\s+is\s+(not\s+)?mapping`)
+)
+
+// wordings are the forms to try: what the template asks for first, then the other.
+func (e *encoder) wordings(list []turn) []wording {
+	if !slices.ContainsFunc(list, func(t turn) bool { return t.parts || len(t.fields) > 0 }) {
+		return []wording{{}}
+	}
+	if e.wording == nil {
+		w := wording{calls: true}
+		if t, ok := e.tok.(interface{ TemplateSource(string) (string, error) }); ok {
+			if source, err := t.TemplateSource(e.o.ChatTemplate); err == nil {
+				w.parts = readsParts.MatchString(source)
+				w.calls = !readsStrings.MatchString(source) || readsObjects.MatchString(source)
+			}
+		}
+		e.wording = &w
+	}
+	w := *e.wording
+	out := []wording{w}
+	if w.parts && slices.ContainsFunc(list, func(t turn) bool { return t.parts }) {
+		out = append(out, wording{calls: w.calls})
+	}
+	if slices.ContainsFunc(list, func(t turn) bool { return t.has("tool_calls") }) {
+		out = append(out, wording{parts: w.parts, calls: !w.calls})
+	}
+	return out
+}
+
+// messages is the turns as the tokenizer takes them.
+func (w wording) messages(r records.Record, list []turn) ([]tokenizer.Message, error) {
+	out := make([]tokenizer.Message, len(list))
+	for i := range list {
+		var err error
+		if out[i], err = w.message(&list[i]); err != nil {
+			bad := &records.Error{Path: r.Path, Line: r.Line, Row: r.Row, Err: fmt.Errorf("message %d: %w", i+1, err)}
+			if e := (*Error)(nil); errors.As(err, &e) {
+				bad.Advice = e.Advice
+			}
+			return nil, bad
+		}
+	}
+	return out, nil
+}
+
+func (w wording) message(t *turn) (m tokenizer.Message, err error) {
+	m = tokenizer.Message{Content: t.text, Train: t.train}
+	if m.Role, err = roleOf(t); err != nil {
+		return m, err
+	}
+	if t.role == functionCall {
+		return m, calledInText(&m, t)
+	}
+	plain := len(t.content) > 0 && t.content[0] == '"' || t.parts && !w.parts
+	if plain && len(t.fields) == 0 {
+		return m, nil
+	}
+	m.Fields = jinja.NewDict()
+	m.Fields.Set("role", m.Role)
+	switch {
+	case plain:
+		m.Fields.Set("content", t.text)
+	case t.content != nil:
+		v, err := jinja.ParseJSON(t.content)
+		if err != nil {
+			return m, fmt.Errorf("content: %w", err)
+		}
+		m.Content = ""
+		m.Fields.Set("content", v)
+	}
+	for _, f := range t.fields {
+		v, err := parsed(f.Value, "")
+		if f.Name == "tool_calls" {
+			v, err = w.toolCalls(f.Value)
+		}
+		if err != nil {
+			return m, fmt.Errorf("%s: %w", f.Name, err)
+		}
+		m.Fields.Set(f.Name, v)
+	}
+	return m, nil
+}
+
+// toolCalls reads a list of calls, {"function": {"name", "arguments"}} or {"name", "arguments"}.
+func (w wording) toolCalls(raw json.RawMessage) (jinja.Value, error) {
+	v, err := parsed(raw, "[")
+	if err != nil {
+		return nil, err
+	}
+	list, ok := v.(*jinja.List)
+	if !ok {
+		return nil, errors.New("want a list of calls")
+	}
+	out := jinja.NewList()
+	for i := range list.Len() {
+		call, ok := list.At(i).(*jinja.Dict)
+		if !ok {
+			return nil, fmt.Errorf("call %d: want an object", i+1)
+		}
+		inner, nested := call, false
+		if f, ok := call.Get("function"); ok {
+			if inner, nested = f.(*jinja.Dict); !nested {
+				return nil, fmt.Errorf("call %d: function: want an object of name and arguments", i+1)
+			}
+		}
+		if name, _ := inner.Get("name"); !isText(name) {
+			return nil, &Error{Msg: fmt.Sprintf("call %d: the name of the function is missing", i+1), Advice: `a call is {"type": "function", "function": {"name": "…", "arguments": {…}}}`}
+		}
+		changed := w.withArguments(inner)
+		if nested {
+			changed = with(call, "function", changed)
+		}
+		out.Append(changed)
+	}
+	return out, nil
+}
+
+// withArguments is a call whose arguments are an object where they are one as JSON in a string.
+func (w wording) withArguments(call *jinja.Dict) *jinja.Dict {
+	given, _ := call.Get("arguments")
+	text, ok := jinja.Text(given)
+	if !ok || !w.calls {
+		return call
+	}
+	if v, err := jinja.ParseJSON([]byte(text)); err == nil {
+		if args, ok := v.(*jinja.Dict); ok {
+			return with(call, "arguments", args)
+		}
+	}
+	return call
+}
+
+// with is a copy of d with another value for a key.
+func with(d *jinja.Dict, key string, v jinja.Value) *jinja.Dict {
+	out := jinja.NewDict()
+	for _, k := range d.Keys() {
+		old, _ := d.Get(k)
+		if k == key {
+			old = v
+		}
+		out.Set(k, old)
+	}
+	return out
+}
+
+func isText(v jinja.Value) bool {
+	s, ok := jinja.Text(v)
+	return ok && s != ""
+}
+
+// calledInText makes tool_calls of the text of a function_call turn.
+func calledInText(m *tokenizer.Message, t *turn) error {
+	advice := `its value is JSON: {"name": "…", "arguments": {…}}, or a list of such calls`
+	v, err := jinja.ParseJSON([]byte(t.text))
+	if err != nil {
+		return &Error{Msg: "function_call: the value is not JSON", Advice: advice}
+	}
+	list, ok := v.(*jinja.List)
+	if !ok {
+		list = jinja.NewList(v)
+	}
+	calls := jinja.NewList()
+	for i := range list.Len() {
+		call, ok := list.At(i).(*jinja.Dict)
+		if !ok {
+			return &Error{Msg: "function_call: the value is no call", Advice: advice}
+		}
+		if name, _ := call.Get("name"); !isText(name) {
+			return &Error{Msg: "function_call: the name of the function is missing", Advice: advice}
+		}
+		full := jinja.NewDict()
+		full.Set("type", "function")
+		full.Set("function", wording{calls: true}.withArguments(call))
+		calls.Append(full)
+	}
+	if calls.Len() == 0 {
+		return &Error{Msg: "function_call: the value holds no call", Advice: advice}
+	}
+	m.Content = ""
+	m.Fields = jinja.NewDict()
+	m.Fields.Set("role", m.Role)
+	m.Fields.Set("content", "")
+	m.Fields.Set("tool_calls", calls)
+	for _, f := range t.fields {
+		v, err := parsed(f.Value, "")
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Name, err)
+		}
+		m.Fields.Set(f.Name, v)
+	}
+	return nil
+}
+
+// has reports whether a turn has a field with something in it.
+func (t *turn) has(name string) bool {
+	return slices.ContainsFunc(t.fields, func(f strictjson.Member) bool { return f.Name == name && !emptyJSON(f.Value) })
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"lomo/internal/data/records"
 	"lomo/internal/rng"
 )
 
@@ -17,6 +18,21 @@ type Dataset struct {
 	c       *corpus
 	index   []int32 // samples of c, in order
 	skipped int     // samples that were left out for having no token to predict
+	notes   Notes
+}
+
+// Note says what was not taken as it stands in the files: cut, skipped, left out or replaced.
+type (
+	Note  = records.Note
+	Notes = records.Notes // collects them
+)
+
+// Notes lists what was not taken as it stands in the files, with counts and first places. Whoever reads a data set says them.
+func (d *Dataset) Notes() Notes {
+	if d == nil {
+		return nil
+	}
+	return d.notes
 }
 
 // Stats counts a data set.
@@ -82,7 +98,7 @@ func (d *Dataset) Stats() Stats {
 
 // First is the first n samples, or all if there are fewer.
 func (d *Dataset) First(n int) *Dataset {
-	return &Dataset{c: d.c, index: d.index[:min(max(n, 0), d.Len())], skipped: d.skipped}
+	return &Dataset{c: d.c, index: d.index[:min(max(n, 0), d.Len())], skipped: d.skipped, notes: d.notes}
 }
 
 // Split holds samples out for validation: below 1 valSize is a share, from 1 on a number of samples. Which ones depends
@@ -93,7 +109,7 @@ func (d *Dataset) Split(valSize float64, seed uint64) (train, val *Dataset) {
 	for _, i := range rng.Perm(seed, rng.Split, 0, len(samples))[:heldOut(valSize, len(samples))] {
 		held.set(int(samples[i]))
 	}
-	train, val = &Dataset{c: d.c, skipped: d.skipped}, &Dataset{c: d.c}
+	train, val = &Dataset{c: d.c, skipped: d.skipped, notes: d.notes}, &Dataset{c: d.c}
 	for _, i := range d.index {
 		if !held.has(int(i)) {
 			train.index = append(train.index, i)

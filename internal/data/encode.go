@@ -25,7 +25,9 @@ type encoder struct {
 	o          Options
 	out        *corpus
 	skipped    int
-	labels     []int32 // reused
+	notes      records.Notes
+	wording    *wording // that the chat template takes; nil until it was looked at
+	labels     []int32  // reused
 }
 
 func newEncoder(tok Tokenizer, o Options) (*encoder, error) {
@@ -149,26 +151,33 @@ func (e *encoder) put(r records.Record, list string, ids, labels []int32) error 
 			return err
 		}
 	}
-	cut := e.o.SequenceLen > 0 && len(ids) > e.o.SequenceLen
-	if cut && e.o.Stride > 0 {
-		return e.windows(ids, labels)
+	n := len(ids)
+	if e.o.SequenceLen > 0 {
+		n = min(n, e.o.SequenceLen)
 	}
-	if cut {
-		ids, labels = ids[:e.o.SequenceLen], labels[:e.o.SequenceLen]
+	if n < len(ids) && e.o.Stride > 0 {
+		return e.windows(r, ids, labels)
 	}
-	for j := 1; j < len(labels); j++ {
-		if labels[j] != ignored {
-			e.out.add(ids, labels, cut)
-			return nil
+	learns := func(labels []int32) bool {
+		return len(labels) > 1 && slices.ContainsFunc(labels[1:], func(l int32) bool { return l != ignored })
+	}
+	switch {
+	case learns(labels[:n]):
+		if n < len(ids) {
+			e.notes.Add(fmt.Sprintf("samples cut to sequence_len %d", n), r.Place(), "raise sequence_len to keep them whole")
 		}
+		e.out.add(ids[:n], labels[:n], n < len(ids))
+	case learns(labels):
+		e.skip(r, fmt.Sprintf("samples left out: what is learned lies behind sequence_len %d", n), "raise sequence_len")
+	default:
+		e.skip(r, "samples left out: no token is learned", "")
 	}
-	e.skipped++
 	return nil
 }
 
 // windows adds a sample that is longer than a row as several: each begins Stride tokens behind the one before it, and predicts what
 // that one did not.
-func (e *encoder) windows(ids, labels []int32) error {
+func (e *encoder) windows(r records.Record, ids, labels []int32) error {
 	before := len(e.out.ends)
 	for from, done := 0, 0; done < len(ids); from += e.o.Stride {
 		to := min(from+e.o.SequenceLen, len(ids))
@@ -179,7 +188,7 @@ func (e *encoder) windows(ids, labels []int32) error {
 		done = to
 	}
 	if len(e.out.ends) == before {
-		e.skipped++
+		e.skip(r, "samples left out: no token is learned", "")
 	}
 	return nil
 }
@@ -193,6 +202,12 @@ func unseen(labels []int32, n int) []int32 {
 	return out
 }
 
+// skip counts a sample that is left out.
+func (e *encoder) skip(r records.Record, why, advice string) {
+	e.skipped++
+	e.notes.Add(why, r.Place(), advice)
+}
+
 func (e *encoder) inVocab(r records.Record, list string, i int, id int32) error {
 	if id >= 0 && (e.o.VocabSize == 0 || int(id) < e.o.VocabSize) {
 		return nil
@@ -201,5 +216,5 @@ func (e *encoder) inVocab(r records.Record, list string, i int, id int32) error 
 	if id >= 0 {
 		err = fmt.Errorf("%s %d: id %d, the model's vocabulary has %d", list, i, id, e.o.VocabSize)
 	}
-	return &records.Error{Path: r.Path, Line: r.Line, Err: err, Advice: "the data was made with another tokenizer than the model's"}
+	return &records.Error{Path: r.Path, Line: r.Line, Row: r.Row, Err: err, Advice: "the data was made with another tokenizer than the model's"}
 }

@@ -75,19 +75,26 @@ const (
 )
 
 // alpaca reads {instruction, input?, output} and LLaMA-Factory's additions: system replaces the first sentences, and the
-// turns of history, [[instruction, output], …], come before, not learned.
+// turns of history, [[instruction, output], …], come before, not learned. Dolly's names are context for input, response for output.
 func alpaca(e *encoder, r records.Record) error {
+	if err := refuseUnused(r, false, "system", "history", "context"); err != nil {
+		return err
+	}
 	instruction, err := r.String("instruction")
 	if err != nil {
 		return err
 	}
-	output, err := r.String("output")
+	output, _, err := oneOf(r, "output", "response")
 	if err != nil {
 		return err
 	}
-	input, err := r.OptString("input")
+	input, err := optOneOf(r, "input", "context")
 	if err != nil {
 		return err
+	}
+	if hasContent(r, "query") || hasContent(r, "prompt") {
+		name, _ := r.First("query", "prompt")
+		return r.Refuse("what an instruction is given to is called input", "field %q beside instruction: type alpaca has no place for it", name)
 	}
 	preamble, err := r.OptString("system")
 	if err != nil {
@@ -108,7 +115,7 @@ func alpaca(e *encoder, r records.Record) error {
 	p.WriteString(preamble)
 	for i, turn := range history {
 		if len(turn) != 2 {
-			return r.Errorf("history %d: %d texts, want an instruction and its output", i+1, len(turn))
+			return r.Errorf("history[%d]: %d texts, want an instruction and its output", i, len(turn))
 		}
 		fmt.Fprintf(&p, "\n\n### Instruction:\n%s\n\n### Response:%s", turn[0], turn[1])
 	}
@@ -117,33 +124,75 @@ func alpaca(e *encoder, r records.Record) error {
 		fmt.Fprintf(&p, "\n\n### Input:\n%s", input)
 	}
 	p.WriteString("\n\n### Response:")
-	return e.segments(r, []segment{{p.String(), false}, {output, true}}, true)
+	return e.answer(r, p.String(), output)
 }
 
-// promptCompletion reads {prompt, completion}, also named input and output, source and target, or question and answer.
-func promptCompletion(e *encoder, r records.Record) error {
-	names := [][2]string{{"prompt", "completion"}, {"input", "output"}, {"source", "target"}, {"question", "answer"}}
-	pick := names[0]
+// oneOf is the one of these fields that the record has, and its name; none or two of them are errors.
+func oneOf(r records.Record, names ...string) (text, name string, err error) {
 	for _, n := range names {
-		if r.Has(n[0]) {
-			pick = n
-			break
+		if !r.Has(n) {
+			continue
+		}
+		if name != "" && hasContent(r, name) && hasContent(r, n) {
+			return "", "", r.Refuse("leave one of them out", "fields %q and %q: either could be the %s", name, n, names[0])
+		}
+		if name == "" || hasContent(r, n) {
+			name = n
 		}
 	}
-	prompt, err := r.String(pick[0])
+	if name == "" {
+		name = names[0]
+	}
+	text, err = r.String(name)
+	return text, name, err
+}
+
+// optOneOf is oneOf of fields that may all be missing.
+func optOneOf(r records.Record, names ...string) (string, error) {
+	if _, err := r.First(names...); err != nil {
+		return "", nil
+	}
+	text, _, err := oneOf(r, names...)
+	return text, err
+}
+
+// promptCompletion reads {prompt, completion}, under any of the names in fields.go: two texts, or two lists of messages.
+func promptCompletion(e *encoder, r records.Record) error {
+	names, answers, err := promptPair(r)
 	if err != nil {
 		return err
 	}
-	completion, err := r.String(pick[1])
+	if isList(r.Fields[names]) || isList(r.Fields[answers]) {
+		return e.conversationPair(r, names, answers)
+	}
+	if err := refuseUnused(r, false); err != nil {
+		return err
+	}
+	prompt, err := r.String(names)
 	if err != nil {
 		return err
+	}
+	completion, err := r.String(answers)
+	if err != nil {
+		return err
+	}
+	return e.answer(r, prompt, completion)
+}
+
+// answer adds a prompt and the text that is learned behind it.
+func (e *encoder) answer(r records.Record, prompt, completion string) error {
+	if completion == "" {
+		e.notes.Add("records with an empty answer: only its end is learned", r.Place(), "")
 	}
 	return e.segments(r, []segment{{prompt, false}, {completion, true}}, true)
 }
 
 // text reads {text}: a document that is learned whole.
 func text(e *encoder, r records.Record) error {
-	s, err := r.String("text")
+	if err := refuseUnused(r, true); err != nil {
+		return err
+	}
+	s, _, err := oneOf(r, "text", "content")
 	if err != nil {
 		return err
 	}
@@ -156,6 +205,9 @@ func segments(e *encoder, r records.Record) error {
 		Text  *string `json:"text"`
 		Label *bool   `json:"label"`
 	}
+	if err := refuseUnused(r, true); err != nil {
+		return err
+	}
 	if err := r.Decode("segments", &list); err != nil {
 		return err
 	}
@@ -167,32 +219,6 @@ func segments(e *encoder, r records.Record) error {
 		parts[i] = segment{*s.Text, *s.Label}
 	}
 	return e.segments(r, parts, false)
-}
-
-// tokenized reads {input_ids, labels?}: nothing is added; without labels every token but the first is learned.
-func tokenized(e *encoder, r records.Record) error {
-	var ids, labels []int32
-	if err := r.Decode("input_ids", &ids); err != nil {
-		return err
-	}
-	if !r.Has("labels") {
-		return e.put(r, "input_ids", ids, ids)
-	}
-	if err := r.Decode("labels", &labels); err != nil {
-		return err
-	}
-	if len(labels) != len(ids) {
-		return r.Errorf("labels has %d entries, input_ids has %d", len(labels), len(ids))
-	}
-	for i, id := range labels {
-		if id == ignored {
-			continue
-		}
-		if err := e.inVocab(r, "labels", i, id); err != nil {
-			return err
-		}
-	}
-	return e.put(r, "input_ids", ids, labels)
 }
 
 // superglue learns the right choice of each question of a task. A long prompt is cut at its beginning; a question whose choice
@@ -212,8 +238,11 @@ func superglue(t tasks.Task) format {
 				return r.Errorf("%w", err)
 			}
 			if !t.Fits {
-				e.skipped++
+				e.skip(r, "questions left out: the choice is longer than sequence_len", "raise sequence_len")
 				continue
+			}
+			if t.Cut > 0 {
+				e.notes.Add(fmt.Sprintf("prompts cut at their beginning to %d tokens", e.taskLen()), r.Place(), "raise sequence_len to keep them whole")
 			}
 			ids, learned := t.IDs, t.Scored
 			choice := learned
@@ -222,7 +251,7 @@ func superglue(t tasks.Task) format {
 				learned[len(learned)-1] = e.o.TrainOnEOS != "none"
 			}
 			if !slices.Contains(choice, true) {
-				e.skipped++
+				e.skip(r, "samples left out: the question fills the room for tokens", "raise sequence_len")
 				continue
 			}
 			if err := e.masked(r, ids, learned); err != nil {

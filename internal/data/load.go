@@ -2,8 +2,6 @@ package data
 
 import (
 	"fmt"
-	"path/filepath"
-	"strings"
 
 	"lomo/internal/data/records"
 	"lomo/internal/rng"
@@ -39,7 +37,7 @@ func Load(srcs []Source, tok Tokenizer, o Options) (*Dataset, error) {
 		}
 		d.index = append(d.index, index...)
 	}
-	d.skipped = e.skipped
+	d.skipped, d.notes = e.skipped, e.notes
 	return d, nil
 }
 
@@ -64,23 +62,38 @@ func (e *encoder) source(s Source) error {
 		return &Error{Msg: fmt.Sprintf("data set %s: type %s needs the model's tokenizer, which has none", s.Path, s.Type),
 			Advice: "put tokenizer.json beside the model, or use type: tokenized"}
 	}
-	files, err := records.Files(s.Path, s.Split)
+	set, err := records.Files(s.Path, s.Split)
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
-		if isText := strings.EqualFold(filepath.Ext(f), ".txt"); isText && s.Type != "text" {
-			return &records.Error{Path: f, Msg: fmt.Sprintf("a .txt file cannot be of type %s", s.Type), Advice: "plain text is of type text"}
-		} else if isText {
-			err = e.textFile(f)
-		} else {
-			err = withExample(records.Each(f, func(r records.Record) error { return add(e, r) }), s.Type)
-		}
-		if err != nil {
+	for _, n := range set.Notes {
+		e.notes.AddAll(n)
+	}
+	for _, f := range set.Files {
+		if err := e.file(f, s.Type, add); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// file adds the samples of one file.
+func (e *encoder) file(path, name string, add format) error {
+	if records.Ext(path) == ".txt" {
+		if name != "text" {
+			return &records.Error{Path: path, Msg: fmt.Sprintf("a .txt file cannot be of type %s", name), Advice: "plain text is of type text"}
+		}
+		return e.textFile(path)
+	}
+	some := false
+	err := records.Each(path, func(r records.Record) error {
+		some = true
+		return add(e, r)
+	})
+	if err == nil && !some {
+		e.notes.Add("files without a record", path, "")
+	}
+	return withExample(err, name)
 }
 
 // weigh lists the samples from … to−1 as often as weight says: its whole part each, and of its fraction that share of

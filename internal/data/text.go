@@ -1,11 +1,9 @@
 package data
 
 import (
-	"bufio"
 	"bytes"
-	"fmt"
+	"errors"
 	"io"
-	"os"
 	"slices"
 	"unicode"
 	"unicode/utf8"
@@ -89,6 +87,9 @@ func pieces(r records.Record, text io.Reader, fn func(piece string, overlap int)
 		buf = buf[:len(buf)+n]
 		last := err == io.EOF || err == io.ErrUnexpectedEOF
 		if err != nil && !last {
+			if bad := (*records.Error)(nil); errors.As(err, &bad) {
+				return err
+			}
 			return &records.Error{Path: r.Path, Err: err}
 		}
 		cut := len(buf)
@@ -102,7 +103,7 @@ func pieces(r records.Record, text io.Reader, fn func(piece string, overlap int)
 			}
 		}
 		if bad := invalidUTF8(buf[:cut]); bad >= 0 {
-			return &records.Error{Path: r.Path, Line: line + bytes.Count(buf[:bad], []byte("\n")), Msg: "the text is not UTF-8",
+			return &records.Error{Path: r.Path, Line: line + bytes.Count(buf[:bad], []byte("\n")), Row: r.Row, Msg: "the text is not UTF-8",
 				Advice: "convert the file, for example with iconv -t utf-8"}
 		}
 		if cut > overlap {
@@ -163,14 +164,27 @@ func invalidUTF8(b []byte) int {
 
 // textFile adds a plain text file as one document.
 func (e *encoder) textFile(path string) error {
-	f, err := os.Open(path)
+	f, err := records.Open(path)
 	if err != nil {
-		return fmt.Errorf("data set: %w", err)
+		return err
 	}
 	defer f.Close()
-	in := bufio.NewReader(f)
-	if bom, _ := in.Peek(3); string(bom) == "\xef\xbb\xbf" {
-		in.Discard(3)
+	return e.document(records.Record{Path: path, Line: 1}, &textReader{r: f, path: path, line: 1})
+}
+
+// textReader refuses zero bytes: a file that has them is no text.
+type textReader struct {
+	r    io.Reader
+	path string
+	line int
+}
+
+func (t *textReader) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	if zero := bytes.IndexByte(p[:n], 0); zero >= 0 {
+		return 0, &records.Error{Path: t.path, Line: t.line + bytes.Count(p[:zero], []byte("\n")), Msg: "a zero byte in a text",
+			Advice: "is it a text file, and UTF-8? iconv converts others"}
 	}
-	return e.document(records.Record{Path: path, Line: 1}, in)
+	t.line += bytes.Count(p[:n], []byte("\n"))
+	return n, err
 }

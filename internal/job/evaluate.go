@@ -30,49 +30,22 @@ type EvalOptions struct {
 // Note hears what the user should know.
 type Note func(format string, args ...any)
 
-// Remark is something that was done to the data and must be said.
-type Remark struct {
-	What  string `json:"what"`
-	Count int    `json:"count"`
-	First string `json:"first,omitempty"` // where it was done first: file:line
-}
-
-func (r Remark) String() string {
-	if r.First == "" {
-		return fmt.Sprintf("%s: %d", r.What, r.Count)
-	}
-	return fmt.Sprintf("%s: %d (the first: %s)", r.What, r.Count, r.First)
-}
-
-// Remarks is what was done to the data of an evaluation.
-type Remarks []Remark
-
-func (all *Remarks) add(what, place string) {
-	for i := range *all {
-		if (*all)[i].What == what {
-			(*all)[i].Count++
-			return
-		}
-	}
-	*all = append(*all, Remark{what, 1, place})
-}
-
 // Perplexity is the result of an evaluation on text.
 type Perplexity struct {
-	Loss       float64 `json:"loss"`
-	Perplexity float64 `json:"perplexity"`
-	Tokens     int     `json:"tokens"`
-	Remarks    Remarks `json:"remarks,omitempty"`
+	Loss       float64    `json:"loss"`
+	Perplexity float64    `json:"perplexity"`
+	Tokens     int        `json:"tokens"`
+	Remarks    data.Notes `json:"remarks,omitempty"`
 }
 
 // TaskScore is the result of an evaluation on a task.
 type TaskScore struct {
-	Task    string  `json:"task"`
-	Metric  string  `json:"metric"`
-	Value   float64 `json:"value"`
-	N       int     `json:"n"`
-	Ties    int     `json:"ties,omitempty"` // questions whose likeliest choices are equally likely: the first was taken
-	Remarks Remarks `json:"remarks,omitempty"`
+	Task    string     `json:"task"`
+	Metric  string     `json:"metric"`
+	Value   float64    `json:"value"`
+	N       int        `json:"n"`
+	Ties    int        `json:"ties,omitempty"` // questions whose likeliest choices are equally likely: the first was taken
+	Remarks data.Notes `json:"remarks,omitempty"`
 }
 
 // length is the longest sequence that is scored.
@@ -121,7 +94,7 @@ func EvalText(o EvalOptions, note Note) (Perplexity, error) {
 		return Perplexity{}, err
 	}
 	defer l.Close()
-	p := Perplexity{Remarks: textRemarks(ds, opts.SequenceLen)}
+	p := Perplexity{Remarks: ds.Notes()}
 	err = l.Each(func(r *Rank) error {
 		m, err := r.Sweep.Evaluate(data.Batches(ds, opts))
 		if r.Number == 0 {
@@ -130,18 +103,6 @@ func EvalText(o EvalOptions, note Note) (Perplexity, error) {
 		return err
 	})
 	return p, l.overLimit(err)
-}
-
-// textRemarks says what of a data set is not scored.
-func textRemarks(ds *data.Dataset, length int) (all Remarks) {
-	s := ds.Stats()
-	if s.Truncated > 0 {
-		all = append(all, Remark{What: fmt.Sprintf("samples cut to sequence_len %d", length), Count: s.Truncated})
-	}
-	if s.Skipped > 0 {
-		all = append(all, Remark{What: "samples left out, of which no token is predicted", Count: s.Skipped})
-	}
-	return all
 }
 
 // EvalTask is the accuracy of a model on a multiple-choice task.
@@ -179,7 +140,7 @@ func EvalTask(o EvalOptions, note Note) (TaskScore, error) {
 		if r.Number == 0 && err == nil {
 			score.Value, score.Ties = a.Accuracy(), len(a.Ties)
 			for _, i := range a.Ties {
-				score.Remarks.add("questions with several likeliest choices, of which the first was taken", places[i])
+				score.Remarks.Add("questions with several likeliest choices, of which the first was taken", places[i], "")
 			}
 		}
 		return err
@@ -189,7 +150,7 @@ func EvalTask(o EvalOptions, note Note) (TaskScore, error) {
 
 // taskQuestions tokenises the questions of a task's file; places are their lines. A question with a choice that does not fit is
 // left out.
-func taskQuestions(o EvalOptions, tok *tokenizer.Tokenizer, maxLen int) (questions []eval.Question, places []string, remarks Remarks, err error) {
+func taskQuestions(o EvalOptions, tok *tokenizer.Tokenizer, maxLen int) (questions []eval.Question, places []string, remarks data.Notes, err error) {
 	examples, err := tasks.Load(o.Task, o.Data)
 	if err != nil {
 		return nil, nil, nil, err
@@ -209,10 +170,10 @@ func taskQuestions(o EvalOptions, tok *tokenizer.Tokenizer, maxLen int) (questio
 		}
 		switch {
 		case !fits:
-			remarks.add(fmt.Sprintf("questions left out, of which a choice is longer than %d tokens", maxLen), place)
+			remarks.Add(fmt.Sprintf("questions left out, of which a choice is longer than %d tokens", maxLen), place, "")
 			continue
 		case cut:
-			remarks.add(fmt.Sprintf("prompts cut at their beginning to %d tokens", maxLen), place)
+			remarks.Add(fmt.Sprintf("prompts cut at their beginning to %d tokens", maxLen), place, "")
 		}
 		questions, places = append(questions, q), append(places, place)
 	}

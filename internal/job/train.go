@@ -103,6 +103,7 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 		}
 		return err
 	}
+	ds.note(rep.Note)
 	sum, err := summarize(&c.Config, &o, m, ds, t.Cards)
 	if err != nil {
 		return err
@@ -165,6 +166,16 @@ func loadData(c *config.Config, m *Model, tok *tokenizer.Tokenizer) (*dataset, e
 		}
 	}
 	return ds, nil
+}
+
+// note says what of the data was not taken as it stands in the files.
+func (ds *dataset) note(say func(string, ...any)) {
+	for _, n := range ds.train.Notes() {
+		say("data: %s", n)
+	}
+	for _, n := range ds.val.Notes() {
+		say("evaluation data: %s", n)
+	}
 }
 
 // asTokenizer keeps a nil *Tokenizer from becoming a non-nil interface.

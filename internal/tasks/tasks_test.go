@@ -86,7 +86,7 @@ func TestParseErrors(t *testing.T) {
 		{"rte", `{"premise":"p","label":0}`, `task rte: d.jsonl:1: field "hypothesis" is missing; the record has "label", "premise"`},
 		{"rte", `{"premise":"p","hypothesis":"h","label":"maybe"}`, `task rte: d.jsonl:1: field "label": "maybe", want one of entailment, not_entailment, or its number from 0`},
 		{"boolq", `{"passage":"p","question":"q","label":2}`, `task boolq: d.jsonl:1: field "label": "2", want one of false, true, or its number from 0`},
-		{"boolq", `{"passage":"p","question":1,"label":1}`, `task boolq: d.jsonl:1: field "question": number found, want string`},
+		{"boolq", `{"passage":"p","question":1,"label":1}`, `task boolq: d.jsonl:1: field "question": number 1 found, want string`},
 		{"wsc", `{"text":"t","target":{},"label":1}`, `task wsc: d.jsonl:1: field "target": span1_text or span2_text is missing`},
 		{"wsc", `{"text":"t","target":"x","label":1}`, `task wsc: d.jsonl:1: field "target": string found, want object`},
 		{"copa", `{"premise":"p","choice1":"a","choice2":"b","question":"why","label":1}`, `task copa: d.jsonl:1: field "question": "why", want "cause" or "effect"`},

@@ -32,6 +32,8 @@ var owners = map[string]string{
 	"gopkg.in/yaml.v3":                   "config",
 	"github.com/schollz/progressbar":     "report",
 	"github.com/nlpodyssey/gotokenizers": "tokenizer",
+	"github.com/klauspost/compress":      "data/records",
+	"github.com/parquet-go/parquet-go":   "data/records",
 	"github.com/klauspost/cpuid":         "cpukern",
 	"gorgonia.org/cu":                    "cudakern",
 }

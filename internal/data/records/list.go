@@ -1,101 +1,99 @@
 package records
 
 import (
-	"encoding/json"
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 )
 
 // readList reads the objects of a JSON list one by one; r stands on its [ in the given line.
-func readList(path string, r io.Reader, line int, fn func(Record) error) error {
-	in := &lineReader{r: r, line: line}
-	dec := json.NewDecoder(in)
-	if _, err := dec.Token(); err != nil {
-		return &Error{Path: path, Line: line, Err: err}
-	}
-	for {
-		in.limit = dec.InputOffset() + MaxRecord
-		if !dec.More() {
-			break
-		}
-		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
-			return &Error{Path: path, Line: in.lineOf(in.errorOffset(err)), Msg: "not a JSON list", Err: ending(err)}
-		}
-		start := in.lineOf(dec.InputOffset() - int64(len(raw)))
-		rec, err := parse(path, start, raw)
+func readList(path string, r *bufio.Reader, line int, fn func(Record) error) error {
+	r.ReadByte() //nolint:errcheck // the [
+	l := &listReader{r: r, line: line}
+	for first := true; ; first = false {
+		raw, start, end, err := l.next()
 		if err != nil {
-			return err
+			return &Error{Path: path, Line: l.line, Msg: "not a JSON list", Err: err, Advice: "a .json file holds one list of objects, or an object a line"}
 		}
-		if err := fn(rec); err != nil {
-			return err
+		if text := bytes.TrimSpace(raw); len(text) > 0 {
+			rec, err := parse(path, start, text)
+			if err != nil {
+				return err
+			}
+			if err := fn(rec); err != nil {
+				return err
+			}
+		} else if !(first && end == ']') {
+			return &Error{Path: path, Line: start, Msg: "not a JSON list", Err: fmt.Errorf("%q found, want an object", end), Advice: "a comma stands between two objects, and none behind the last"}
+		}
+		if end == ']' {
+			return l.nothingMore(path)
 		}
 	}
-	return endList(path, dec, in)
 }
 
-// endList wants the ] and nothing behind it.
-func endList(path string, dec *json.Decoder, in *lineReader) error {
-	if _, err := dec.Token(); err != nil {
-		return &Error{Path: path, Line: in.lineOf(in.read), Msg: "not a JSON list", Err: ending(err)}
-	}
-	at := in.lineOf(dec.InputOffset())
-	in.limit = dec.InputOffset() + MaxRecord
-	if _, err := dec.Token(); err != io.EOF {
-		return &Error{Path: path, Line: at, Msg: "text behind the end of the list"}
-	}
-	return nil
+// listReader cuts a list into its elements, without a look at what they are.
+type listReader struct {
+	r    *bufio.Reader
+	line int
+	buf  []byte
 }
 
-// ending names an early end of the file for what it is.
-func ending(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("the file ends in the middle of the list")
-	}
-	return err
-}
-
-// lineReader counts lines for a decoder that reads ahead, and stops it from reading on without end.
-type lineReader struct {
-	r     io.Reader
-	read  int64 // bytes handed out
-	limit int64 // of read; 0: none
-
-	line  int     // of the last offset asked for
-	ahead []int64 // offsets of line ends behind it
-}
-
-func (l *lineReader) Read(p []byte) (int, error) {
-	if l.limit > 0 && l.read > l.limit {
-		return 0, fmt.Errorf("the record is longer than %d MiB", MaxRecord>>20)
-	}
-	n, err := l.r.Read(p)
-	for i, c := range p[:n] {
+// next is the text up to the comma or ] that ends an element, valid until the next call, the line it begins in, and that end.
+func (l *listReader) next() (raw []byte, start int, end byte, err error) {
+	l.buf, start = l.buf[:0], l.line
+	depth, quoted := 0, false
+	for {
+		c, err := l.r.ReadByte()
+		if err == io.EOF {
+			return nil, 0, 0, errors.New("the file ends in the middle of the list")
+		} else if err != nil {
+			return nil, 0, 0, err
+		}
+		switch {
+		case quoted && c == '\\':
+			l.buf = append(l.buf, c)
+			if c, err = l.r.ReadByte(); err != nil {
+				continue // said above
+			}
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			depth++
+		case depth == 0 && (c == ',' || c == ']'):
+			return l.buf, start, c, nil
+		case c == ']' || c == '}':
+			depth--
+		}
 		if c == '\n' {
-			l.ahead = append(l.ahead, l.read+int64(i))
+			l.line++
+			if len(bytes.TrimSpace(l.buf)) == 0 {
+				start = l.line
+			}
+		}
+		if l.buf = append(l.buf, c); len(l.buf) > MaxRecord {
+			return nil, 0, 0, fmt.Errorf("the record is longer than %d MiB", MaxRecord>>20)
 		}
 	}
-	l.read += int64(n)
-	return n, err
 }
 
-// lineOf is the line of an offset; offsets asked for must not fall.
-func (l *lineReader) lineOf(offset int64) int {
-	n := 0
-	for n < len(l.ahead) && l.ahead[n] < offset {
-		n++
+// nothingMore wants no text behind the list.
+func (l *listReader) nothingMore(path string) error {
+	at := l.line
+	for {
+		c, err := l.r.ReadByte()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return &Error{Path: path, Line: l.line, Err: err}
+		case c == '\n':
+			l.line++
+		case c != ' ' && c != '\t' && c != '\r':
+			return &Error{Path: path, Line: at, Msg: "text behind the end of the list", Advice: "a .json file holds one list; give two lists as two files of a folder"}
+		}
 	}
-	l.line += n
-	l.ahead = l.ahead[n:]
-	return l.line
-}
-
-// errorOffset is where a decoding error stands: all that was read, unless the error knows better.
-func (l *lineReader) errorOffset(err error) int64 {
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		return syntax.Offset
-	}
-	return l.read
 }

@@ -7,31 +7,40 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"strings"
 	"unicode/utf8"
+
+	"lomo/internal/strictjson"
 )
 
-// Each calls fn with every record of a file, in order, until fn fails. A .csv file has a line of names first; any other
-// file holds JSON: a list if it begins with [, else an object a line.
+// Each calls fn with every record of a file, in order, until fn fails. A .csv or .tsv file has a line of names first, a .parquet
+// file columns; any other file holds JSON: a list if it begins with [, else an object a line.
 func Each(path string, fn func(Record) error) error {
-	f, err := os.Open(path)
+	if err := readable(path); err != nil {
+		return err
+	}
+	ext := Ext(path)
+	if ext == ".parquet" {
+		return readParquet(path, fn)
+	}
+	f, err := Open(path)
 	if err != nil {
-		return fmt.Errorf("data set: %w", err)
+		return err
 	}
 	defer f.Close()
-	if strings.EqualFold(filepath.Ext(path), ".csv") {
-		return readCSV(path, f, fn)
+	if ext == ".csv" || ext == ".tsv" {
+		return readTable(path, f, separators[ext], fn)
 	}
 	return ReadJSON(path, f, fn)
 }
 
 // ReadJSON is Each for an open JSON or JSONL file; path is for errors.
 func ReadJSON(path string, f io.Reader, fn func(Record) error) error {
-	r := bufio.NewReaderSize(f, 1<<16)
-	if bom, _ := r.Peek(3); bytes.Equal(bom, []byte("\xef\xbb\xbf")) {
-		r.Discard(3)
+	r, ok := f.(*bufio.Reader)
+	if !ok {
+		r = bufio.NewReaderSize(f, 1<<16)
+	}
+	if mark, _ := r.Peek(len(bom)); bytes.Equal(mark, bom) {
+		r.Discard(len(bom)) //nolint:errcheck // it was peeked
 	}
 	line := 1
 	for {
@@ -47,7 +56,7 @@ func ReadJSON(path string, f io.Reader, fn func(Record) error) error {
 		case c == ' ' || c == '\t' || c == '\r':
 			continue
 		}
-		r.UnreadByte()
+		r.UnreadByte() //nolint:errcheck // one was read
 		if c == '[' {
 			return readList(path, r, line, fn)
 		}
@@ -55,7 +64,8 @@ func ReadJSON(path string, f io.Reader, fn func(Record) error) error {
 	}
 }
 
-// readLines reads one object a line, from the given line on. Blank lines are passed over.
+// readLines reads one object a line, from the given line on. Blank lines are passed over, and a byte order mark before a line:
+// files that were joined have them.
 func readLines(path string, r *bufio.Reader, line int, fn func(Record) error) error {
 	lines := Lines{r: r, line: line - 1}
 	for {
@@ -66,6 +76,7 @@ func readLines(path string, r *bufio.Reader, line int, fn func(Record) error) er
 		if err != nil {
 			return &Error{Path: path, Line: lines.line, Err: err}
 		}
+		raw = bytes.TrimPrefix(raw, bom)
 		if len(bytes.TrimSpace(raw)) == 0 {
 			continue
 		}
@@ -79,17 +90,19 @@ func readLines(path string, r *bufio.Reader, line int, fn func(Record) error) er
 	}
 }
 
-// parse reads one object.
+// parse reads one object, which must stand on its line alone.
 func parse(path string, line int, raw []byte) (Record, error) {
 	rec := Record{Path: path, Line: line}
 	if !utf8.Valid(raw) {
 		return rec, notUTF8(path, line)
 	}
-	if err := json.Unmarshal(raw, &rec.Fields); err != nil {
+	members, err := strictjson.Members(raw)
+	if err != nil {
 		return rec, badJSON(path, line, raw, err)
 	}
-	if rec.Fields == nil {
-		return rec, badJSON(path, line, raw, errors.New("null found, want object"))
+	rec.Fields = make(map[string]json.RawMessage, len(members))
+	for _, m := range members {
+		rec.Fields[m.Name] = bytes.Clone(m.Value) // a line's buffer is used again
 	}
 	return rec, nil
 }
@@ -100,12 +113,37 @@ func notUTF8(path string, line int) error {
 
 // badJSON says what the line looks like and guesses why it is not an object.
 func badJSON(path string, line int, raw []byte, err error) error {
-	e := &Error{Path: path, Line: line, Msg: "not a JSON object", Err: plainer(err),
+	e := &Error{Path: path, Line: line, Msg: "not a JSON object", Err: err,
 		Advice: "a .jsonl file has one JSON object a line: " + fmt.Sprintf("this line begins %q", shorten(string(bytes.TrimSpace(raw)), 60))}
+	if at := (*strictjson.Error)(nil); errors.As(err, &at) {
+		if at.Line > 1 { // of an element of a list
+			plain := *at
+			plain.Line = 1
+			e.Line, e.Err = line+at.Line-1, &plain
+		}
+		if at.Path != "" || at.Offset > 0 { // it begins as one
+			e.Advice = adviceFor(at)
+		}
+	}
 	if text := bytes.TrimSpace(raw); len(text) == 1 && text[0] == '{' {
 		e.Advice = "an object over several lines is not a record: put it on one line, or all of them in a list [...]"
 	}
 	return e
+}
+
+// adviceFor is the way out of what makes an object unreadable.
+func adviceFor(e *strictjson.Error) string {
+	switch msg := e.Msg; {
+	case bytes.Contains([]byte(msg), []byte("stands twice")):
+		return "readers differ in which of the two they take: keep the one that is meant"
+	case bytes.Contains([]byte(msg), []byte("half of a character")):
+		return "the text was cut within a character: write it again from its source, or leave the record out"
+	case bytes.Contains([]byte(msg), []byte("no JSON number")):
+		return "write null where there is no value, or leave the field out"
+	case bytes.Contains([]byte(msg), []byte("JSON writes")), bytes.Contains([]byte(msg), []byte("double quotes")):
+		return "write the file with a JSON library: json.dumps in Python, to_json in datasets and pandas"
+	}
+	return "each record is one whole JSON object; write the file with a JSON library"
 }
 
 // Lines reads lines of bounded length.

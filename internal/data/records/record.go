@@ -1,5 +1,5 @@
-// Package records reads data files one record at a time: JSON lines, JSON lists and CSV. A record knows the file and line
-// it came from, so that whatever is wrong with it can be said with its place.
+// Package records reads data files one record at a time: JSON lines, JSON lists, tables with commas or tabulators, parquet, and
+// all but the last compressed. A record knows the file and line it came from, so that whatever is wrong with it can be said with its place.
 package records
 
 import (
@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"lomo/internal/strictjson"
 )
 
 // MaxRecord is the most bytes a line or an element of a list may have.
@@ -16,17 +18,15 @@ const MaxRecord = 64 << 20
 // Error is something wrong in a data file.
 type Error struct {
 	Path   string
-	Line   int // from 1; 0: the whole file
+	Line   int // from 1; 0: the whole file, or a row
+	Row    int // of a file without lines, from 1
 	Msg    string
 	Advice string // what to do, may be empty
 	Err    error  // may be nil
 }
 
 func (e *Error) Error() string {
-	where := e.Path
-	if e.Line > 0 {
-		where = fmt.Sprintf("%s:%d", e.Path, e.Line)
-	}
+	where := place(e.Path, e.Line, e.Row)
 	if e.Err == nil {
 		return where + ": " + e.Msg
 	}
@@ -47,16 +47,36 @@ func (e *Error) Hint() string {
 	return e.Advice
 }
 
-// Record is one JSON object of a file. Names are exact: "Text" is not "text".
+// place is where something stands, as errors and notes write it.
+func place(path string, line, row int) string {
+	switch {
+	case line > 0:
+		return fmt.Sprintf("%s:%d", path, line)
+	case row > 0:
+		return fmt.Sprintf("%s: row %d", path, row)
+	}
+	return path
+}
+
+// Record is one object of a file. Names are exact: "Text" is not "text", and none stands twice.
 type Record struct {
 	Path   string
-	Line   int
+	Line   int // 0 in a file without lines
+	Row    int // of such a file, from 1
 	Fields map[string]json.RawMessage
 }
 
+// Place is where the record stands: file:line.
+func (r Record) Place() string { return place(r.Path, r.Line, r.Row) }
+
 // Errorf is an error at the record's place. A %w verb is honoured.
 func (r Record) Errorf(format string, args ...any) error {
-	return &Error{Path: r.Path, Line: r.Line, Err: fmt.Errorf(format, args...)}
+	return &Error{Path: r.Path, Line: r.Line, Row: r.Row, Err: fmt.Errorf(format, args...)}
+}
+
+// Refuse is an error at the record's place that says what to do.
+func (r Record) Refuse(advice, format string, args ...any) error {
+	return &Error{Path: r.Path, Line: r.Line, Row: r.Row, Err: fmt.Errorf(format, args...), Advice: advice}
 }
 
 // Has reports whether the record has a field that is not null.
@@ -94,14 +114,33 @@ func (r Record) Decode(name string, v any) error {
 	if !r.Has(name) {
 		return r.missing(name)
 	}
-	if err := json.Unmarshal(r.Fields[name], v); err != nil {
-		return r.Errorf("field %q: %w", name, plainer(err))
+	return r.FieldError(name, strictjson.Unmarshal(r.Fields[name], v))
+}
+
+// FieldError is err, which reading a field gave, with the record's place and the field's name; nil stays nil.
+func (r Record) FieldError(name string, err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	where := fmt.Sprintf("field %q", shorten(name, 40))
+	if e := (*strictjson.Error)(nil); errors.As(err, &e) {
+		err = errors.New(e.Msg) // lines within the field would be taken for lines of the file
+		switch {
+		case strings.HasPrefix(e.Path, "["):
+			where = shorten(name, 40) + e.Path
+		case e.Path != "":
+			where = shorten(name, 40) + "." + e.Path
+		}
+	}
+	return r.Errorf("%s: %w", where, err)
 }
 
 func (r Record) missing(name string) error {
-	return &Error{Path: r.Path, Line: r.Line, Msg: fmt.Sprintf("field %q is missing; the record has %s", name, r.names())}
+	msg := fmt.Sprintf("field %q is missing; the record has %s", name, r.names())
+	if _, ok := r.Fields[name]; ok {
+		msg = fmt.Sprintf("field %q is null", name)
+	}
+	return &Error{Path: r.Path, Line: r.Line, Row: r.Row, Msg: msg}
 }
 
 // maxNamed bounds how many fields an error lists.
@@ -121,31 +160,6 @@ func (r Record) names() string {
 		out = append(out[:maxNamed], fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(out, ", ")
-}
-
-// plainer is err without the Go types in the text of encoding/json.
-func plainer(err error) error {
-	var wrong *json.UnmarshalTypeError
-	if !errors.As(err, &wrong) {
-		return err
-	}
-	want := wrong.Type.String()
-	switch want {
-	case "string":
-	case "int32", "int", "int64":
-		want = "integer"
-	default:
-		if strings.HasPrefix(want, "[") {
-			want = "list"
-		}
-		if strings.HasPrefix(want, "map") || strings.Contains(want, "struct") || strings.Contains(want, ".") {
-			want = "object"
-		}
-	}
-	if wrong.Field != "" {
-		return fmt.Errorf("%s: %s found, want %s", wrong.Field, wrong.Value, want)
-	}
-	return fmt.Errorf("%s found, want %s", wrong.Value, want)
 }
 
 // shorten is s, or its beginning and … if it has more than n bytes.

@@ -1,0 +1,176 @@
+package data
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lomo/internal/tokenizer"
+)
+
+type chatsGolden struct {
+	Templates map[string]string
+	Cases     []struct {
+		Name, Type, Template, Record, Text string
+		Learned                            []string
+	}
+}
+
+func readChats(t testing.TB) (g chatsGolden) {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/chats.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, &g); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// TestChats: records of conversations give the text and learn the parts that transformers' apply_chat_template gives and marks;
+// scripts/golden/data_chats.py asked it.
+func TestChats(t *testing.T) {
+	g := readChats(t)
+	tok := tokenizer.NewByteLevel()
+	if len(g.Cases) < 30 {
+		t.Fatalf("%d cases", len(g.Cases))
+	}
+	for _, c := range g.Cases {
+		t.Run(c.Name, func(t *testing.T) {
+			d, err := Load([]Source{{Path: write(t, "d.jsonl", c.Record), Type: c.Type}}, tok, Options{ChatTemplate: g.Templates[c.Template]})
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, learned := spelled(tok, d.Example(0))
+			if diff := cmp.Diff(c.Text, text); diff != "" {
+				t.Errorf("text (-transformers +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(c.Learned, learned); diff != "" {
+				t.Errorf("learned (-transformers +got):\n%s", diff)
+			}
+			if n := d.Notes(); len(n) > 0 {
+				t.Errorf("notes %v", n)
+			}
+		})
+	}
+}
+
+// spelled is the text of a sample, and its learned parts.
+func spelled(tok *tokenizer.Tokenizer, e Example) (string, []string) {
+	var parts [][]int32
+	for i, id := range e.IDs {
+		if e.Labels[i] == ignored {
+			continue
+		}
+		if i == 0 || e.Labels[i-1] == ignored {
+			parts = append(parts, nil)
+		}
+		parts[len(parts)-1] = append(parts[len(parts)-1], id)
+	}
+	var texts []string
+	for _, p := range parts {
+		texts = append(texts, tok.Decode(p, false))
+	}
+	return tok.Decode(e.IDs, false), texts
+}
+
+// TestChatErrors: what a record of a conversation says and no template could be told is refused, in its line and by its name.
+func TestChatErrors(t *testing.T) {
+	g := readChats(t)
+	tok := tokenizer.NewByteLevel()
+	msgs := func(fields string) string {
+		return `{"messages":[{"role":"user","content":"Q"},{"role":"assistant"` + fields + `}]}`
+	}
+	with := func(fields string) string {
+		return `{"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"A"}],` + fields + `}`
+	}
+	for _, c := range []struct{ name, typ, template, text, want, hint string }{
+		{"no content", "messages", "", msgs(``), `message 2 (assistant): content is missing`, "a record of type messages"},
+		{"content null", "messages", "", msgs(`,"content":null`), `message 2 (assistant): content is missing`, ""},
+		{"no calls beside it", "messages", "", msgs(`,"content":null,"tool_calls":[]`), `message 2 (assistant): content is missing`, ""},
+		{"Content", "messages", "", msgs(`,"Content":"A"`), `message 2 (assistant): content is missing`, ""},
+		{"content twice", "messages", "", msgs(`,"content":"A","content":"B"`), `messages[1]: "content" stands twice in an object`, "keep the one"},
+		{"content and value", "messages", "", msgs(`,"content":"A","value":"B"`), `message 2 (assistant): content and value say different things`, "leave one of them out"},
+		{"role and from", "messages", "", msgs(`,"from":"gpt","content":"A"`), `message 2: role and from say different things`, "leave one of them out"},
+		{"role number", "messages", "", `{"messages":[{"role":1,"content":"A"}]}`, `message 1: role: number 1 found, want string`, ""},
+		{"role empty", "messages", "", `{"messages":[{"role":"","content":"A"}]}`, `message 1: role is empty`, ""},
+		{"null message", "messages", "", `{"messages":[{"role":"user","content":"Q"},null]}`, `message 2: null found, want object`, ""},
+		{"messages object", "messages", "", `{"messages":{"role":"user","content":"Q"}}`, `field "messages": object found, want list`, ""},
+		{"messages text", "messages", "", `{"messages":"hello"}`, `field "messages": string found, want list`, ""},
+		{"columns of other lengths", "messages", "", `{"messages":{"role":["user","assistant"],"content":["Q"]}}`, `field "messages": object found, want list`, ""},
+		{"image", "messages", "", msgs(`,"content":[{"type":"image_url","image_url":{"url":"x"}}]`), `message 2 (assistant): content part 1: type "image_url", only text can be learned`, ""},
+		{"audio part", "messages", "", msgs(`,"content":[{"type":"text","text":"A"},{"type":"input_audio"}]`), `message 2 (assistant): content part 2: type "input_audio", only text can be learned`, ""},
+		{"part without text", "messages", "", msgs(`,"content":[{"type":"text"}]`), `message 2 (assistant): content part 1: text is missing`, ""},
+		{"part null", "messages", "", msgs(`,"content":[null]`), `message 2 (assistant): content: [0]: null found, want object`, ""},
+		{"part of another type", "messages", "", msgs(`,"content":[{"type":"text","text":["A"]}]`), `message 2 (assistant): content: [0].text: list found, want string`, ""},
+		{"images beside content", "messages", "", msgs(`,"content":"A","images":["x.png"]`), `message 2 (assistant): field "images": only text can be learned`, "leave records with it out"},
+		{"audio", "messages", "", msgs(`,"content":"A","audio":{"id":"x"}`), `message 2 (assistant): field "audio": only text can be learned`, ""},
+		{"refusal", "messages", "", msgs(`,"content":null,"refusal":"No."`), `message 2 (assistant): field "refusal": a refusal stands beside the content, where no template finds it`, "write it as content"},
+		{"function_call", "messages", "", msgs(`,"content":null,"function_call":{"name":"f","arguments":"{}"}`), `message 2 (assistant): field "function_call": an old form of tool_calls`, "write tool_calls"},
+		{"weight 0.5", "messages", "", msgs(`,"content":"A","weight":0.5`), `message 2 (assistant): weight is 0.5, want 0 or 1`, "losses are not weighted"},
+		{"weight 2", "messages", "", msgs(`,"content":"A","weight":2`), `message 2 (assistant): weight is 2, want 0 or 1`, ""},
+		{"weight in a string", "messages", "", msgs(`,"content":"A","weight":"0"`), `message 2 (assistant): weight is "0", want 0 or 1`, ""},
+		{"train in a string", "messages", "", msgs(`,"content":"A","train":"false"`), `message 2 (assistant): train is "false", want true or false`, ""},
+		{"weight and train", "messages", "", msgs(`,"content":"A","weight":0,"train":true`), `message 2 (assistant): weight contradicts another field that says whether the message is learned`, "give one of"},
+		{"train_detail", "messages", "", msgs(`,"content":"A","train_detail":[{"begin_offset":0,"end_offset":1,"train":false}]`), `message 2 (assistant): field "train_detail": parts of a message are not marked`, "type segments"},
+		{"call without name", "messages", "all", msgs(`,"content":null,"tool_calls":[{"type":"function","function":{"arguments":"{}"}}]`), `message 2: tool_calls: call 1: the name of the function is missing`, "a call is"},
+		{"call of text", "messages", "all", msgs(`,"content":null,"tool_calls":["f()"]`), `message 2: tool_calls: call 1: want an object`, ""},
+		{"calls as an object", "messages", "all", msgs(`,"content":null,"tool_calls":{"name":"f"}`), `message 2: tool_calls: want a list of calls`, ""},
+		{"calls the template does not write", "messages", "chatml", msgs(`,"content":"","tool_calls":[{"type":"function","function":{"name":"f","arguments":{}}}]`), `chat template: it leaves out the tool calls`, "chat_template"},
+		{"tools the template does not write", "messages", "chatml", with(`"tools":[{"type":"function","function":{"name":"f"}}]`), `chat template: it leaves out the tools`, "chat_template"},
+		{"reasoning the template does not write", "messages", "chatml", msgs(`,"content":"A","reasoning_content":"R"`), `chat template: it leaves out the reasoning`, "chat_template"},
+		{"documents the template does not write", "messages", "chatml", with(`"documents":[{"title":"T","text":"x"}]`), `chat template: it leaves out the documents`, "chat_template"},
+		{"tools as text", "messages", "all", with(`"tools":"use a calculator"`), `field "tools": want a list of objects, or one as JSON in a string`, ""},
+		{"tools broken", "messages", "all", with(`"tools":"[{\"name\":"`), `tools[0].name: the text ends where a value is wanted`, ""},
+		{"tools as an object", "messages", "all", with(`"tools":{"name":"f"}`), `field "tools": want a list of objects, or one as JSON in a string`, ""},
+		{"tool of a number", "messages", "all", with(`"tools":[1]`), `tools[0]: want an object`, ""},
+		{"tool null", "messages", "all", with(`"tools":[null]`), `tools[0]: want an object`, ""},
+		{"functions", "messages", "all", with(`"functions":[{"name":"f"}]`), `field "functions": an old form of tools and tool_calls`, "write tools"},
+		{"documents of text", "messages", "all", with(`"documents":["x"]`), `documents[0]: want an object`, ""},
+		{"arguments of text", "messages", "all", with(`"chat_template_kwargs":"thinking"`), `field "chat_template_kwargs": want an object of the template's variables`, ""},
+		{"arguments that are the record's", "messages", "all", with(`"chat_template_kwargs":{"tools":[]}`), `field "chat_template_kwargs": "tools" is not a variable that a record gives`, "fields of the record"},
+		{"arguments that are the run's", "messages", "all", with(`"chat_template_kwargs":{"add_generation_prompt":true}`), `field "chat_template_kwargs": "add_generation_prompt" is not a variable that a record gives`, ""},
+		{"two systems", "messages", "all", `{"system":"S","messages":[{"role":"system","content":"T"},{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]}`, `field "system" and a first message of role system say different things`, "leave one of them out"},
+		{"preferences", "messages", "", with(`"chosen":[{"role":"assistant","content":"A"}],"rejected":[]`), `field "chosen": preferences are not trained`, "keep the answer"},
+		{"images", "messages", "", with(`"images":["a.png"]`), `field "images": only text can be learned`, ""},
+		{"weight of a record", "messages", "", with(`"weight":0.3`), `field "weight": 0.3, a record has no weight of its own`, ""},
+		{"sharegpt, text of a call", "sharegpt", "all", `{"conversations":[{"from":"human","value":"Q"},{"from":"function_call","value":"f(x)"}]}`, `message 2: function_call: the value is not JSON`, "its value is JSON"},
+		{"sharegpt, call without name", "sharegpt", "all", `{"conversations":[{"from":"function_call","value":"{\"arguments\":{}}"}]}`, `message 1: function_call: the name of the function is missing`, ""},
+		{"sharegpt, no call", "sharegpt", "all", `{"conversations":[{"from":"function_call","value":"[]"}]}`, `message 1: function_call: the value holds no call`, ""},
+		{"sharegpt, call number", "sharegpt", "all", `{"conversations":[{"from":"function_call","value":"[1]"}]}`, `message 1: function_call: the value is no call`, ""},
+		{"sharegpt, value number", "sharegpt", "all", `{"conversations":[{"from":"human","value":1}]}`, `message 1 (human): content: want a string or a list of text parts`, ""},
+		{"sharegpt, value null", "sharegpt", "all", `{"conversations":[{"from":"human","value":null}]}`, `message 1 (human): value is missing`, ""},
+		{"sharegpt, speaker", "sharegpt", "all", `{"conversations":[{"from":"Bob","value":"a"}]}`, `message 1: from is "Bob", want human, gpt, system, function_call, observation or tool`, ""},
+		{"prompt text, completion list", "prompt_completion", "all", `{"prompt":"Q","completion":[{"role":"assistant","content":"A"}]}`, `field "prompt": a text beside a list of messages`, "both are texts"},
+		{"prompt list, completion text", "prompt_completion", "all", `{"prompt":[{"role":"user","content":"Q"}],"completion":"A"}`, `field "completion": a text beside a list of messages`, "both are texts"},
+		{"completion empty", "prompt_completion", "all", `{"prompt":[{"role":"user","content":"Q"}],"completion":[]}`, `field "completion": no message`, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := write(t, "d.jsonl", "\n"+c.text)
+			template := g.Templates[c.template]
+			if template == "" {
+				template = c.template
+			}
+			_, err := Load([]Source{{Path: path, Type: c.typ}}, tok, Options{ChatTemplate: template})
+			if err == nil {
+				t.Fatal("no error")
+			}
+			got := strings.ReplaceAll(err.Error(), path, "d.jsonl")
+			if !strings.HasPrefix(got, "d.jsonl:2: ") || !strings.Contains(got, c.want) {
+				t.Errorf("error %s\nwant  d.jsonl:2: %s", got, c.want)
+			}
+			var h interface{ Hint() string }
+			if !errors.As(err, &h) || h.Hint() == "" || !strings.Contains(h.Hint(), c.hint) {
+				t.Errorf("hint of %q lacks %q", got, c.hint)
+			}
+			if strings.Contains(got, "\n") || strings.Contains(h.Hint(), "\n") {
+				t.Errorf("more than two lines: %s\n%s", got, h.Hint())
+			}
+		})
+	}
+}

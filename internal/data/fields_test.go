@@ -1,0 +1,158 @@
+package data
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What is learned stands in brackets; see spell.
+func TestFields(t *testing.T) {
+	for _, c := range []struct {
+		name, typ, text string
+		want            string
+	}{
+		{"problem, solution", "prompt_completion", `{"problem":"Q","solution":"A","source":null,"id":7}`, "^Q[A$]"},
+		{"query, response", "prompt_completion", `{"query":"Q","response":"A","type":"x"}`, "^Q[A$]"},
+		{"prompt, response", "prompt_completion", `{"prompt":"Q","response":"A"}`, "^Q[A$]"},
+		{"question, response", "prompt_completion", `{"question":"Q","response":"A","system_prompt":""}`, "^Q[A$]"},
+		{"question, answer", "prompt_completion", `{"question":"Q","answer":"A"}`, "^Q[A$]"},
+		{"instruction, response", "prompt_completion", `{"instruction":"Q","response":"A","category":"qa","context":""}`, "^Q[A$]"},
+		{"instruction, output", "prompt_completion", `{"instruction":"Q","output":"A","input":""}`, "^Q[A$]"},
+		{"prompt, completion and others", "prompt_completion", `{"prompt":"Q","completion":"A","answer":"B","question":"R"}`, "^Q[A$]"},
+		{"nulls of a table", "prompt_completion", `{"prompt":"Q","completion":"A","tools":null,"images":[],"system":"","history":[]}`, "^Q[A$]"},
+		{"whole weight", "prompt_completion", `{"prompt":"Q","completion":"A","weight":1,"train":true}`, "^Q[A$]"},
+		{"dolly", "alpaca", `{"instruction":"I","context":"C","response":"R","category":"x"}`, "^" + alpacaLong + "I\n\n### Input:\nC\n\n### Response:[R$]"},
+		{"instruction, response", "alpaca", `{"instruction":"I","response":"R"}`, "^" + alpacaShort + "I\n\n### Response:[R$]"},
+		{"its own rendering beside it", "alpaca", `{"instruction":"I","input":"","output":"R","text":"all of it"}`, "^" + alpacaShort + "I\n\n### Response:[R$]"},
+		{"input null", "alpaca", `{"instruction":"I","input":null,"output":"R","history":null,"system":null}`, "^" + alpacaShort + "I\n\n### Response:[R$]"},
+		{"output empty, response", "alpaca", `{"instruction":"I","output":"","response":"R"}`, "^" + alpacaShort + "I\n\n### Response:[R$]"},
+		{"history empty", "alpaca", `{"instruction":"I","output":"R","history":[]}`, "^" + alpacaShort + "I\n\n### Response:[R$]"},
+		{"content", "text", `{"content":"ab"}`, "^[ab$]"},
+		{"text and others", "text", `{"text":"ab","url":"x","meta":{"a":1,"b":null},"score":0.5}`, "^[ab$]"},
+		{"attention_mask, padding behind", "tokenized", `{"input_ids":[107,108,109,0,0],"attention_mask":[1,1,1,0,0]}`, "a[bc]"},
+		{"attention_mask, padding before", "tokenized", `{"input_ids":[0,0,107,108,109],"labels":[-100,-100,-100,108,109],"attention_mask":[0,0,1,1,1]}`, "a[bc]"},
+		{"attention_mask of truth values", "tokenized", `{"input_ids":[107,108,0],"attention_mask":[true,true,false]}`, "a[b]"},
+		{"position_ids", "tokenized", `{"input_ids":[107,108,109],"position_ids":[0,1,2],"token_type_ids":[0,0,0]}`, "a[bc]"},
+		{"position_ids before padding", "tokenized", `{"input_ids":[0,107,108],"attention_mask":[0,1,1],"position_ids":[1,0,1]}`, "a[b]"},
+		{"completion_mask", "tokenized", `{"input_ids":[107,108,109,110],"completion_mask":[0,0,1,1]}`, "ab[cd]"},
+		{"assistant_masks", "tokenized", `{"input_ids":[107,108,109,110],"assistant_masks":[0,1,0,1]}`, "a[b]c[d]"},
+		{"masks and labels", "tokenized", `{"input_ids":[107,108,109,110],"labels":[107,108,-100,110],"completion_mask":[0,1,1,1],"assistant_masks":[1,1,1,0]}`, "a[b]cd"},
+		{"lengths of one document", "tokenized", `{"input_ids":[107,108],"seq_lengths":[2],"length":2}`, "a[b]"},
+	} {
+		t.Run(c.typ+", "+c.name, func(t *testing.T) {
+			d := load(t, write(t, "d.jsonl", c.text), c.typ, Options{})
+			if got := spell(d.Example(0)); got != c.want || d.Len() != 1 {
+				t.Errorf("%d samples, got %s, want %s", d.Len(), got, c.want)
+			}
+		})
+	}
+}
+
+// TestFieldErrors: a field that would change what is learned is refused by its name and in its line, with a way out.
+func TestFieldErrors(t *testing.T) {
+	for _, c := range []struct{ name, typ, text, want, hint string }{
+		{"label null", "tokenized", `{"input_ids":[5,6,7,8],"labels":[5,6,7,null]}`, `labels[3]: null found, want integer`, ""},
+		{"id null", "tokenized", `{"input_ids":[5,null,7]}`, `input_ids[1]: null found, want integer`, ""},
+		{"mask null", "tokenized", `{"input_ids":[5,6],"attention_mask":[1,null]}`, `attention_mask[1]: null found, want integer`, ""},
+		{"id of 64 bits", "tokenized", `{"input_ids":[5,3000000000]}`, `input_ids[1]: number 3000000000 found, want integer from -2147483648 to 2147483647`, ""},
+		{"id with a point", "tokenized", `{"input_ids":[5,6.0]}`, `input_ids[1]: number 6.0 found, want integer`, ""},
+		{"id with an exponent", "tokenized", `{"input_ids":[5,1e2]}`, `input_ids[1]: number 1e2 found, want integer`, ""},
+		{"id in a string", "tokenized", `{"input_ids":[5,"6"]}`, `input_ids[1]: string found, want integer`, ""},
+		{"ids of a batch", "tokenized", `{"input_ids":[[5,6]]}`, `input_ids[0]: list found, want integer`, ""},
+		{"ids null", "tokenized", `{"input_ids":null}`, `field "input_ids" is null`, ""},
+		{"mask between", "tokenized", `{"input_ids":[5,6,7],"attention_mask":[1,0,1]}`, `attention_mask[1] is 0 between tokens that are attended to`, "leave those tokens out"},
+		{"mask numbers documents", "tokenized", `{"input_ids":[5,6,7],"attention_mask":[1,2,2]}`, `attention_mask[1] is 2`, "packing: true packs them again"},
+		{"mask of two dimensions", "tokenized", `{"input_ids":[5,6],"attention_mask":[[1,0],[1,1]]}`, `attention_mask[0]: list found, want integer`, ""},
+		{"mask too short", "tokenized", `{"input_ids":[5,6,7],"completion_mask":[0,1]}`, `completion_mask has 2 entries, input_ids has 3`, ""},
+		{"completion_mask of other numbers", "tokenized", `{"input_ids":[5,6,7],"completion_mask":[0,1,5]}`, `completion_mask[2] is 5`, "0 and 1"},
+		{"positions of packed documents", "tokenized", `{"input_ids":[5,6,7,8],"position_ids":[0,1,0,1]}`, `position_ids[2] is 0, want 2`, "records of their own"},
+		{"positions from 1", "tokenized", `{"input_ids":[5,6],"position_ids":[1,2]}`, `position_ids[0] is 1, want 0`, ""},
+		{"positions too many", "tokenized", `{"input_ids":[5,6],"position_ids":[0,1,2]}`, `position_ids has 3 entries, input_ids has 2`, ""},
+		{"token types", "tokenized", `{"input_ids":[5,6],"token_type_ids":[0,1]}`, `token_type_ids[1] is 1`, "one type"},
+		{"lengths of documents", "tokenized", `{"input_ids":[5,6,7],"seq_lengths":[1,2]}`, `field "seq_lengths": 2 documents in one record`, "records of their own"},
+		{"loss weights", "tokenized", `{"input_ids":[5,6],"loss_weights":[0.5,1]}`, `field "loss_weights": losses are not weighted`, ""},
+		{"preferences", "prompt_completion", `{"prompt":"Q","chosen":"A","rejected":"B"}`, `field "completion" is missing; the record has "chosen", "prompt", "rejected"`, ""},
+		{"preferences beside", "prompt_completion", `{"prompt":"Q","completion":"A","chosen":"A","rejected":"B"}`, `field "chosen": preferences are not trained`, "keep the answer"},
+		{"preferences of alpaca", "alpaca", `{"instruction":"Q","output":"A","rejected":"B"}`, `field "rejected": preferences are not trained`, ""},
+		{"images", "alpaca", `{"instruction":"Q","output":"A","images":["x"]}`, `field "images": only text can be learned`, ""},
+		{"tools", "alpaca", `{"instruction":"Q","output":"A","tools":"[{}]"}`, `field "tools": it goes to a chat template, which this type does not use`, "messages"},
+		{"system", "prompt_completion", `{"system":"S","prompt":"Q","completion":"A"}`, `field "system": this type has no place for it`, "messages, or alpaca"},
+		{"history", "prompt_completion", `{"history":[["a","b"]],"prompt":"Q","completion":"A"}`, `field "history": this type has no place for it`, ""},
+		{"context", "prompt_completion", `{"question":"Q","context":"C","answer":"A"}`, `field "context": this type has no place for it`, ""},
+		{"two answers", "prompt_completion", `{"question":"Q","answer":"A","solution":"S"}`, `fields "answer" and "solution": either could be the completion`, "call the one to take completion"},
+		{"two prompts", "prompt_completion", `{"question":"Q","problem":"P","answer":"A"}`, `fields "question" and "problem": either could be the prompt`, ""},
+		{"alpaca of another type", "prompt_completion", `{"instruction":"I","input":"X","output":"A"}`, `fields "input" and "instruction": either could be the prompt`, "type alpaca"},
+		{"input and context", "alpaca", `{"instruction":"I","input":"X","context":"C","output":"A"}`, `fields "input" and "context": either could be the input`, "leave one of them out"},
+		{"output and response", "alpaca", `{"instruction":"I","output":"A","response":"B"}`, `fields "output" and "response": either could be the output`, ""},
+		{"query", "alpaca", `{"instruction":"I","query":"Q","output":"A"}`, `field "query" beside instruction: type alpaca has no place for it`, "called input"},
+		{"history null within", "alpaca", `{"instruction":"I","output":"A","history":[["a",null]]}`, `history[0][1]: null found, want string`, ""},
+		{"history as text", "alpaca", `{"instruction":"I","output":"A","history":"a"}`, `field "history": string found, want list`, ""},
+		{"output null", "alpaca", `{"instruction":"I","output":null}`, `field "output" is null`, ""},
+		{"output a list", "alpaca", `{"instruction":"I","output":["A"]}`, `field "output": list found, want string`, ""},
+		{"Output", "alpaca", `{"instruction":"I","Output":"A"}`, `field "output" is missing; the record has "Output", "instruction"`, ""},
+		{"output twice", "alpaca", `{"instruction":"I","output":"A","output":"B"}`, `"output" stands twice in an object`, ""},
+		{"weight", "alpaca", `{"instruction":"I","output":"A","weight":0.5}`, `field "weight": 0.5, a record has no weight of its own`, "data set"},
+		{"train", "prompt_completion", `{"prompt":"I","completion":"A","train":false}`, `field "train": false, a record that is not to be trained`, "leave it out"},
+		{"segments null", "segments", `{"segments":[{"text":"a","label":true},null]}`, `segments[1]: null found, want object`, ""},
+		{"segments, Label", "segments", `{"segments":[{"text":"a","Label":true}]}`, `segment 1: text or label is missing`, ""},
+		{"segments, label 1", "segments", `{"segments":[{"text":"a","label":1}]}`, `segments[0].label: number 1 found, want true or false`, ""},
+		{"text a list", "text", `{"text":["a"]}`, `field "text": list found, want string`, ""},
+		{"text and content", "text", `{"text":"a","content":"b"}`, `fields "text" and "content": either could be the text`, ""},
+	} {
+		t.Run(c.typ+", "+c.name, func(t *testing.T) {
+			path := write(t, "d.jsonl", "\n\n"+c.text)
+			_, err := Load([]Source{{Path: path, Type: c.typ}}, fake{}, Options{VocabSize: 512})
+			if err == nil {
+				t.Fatal("no error")
+			}
+			got := strings.ReplaceAll(err.Error(), path, "d.jsonl")
+			if !strings.HasPrefix(got, "d.jsonl:3: ") || !strings.HasSuffix(got, c.want) {
+				t.Errorf("error %s\nwant  d.jsonl:3: %s", got, c.want)
+			}
+			var h interface{ Hint() string }
+			if !errors.As(err, &h) || h.Hint() == "" || !strings.Contains(h.Hint(), c.hint) {
+				t.Errorf("hint of %q lacks %q", got, c.hint)
+			}
+		})
+	}
+}
+
+// TestNotes: what is not taken as it stands is counted, with its first place.
+func TestNotes(t *testing.T) {
+	for _, c := range []struct {
+		name, typ, text string
+		o               Options
+		want            []string
+	}{
+		{"nothing", "prompt_completion", `{"prompt":"Q","completion":"A"}`, Options{}, nil},
+		{"cut", "prompt_completion", `{"prompt":"Q","completion":"A"}` + "\n" + `{"prompt":"Q","completion":"ABCDE"}` + "\n" + `{"prompt":"Q","completion":"ABCDE"}`, Options{SequenceLen: 4},
+			[]string{"samples cut to sequence_len 4: 2 (the first: d:2); raise sequence_len to keep them whole"}},
+		{"cut away", "prompt_completion", `{"prompt":"QQQQQQ","completion":"A"}` + "\n" + `{"prompt":"Q","completion":"A"}`, Options{SequenceLen: 4},
+			[]string{"samples left out: what is learned lies behind sequence_len 4: 1 (the first: d:1); raise sequence_len"}},
+		{"nothing learned", "tokenized", `{"input_ids":[5,6],"labels":[-100,-100]}` + "\n" + `{"input_ids":[5]}` + "\n" + `{"input_ids":[5,6]}`, Options{},
+			[]string{"samples left out: no token is learned: 2 (the first: d:1)"}},
+		{"padding", "tokenized", `{"input_ids":[5,6]}` + "\n" + `{"input_ids":[5,6,0],"attention_mask":[1,1,0]}`, Options{},
+			[]string{"tokenized records whose padding was cut: 1 (the first: d:2)"}},
+		{"empty answer", "prompt_completion", `{"prompt":"Q","completion":""}`, Options{}, []string{"records with an empty answer: only its end is learned: 1 (the first: d:1)"}},
+		{"nobody to learn", "messages", `{"messages":[{"role":"user","content":"Q"}]}` + "\n" + `{"messages":[{"role":"assistant","content":"A"}]}`, Options{},
+			[]string{"samples left out: no token is learned: 1 (the first: d:1)"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := write(t, "d.jsonl", c.text)
+			d := load(t, path, c.typ, c.o)
+			var got []string
+			for _, n := range d.Notes() {
+				got = append(got, strings.ReplaceAll(n.String(), path, "d"))
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("notes (-want +got):\n%s", diff)
+			}
+			if first := d.First(1).Notes(); len(first) != len(d.Notes()) {
+				t.Errorf("the first sample has notes %v", first)
+			}
+		})
+	}
+}

@@ -1,0 +1,166 @@
+package data
+
+import (
+	"fmt"
+
+	"lomo/internal/data/records"
+)
+
+// masks are the fields of tokenized records that say by 0 which tokens are not learned.
+var masks = []string{"completion_mask", "assistant_masks", "assistant_mask", "loss_mask"}
+
+// tokenized reads {input_ids, labels?}: nothing is added; without labels every token but the first is learned. A token that a mask
+// gives 0 is not learned; one that attention_mask gives 0 is padding and is cut.
+func tokenized(e *encoder, r records.Record) error {
+	if err := refuseUnused(r, true, "loss_mask"); err != nil {
+		return err
+	}
+	var ids, labels []int32
+	if err := r.Decode("input_ids", &ids); err != nil {
+		return err
+	}
+	if r.Has("labels") {
+		if err := r.Decode("labels", &labels); err != nil {
+			return err
+		}
+		if err := sameLength(r, "labels", len(labels), len(ids)); err != nil {
+			return err
+		}
+		for i, id := range labels {
+			if id == ignored {
+				continue
+			}
+			if err := e.inVocab(r, "labels", i, id); err != nil {
+				return err
+			}
+		}
+	} else {
+		labels = append(labels, ids...)
+	}
+	for _, name := range masks {
+		mask, err := maskOf(r, name, len(ids))
+		if err != nil {
+			return err
+		}
+		for i, m := range mask {
+			if m == 0 {
+				labels[i] = ignored
+			}
+		}
+	}
+	for i, id := range ids { // padding too: an id out of the vocabulary says that the tokenizer was another one
+		if err := e.inVocab(r, "input_ids", i, id); err != nil {
+			return err
+		}
+	}
+	from, to, err := attended(r, len(ids))
+	if err != nil {
+		return err
+	}
+	if err := plainPositions(r, from, to, len(ids)); err != nil {
+		return err
+	}
+	if to-from < len(ids) {
+		e.notes.Add("tokenized records whose padding was cut", r.Place(), "")
+	}
+	return e.put(r, "input_ids", ids[from:to], labels[from:to])
+}
+
+func sameLength(r records.Record, name string, got, want int) error {
+	if got == want {
+		return nil
+	}
+	return r.Errorf("%s has %d entries, input_ids has %d", name, got, want)
+}
+
+// maskOf is a list of 0 and 1, one a token; nil if there is none. Truth values are taken for them.
+func maskOf(r records.Record, name string, tokens int) ([]int32, error) {
+	if !r.Has(name) {
+		return nil, nil
+	}
+	var mask []int32
+	if err := r.Decode(name, &mask); err != nil {
+		var flags []bool
+		if r.Decode(name, &flags) != nil {
+			return nil, err
+		}
+		mask = mask[:0]
+		for _, f := range flags {
+			mask = append(mask, map[bool]int32{true: 1}[f])
+		}
+	}
+	for i, m := range mask {
+		if m != 0 && m != 1 {
+			advice := "a mask holds 0 and 1"
+			if name == "attention_mask" {
+				advice += "; documents that were packed into one record are given as records of their own, packing: true packs them again"
+			}
+			return nil, r.Refuse(advice, "%s[%d] is %d", name, i, m)
+		}
+	}
+	return mask, sameLength(r, name, len(mask), tokens)
+}
+
+// attended is the part of the tokens that attention_mask leaves: padding stands before or behind it.
+func attended(r records.Record, tokens int) (from, to int, err error) {
+	mask, err := maskOf(r, "attention_mask", tokens)
+	if err != nil || mask == nil {
+		return 0, tokens, err
+	}
+	to = tokens
+	for from < to && mask[from] == 0 {
+		from++
+	}
+	for to > from && mask[to-1] == 0 {
+		to--
+	}
+	for i := from; i < to; i++ {
+		if mask[i] == 0 {
+			return 0, 0, r.Refuse("only padding before or behind the tokens can be left out; leave those tokens out of the record", "attention_mask[%d] is 0 between tokens that are attended to", i)
+		}
+	}
+	return from, to, nil
+}
+
+// plainPositions wants position_ids to count from 0, and token_type_ids and the lengths of packed documents to say nothing.
+func plainPositions(r records.Record, from, to, tokens int) error {
+	const packed = "positions count from 0 in every record; give documents that were packed into one record as records of their own"
+	if r.Has("position_ids") {
+		var positions []int32
+		if err := r.Decode("position_ids", &positions); err != nil {
+			return err
+		}
+		if err := sameLength(r, "position_ids", len(positions), tokens); err != nil {
+			return err
+		}
+		for i := from; i < to; i++ {
+			if int(positions[i]) != i-from {
+				return r.Refuse(packed, "position_ids[%d] is %d, want %d", i, positions[i], i-from)
+			}
+		}
+	}
+	if r.Has("token_type_ids") {
+		var types []int32
+		if err := r.Decode("token_type_ids", &types); err != nil {
+			return err
+		}
+		for i, t := range types {
+			if t != 0 {
+				return r.Refuse("LLaMA has one type of tokens: leave the field out", "token_type_ids[%d] is %d", i, t)
+			}
+		}
+	}
+	for _, name := range []string{"seq_lengths", "cu_seqlens", "sub_seq_lens"} {
+		if !r.Has(name) {
+			continue
+		}
+		var lengths []int32
+		if err := r.Decode(name, &lengths); err != nil {
+			return err
+		}
+		if whole := len(lengths) == 1 && int(lengths[0]) == tokens; !whole && !(name == "cu_seqlens" && len(lengths) == 2) {
+			return r.Refuse(packed, "field %q: %s", name, fmt.Sprintf("%d documents in one record", len(lengths)))
+		}
+	}
+	return nil
+}
