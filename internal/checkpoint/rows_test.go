@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -127,10 +128,20 @@ func TestReadRowsNonFinite(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := w.WriteRows("t", 0, floats(t, from, 0, 1, 2, 3, 4, 5, 6, 7, bad, 9, 10, 11)); err != nil {
+			damaged := floats(t, from, 0, 1, 2, 3, 4, 5, 6, 7, bad, 9, 10, 11)
+			wantError(t, w.WriteRows("t", 0, damaged), `write "t"`, "row 2, column 2", "not a finite") // nothing that cannot be read is written
+			if err := w.WriteRows("t", 0, make([]byte, len(damaged))); err != nil {
 				t.Fatal(err)
 			}
 			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			raw, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			copy(raw[len(raw)-len(damaged):], damaged)
+			if err := os.WriteFile(path, raw, 0o644); err != nil {
 				t.Fatal(err)
 			}
 			src, err := OpenFile(path)

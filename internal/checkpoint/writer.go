@@ -161,6 +161,10 @@ func (w *Writer) WriteRows(name string, r0 int, data []byte) error {
 	if r0 < 0 || n > t.rows-r0 || int64(n)*t.rowBytes != int64(len(data)) {
 		return fmt.Errorf("write %q: %d bytes at row %d: want whole rows of %d bytes within %d rows", name, len(data), r0, t.rowBytes, t.rows)
 	}
+	if i := firstNonFinite(data, t.entry.DType); i >= 0 { // no model could be read from the file
+		cols := int(t.rowBytes) / t.entry.DType.Size()
+		return fmt.Errorf("write %q: %w", name, &NonFiniteError{r0 + i/cols, i % cols, t.entry.DType})
+	}
 	if err := failpoint("write"); err != nil {
 		return writeError(t.shard.name, int64(len(data)), err)
 	}

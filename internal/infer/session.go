@@ -171,9 +171,5 @@ func (s *Session) last(x tensor.Tensor) ([]float32, error) {
 }
 
 func (s *Session) with(unit []*grad.Param, f func()) error {
-	if err := s.store.Acquire(unit); err != nil {
-		return err
-	}
-	f()
-	return s.store.Release(unit, false)
+	return store.With(s.store, unit, false, func() error { f(); return nil })
 }

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 
 	"lomo/internal/device"
@@ -25,6 +26,19 @@ type Store interface {
 	// Traffic is the bytes the store has moved to and from the device so far.
 	Traffic() (in, out int64)
 	Close() error
+}
+
+// With calls f with the weights of a unit on the device, and releases them however f ends. dirty says that f updates them; when it fails they
+// are released as they were. Whoever uses weights does so here: a unit that stays acquired takes the buffer that another one needs.
+func With(s Store, unit []*grad.Param, dirty bool, f func() error) error {
+	if err := s.Acquire(unit); err != nil {
+		return err
+	}
+	err := f()
+	if late := s.Release(unit, dirty && err == nil); late != nil {
+		return errors.Join(err, late)
+	}
+	return err
 }
 
 // Resident keeps every weight on the device for the whole run.

@@ -59,7 +59,7 @@ func (p *Pass) Backward(sink grad.Sink, again bool) (float64, error) {
 	if err := p.backwardEmbedding(sink, dres, top, !again); err != nil {
 		return top.loss, fmt.Errorf("embedding: %w", err)
 	}
-	return top.loss, errors.Join(p.in.close(), s.D.Sync())
+	return top.loss, s.D.Sync()
 }
 
 // backwardBlocks returns through all blocks.
@@ -88,14 +88,26 @@ type top struct {
 	part tensor.Tensor // tied, on ranks: this rank's rows of the head's gradient, summed
 }
 
+// withHead calls f with the weights of the final norm and the head. A tied table is updated at the end of the sweep and not here.
+func (s *Sweep) withHead(dirty bool, f func() error) error {
+	return s.with([]*grad.Param{s.Net.Norm}, dirty, func() error {
+		return s.with([]*grad.Param{s.Net.Head}, dirty && !s.Net.Tied(), f)
+	})
+}
+
 // backwardHead computes the loss, the head's gradient and dres, the gradient of the last block's output.
-func (p *Pass) backwardHead(sink grad.Sink, dres tensor.Tensor, dirty bool) (top, error) {
+func (p *Pass) backwardHead(sink grad.Sink, dres tensor.Tensor, dirty bool) (t top, err error) {
+	p.s.D.Memory().SetPhase("loss and head")
+	err = p.s.withHead(dirty, func() (err error) {
+		t, err = p.head(sink, dres)
+		return err
+	})
+	return t, err
+}
+
+// head is backwardHead with the weights at hand.
+func (p *Pass) head(sink grad.Sink, dres tensor.Tensor) (top, error) {
 	s := p.s
-	s.D.Memory().SetPhase("loss and head")
-	norm, table := []*grad.Param{s.Net.Norm}, []*grad.Param{s.Net.Head}
-	if err := errors.Join(s.Store.Acquire(norm), s.Store.Acquire(table)); err != nil {
-		return top{}, err
-	}
 	s.prefetch(len(s.Net.Blocks) - 1) // after a norm pass it is not at hand any more
 	// A tied tensor is written at the end of the sweep: what that needs outlives this call.
 	var t top
@@ -134,10 +146,8 @@ func (p *Pass) backwardHead(sink grad.Sink, dres tensor.Tensor, dirty bool) (top
 		mark = s.D.Memory().Mark()
 	}
 	defer s.D.Memory().Release(mark)
-	if t.loss, err = p.headPasses(sink, head, pass, dres, &t); err != nil {
-		return t, err
-	}
-	return t, errors.Join(s.Store.Release(norm, dirty), s.Store.Release(table, dirty && !tied))
+	t.loss, err = p.headPasses(sink, head, pass, dres, &t)
+	return t, err
 }
 
 // headPasses is the head's arithmetic, between its allocations.
@@ -195,13 +205,17 @@ func (p *Pass) headPasses(sink grad.Sink, head *model.Head, pass model.HeadPass,
 
 // backwardEmbedding hands over the embedding's gradient; when tied, together with the head's.
 func (p *Pass) backwardEmbedding(sink grad.Sink, dres tensor.Tensor, t top, dirty bool) error {
-	s := p.s
-	unit := []*grad.Param{s.Net.Embed}
-	if s.Comm.Size() == 1 { // ranks update their own rows and read nothing else
-		if err := s.Store.Acquire(unit); err != nil {
-			return err
-		}
+	s, unit := p.s, []*grad.Param{p.s.Net.Embed}
+	if s.Comm.Size() == 1 {
+		return s.with(unit, dirty, func() error { return p.embedding(sink, dres, t) })
 	}
+	// Ranks update their own rows and read nothing else: what they have gathered of the table becomes stale.
+	return errors.Join(p.embedding(sink, dres, t), s.Store.Release(unit, dirty))
+}
+
+// embedding is backwardEmbedding with the table at hand.
+func (p *Pass) embedding(sink grad.Sink, dres tensor.Tensor, t top) error {
+	s := p.s
 	rows := p.embed
 	rows.D = dres
 	var err error
@@ -216,10 +230,7 @@ func (p *Pass) backwardEmbedding(sink grad.Sink, dres tensor.Tensor, t top, dirt
 	default:
 		err = t.head.Blocks(sink, p.scale(), tensor.Tensor{}, &rows)
 	}
-	if err := errors.Join(err, flush(sink)); err != nil {
-		return err
-	}
-	return s.Store.Release(unit, dirty)
+	return errors.Join(err, flush(sink))
 }
 
 // tiedRows hands over a tied table's gradient on ranks: head is this rank's rows of the head's, summed already, so it goes

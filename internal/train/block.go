@@ -23,36 +23,35 @@ type blockSweep struct {
 
 // backwardBlock recomputes block l for each micro-batch, takes dres through it and hands its gradients to the sink.
 func (p *Pass) backwardBlock(l int, sink grad.Sink, dres tensor.Tensor, again bool) error {
-	s := p.s
-	w := &blockSweep{Pass: p, b: s.Net.Blocks[l], sink: sink, hold: p.hold(sink)}
-	unit := w.b.Params()
-	if err := s.Store.Acquire(unit); err != nil {
-		return err
-	}
+	w := &blockSweep{Pass: p, b: p.s.Net.Blocks[l], sink: sink, hold: p.hold(sink)}
+	return p.s.with(w.b.Params(), !again, func() error { return w.run(l, dres, again) })
+}
+
+// run is backwardBlock with the block's weights at hand.
+func (w *blockSweep) run(l int, dres tensor.Tensor, again bool) error {
+	s := w.s
 	s.prefetch(l - 1)
 	uses := w.b.BackwardUses()
 	if s.Recompute {
 		uses = append(w.b.ForwardUses(false), uses...)
 	}
-	s.order(w.b, len(p.micro), l-1, uses)
+	s.order(w.b, w.most, l-1, uses)
 	mark := s.D.Memory().Mark()
 	defer s.D.Memory().Release(mark)
 	if err := w.open(l, again); err != nil {
 		return err
 	}
-	x, err := p.in.get(l)
+	x, err := w.in.get(l)
 	if err != nil {
 		return err
 	}
-	for i, m := range p.micro {
+	for i, m := range w.micro {
 		if err := w.microBatch(i, m, x, dres); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(w.finish(), flush(sink)); err != nil {
-		return err
-	}
-	return s.Store.Release(unit, !again)
+	w.missed(w.b, uses)
+	return errors.Join(w.finish(), flush(w.sink))
 }
 
 // open takes the block's scratch.

@@ -42,8 +42,9 @@ func (f *fixture) runCards(n int, so sim.Options, o Options) error {
 // TestRanksOnCards: the sharded sweep on three simulated cards, whose streams run late and in another order, makes the losses and
 // weights of three host ranks, with whole blocks gathered from the cards and with single matrices from host memory. It is the same
 // code: what differs is who waits for whom.
-func TestRanksOnCards(t *testing.T) {
-	f := newFixtureOf(t, 2) // with the table more units than buffers
+func TestRanksOnCards(t *testing.T) { eachFixture(t, 2, testRanksOnCards) } // with the table more units than buffers
+
+func testRanksOnCards(t *testing.T, f *fixture) {
 	f.opts.MicroBatch = 1
 	o := f.options(t.TempDir(), "adalomo")
 	o.DType, o.MicroBatch, o.Accumulation, o.NumEpochs, o.MaxSteps, o.SaveSteps = tensor.F32, 1, 1, 0, 2, 0

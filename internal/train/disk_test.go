@@ -9,8 +9,9 @@ import (
 
 // TestDiskEqualsResident: with the weights and the block inputs in files a run writes the bytes it writes with them in memory,
 // clipped exactly, accumulated, tied and with every optimizer that takes no copy of the weights; and nothing is left behind.
-func TestDiskEqualsResident(t *testing.T) {
-	f := newFixture(t)
+func TestDiskEqualsResident(t *testing.T) { eachFixture(t, 7, testDiskEqualsResident) }
+
+func testDiskEqualsResident(t *testing.T, f *fixture) {
 	for _, name := range []string{"lomo", "adalomo", "sgd"} {
 		for _, lagged := range []bool{true, false} {
 			memory, disk := f.options(t.TempDir(), name), f.options(t.TempDir(), name)

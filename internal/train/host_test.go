@@ -21,8 +21,9 @@ func onHost(o Options) Options {
 // TestHostEqualsResident: with the weights and the block inputs in host memory a run writes the bytes it writes with them on
 // the device, clipped exactly, accumulated, tied and with every optimizer that takes no copy of the weights; whether copies
 // go at once, beside the computation or as late as they may.
-func TestHostEqualsResident(t *testing.T) {
-	f := newFixture(t)
+func TestHostEqualsResident(t *testing.T) { eachFixture(t, 7, testHostEqualsResident) }
+
+func testHostEqualsResident(t *testing.T, f *fixture) {
 	wraps := map[string]func(device.Device) device.Device{
 		"beside": func(d device.Device) device.Device { return d },
 		"late":   func(d device.Device) device.Device { return &devtest.Late{Device: d} },
@@ -55,8 +56,9 @@ func TestHostEqualsResident(t *testing.T) {
 }
 
 // TestHostFaults: a computation that does not wait for its weights or block inputs is found out.
-func TestHostFaults(t *testing.T) {
-	f := newFixture(t)
+func TestHostFaults(t *testing.T) { eachFixture(t, 7, testHostFaults) }
+
+func testHostFaults(t *testing.T, f *fixture) {
 	good := f.options(t.TempDir(), "lomo")
 	good.SaveSteps = 0
 	if err := f.run(context.Background(), good, ""); err != nil {
@@ -83,8 +85,9 @@ func TestHostFaults(t *testing.T) {
 }
 
 // TestSpillOnRanks: block inputs of each rank wait in host memory; the bytes are those of ranks that keep them.
-func TestSpillOnRanks(t *testing.T) {
-	f := newFixture(t)
+func TestSpillOnRanks(t *testing.T) { eachFixture(t, 7, testSpillOnRanks) }
+
+func testSpillOnRanks(t *testing.T, f *fixture) {
 	keep := f.options(t.TempDir(), "adalomo")
 	if err := f.runRanks(context.Background(), 3, keep, ""); err != nil {
 		t.Fatal(err)
@@ -99,8 +102,9 @@ func TestSpillOnRanks(t *testing.T) {
 
 // TestRanksOnHost: ranks whose rows live in host memory make the bits of those whose rows live on the device, gathered in blocks or
 // matrix by matrix, with a norm pass before the update; a checkpoint continues; and the device holds only buffers and vectors.
-func TestRanksOnHost(t *testing.T) {
-	f := newFixture(t)
+func TestRanksOnHost(t *testing.T) { eachFixture(t, 7, testRanksOnHost) }
+
+func testRanksOnHost(t *testing.T, f *fixture) {
 	f.opts.MicroBatch = 1
 	for _, byMatrix := range []bool{false, true} {
 		o := f.options(t.TempDir(), "adalomo")

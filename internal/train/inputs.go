@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 
 	"lomo/internal/store"
@@ -122,12 +123,10 @@ func (in *inputs) get(l int) (tensor.Tensor, error) {
 	return in.x[l], nil
 }
 
-// close waits for transfers that nobody asked for any more.
-func (in *inputs) close() error {
+// close waits for transfers that nobody asked for any more: they write to buffers, or read them, that are about to be someone else's.
+func (in *inputs) close() (err error) {
 	for b := range in.wait {
-		if err := in.finish(b); err != nil {
-			return err
-		}
+		err = errors.Join(err, in.finish(b))
 	}
-	return nil
+	return err
 }

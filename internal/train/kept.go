@@ -1,8 +1,6 @@
 package train
 
 import (
-	"errors"
-
 	"lomo/internal/grad"
 	"lomo/internal/model"
 	"lomo/internal/tensor"
@@ -36,21 +34,22 @@ func (p *Pass) keep() (err error) {
 
 // secondHead is backwardHead when a norm pass has gone before: it hands over the head's gradient and the final norm's.
 func (p *Pass) secondHead(sink grad.Sink) (top, error) {
+	t := top{loss: p.kept.loss}
+	p.s.D.Memory().SetPhase("head, second pass")
+	err := p.s.withHead(true, func() error { return p.handOver(sink, &t) })
+	return t, err
+}
+
+// handOver is secondHead with the weights at hand.
+func (p *Pass) handOver(sink grad.Sink, t *top) (err error) {
 	s, k := p.s, p.kept
-	t := top{loss: k.loss}
-	s.D.Memory().SetPhase("head, second pass")
-	norm, table := []*grad.Param{s.Net.Norm}, []*grad.Param{s.Net.Head}
-	if err := errors.Join(s.Store.Acquire(norm), s.Store.Acquire(table)); err != nil {
-		return t, err
-	}
-	var err error
 	tied, whole := s.Net.Tied(), sink.Whole()
 	mark := s.D.Memory().Mark()
 	switch {
 	case whole:
 		var g tensor.Tensor
 		if g, err = s.D.Scratch("gradient", s.Net.Head.Name, tensor.F32, s.Net.Head.Shape...); err != nil {
-			return t, err
+			return err
 		}
 		if tied { // it waits for the embedding's rows at the end of the sweep
 			t.grad = g
@@ -71,5 +70,5 @@ func (p *Pass) secondHead(sink grad.Sink) (top, error) {
 		err = sink.Consume(s.Net.Norm, grad.FromDense(k.dw))
 	}
 	s.D.Memory().Release(mark)
-	return t, errors.Join(err, s.Store.Release(norm, true), s.Store.Release(table, !tied))
+	return err
 }

@@ -24,16 +24,12 @@ func (s *Sweep) Logits(b data.Batch) ([]float32, error) {
 		{&rstd, "rstd", tensor.F32, []int{p.rows}}, {&z, "logits", tensor.F32, []int{p.rows, cfg.VocabSize}}}); err != nil {
 		return nil, err
 	}
-	unit := []*grad.Param{s.Net.Norm, s.Net.Head}
-	if err := s.Store.Acquire(unit); err != nil {
-		return nil, err
-	}
-	s.D.RMSNorm(normed, rstd, p.in.last(), s.Net.Norm.W, cfg.RMSNormEps)
-	s.D.MatMul(z, normed, s.Net.Head.W, false)
 	raw := make([]byte, z.Bytes())
-	s.D.CopyOut(raw, z)
-	if err := s.D.Sync(); err != nil {
-		return nil, err
-	}
-	return floatsOf(raw), s.Store.Release(unit, false)
+	err = s.with([]*grad.Param{s.Net.Norm, s.Net.Head}, false, func() error {
+		s.D.RMSNorm(normed, rstd, p.in.last(), s.Net.Norm.W, cfg.RMSNormEps)
+		s.D.MatMul(z, normed, s.Net.Head.W, false)
+		s.D.CopyOut(raw, z)
+		return s.D.Sync()
+	})
+	return floatsOf(raw), err
 }

@@ -62,7 +62,7 @@ func (s *Sweep) prefetch(l int) {
 	}
 }
 
-// order tells a store that gathers matrix by matrix what a block will use: uses for each of its micro-batches, and after
+// order tells a store that gathers matrix by matrix what a block will use: uses for each of the micro-batches, and after
 // them the first matrix of block next.
 func (s *Sweep) order(b *model.Block, micros, next int, uses []*grad.Param) {
 	if b.Use == nil {
@@ -77,6 +77,18 @@ func (s *Sweep) order(b *model.Block, micros, next int, uses []*grad.Param) {
 		all = append(all, map[*grad.Param]*grad.Param{b.Q: n.Q, b.Down: n.Down}[uses[0]])
 	}
 	s.Store.(*store.Shard).Order(all)
+}
+
+// missed takes part in what ranks with more micro-batches gather matrix by matrix, and computes nothing with it.
+func (p *Pass) missed(b *model.Block, uses []*grad.Param) {
+	if b.Use == nil {
+		return
+	}
+	for range p.most - len(p.micro) {
+		for _, u := range uses {
+			b.Use(u)
+		}
+	}
 }
 
 // addUp is the sum of a number over the ranks.

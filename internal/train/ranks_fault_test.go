@@ -79,8 +79,9 @@ func (broken) Sync() error { return errLost }
 
 // TestRankFaultStopsAll: whatever happens to one rank in the middle of a step, all stop, one message names the rank, and the
 // last checkpoint can be gone on from.
-func TestRankFaultStopsAll(t *testing.T) {
-	f := newFixture(t)
+func TestRankFaultStopsAll(t *testing.T) { eachFixture(t, 7, testRankFaultStopsAll) }
+
+func testRankFaultStopsAll(t *testing.T, f *fixture) {
 	f.opts.MicroBatch = 1
 	for _, kind := range []string{"lost", "panic", "event"} {
 		t.Run(kind, func(t *testing.T) {
@@ -158,8 +159,9 @@ func (ch *arenaChannel) AllReduce(x tensor.Tensor, after device.Event) device.Ev
 
 // TestRanksKeepToTheirArenas: what a rank computes with and sends lies in its own arena, and the arenas are apart. What it
 // receives are copies (commtest), so no rank can reach another's memory.
-func TestRanksKeepToTheirArenas(t *testing.T) {
-	f := newFixture(t)
+func TestRanksKeepToTheirArenas(t *testing.T) { eachFixture(t, 7, testRanksKeepToTheirArenas) }
+
+func testRanksKeepToTheirArenas(t *testing.T, f *fixture) {
 	f.opts.MicroBatch = 1
 	o := f.options(t.TempDir(), "adalomo")
 	o.MicroBatch, o.Accumulation, o.NumEpochs, o.MaxSteps, o.SaveSteps = 1, 1, 0, 2, 0
@@ -186,8 +188,9 @@ func TestRanksKeepToTheirArenas(t *testing.T) {
 }
 
 // TestRanksDiverge: a loss that is not finite on one rank ends the run on all of them as it does on one device.
-func TestRanksDiverge(t *testing.T) {
-	f := newFixture(t)
+func TestRanksDiverge(t *testing.T) { eachFixture(t, 7, testRanksDiverge) }
+
+func testRanksDiverge(t *testing.T, f *fixture) {
 	f.opts.MicroBatch = 1
 	o := f.options(t.TempDir(), "lomo")
 	o.DType, o.MicroBatch, o.Accumulation, o.SaveSteps, o.LearningRate, o.MaxGradNorm = tensor.F32, 1, 1, 0, 1e30, 0

@@ -76,8 +76,9 @@ func weightsOf(t *testing.T, dir string) map[string][]float32 {
 
 // TestRanksEqualOne: eight ranks with a micro-batch each, some with none at the end of an epoch and some without rows of a small
 // matrix, make the losses and weights of one rank with eight micro-batches, for every optimizer and both ways of clipping.
-func TestRanksEqualOne(t *testing.T) {
-	f := newFixture(t)
+func TestRanksEqualOne(t *testing.T) { eachFixture(t, 7, testRanksEqualOne) }
+
+func testRanksEqualOne(t *testing.T, f *fixture) {
 	f.opts.MicroBatch = 1
 	for _, name := range []string{"lomo", "adalomo", "sgd", "adamw"} {
 		for _, lagged := range []bool{true, false} {
@@ -118,19 +119,20 @@ func TestRanksEqualOne(t *testing.T) {
 
 // TestRanksGatherByMatrix: gathering a block's matrices one at a time, with several micro-batches, with and without
 // recomputation, gives the bits of gathering whole blocks, in less memory.
-func TestRanksGatherByMatrix(t *testing.T) {
-	f := newFixture(t)
+func TestRanksGatherByMatrix(t *testing.T) { eachFixture(t, 7, testRanksGatherByMatrix) }
+
+func testRanksGatherByMatrix(t *testing.T, f *fixture) {
 	f.opts.MicroBatch = 1
 	for _, recompute := range []bool{true, false} {
 		o := f.options(t.TempDir(), "adalomo")
-		o.Recompute, o.MicroBatch, o.Accumulation, o.NumEpochs, o.MaxSteps, o.SaveSteps = recompute, 1, 2, 0, 3, 0
+		o.Recompute, o.MicroBatch, o.Accumulation, o.NumEpochs, o.SaveSteps = recompute, 1, 3, 1, 0 // the last step has 2 micro-batches for rank 0, 1 for rank 1
 		o.ReduceDType = tensor.BF16
 		blocks, matrices := o, o
 		matrices.OutputDir, matrices.GatherByMatrix = t.TempDir(), true
 		var peaks []int64
 		for _, o := range []Options{blocks, matrices} {
 			var d0 device.Device
-			err := f.runRanksOn(context.Background(), 3, o, "", func(_ int, d device.Device, c comm.Comm) (device.Device, comm.Comm) {
+			err := f.runRanksOn(context.Background(), 2, o, "", func(_ int, d device.Device, c comm.Comm) (device.Device, comm.Comm) {
 				d0 = d
 				return d, c
 			})
@@ -148,8 +150,9 @@ func TestRanksGatherByMatrix(t *testing.T) {
 
 // TestRanksReduceInBF16: gradients that travel as bf16 move the weights as those in float32 do, within bf16's digits, and do not
 // make the same bits.
-func TestRanksReduceInBF16(t *testing.T) {
-	f := newFixture(t)
+func TestRanksReduceInBF16(t *testing.T) { eachFixture(t, 7, testRanksReduceInBF16) }
+
+func testRanksReduceInBF16(t *testing.T, f *fixture) {
 	f.opts.MicroBatch = 1
 	o := f.options(t.TempDir(), "lomo")
 	o.DType, o.MicroBatch, o.Accumulation, o.NumEpochs, o.MaxSteps, o.SaveSteps = tensor.F32, 1, 1, 0, 3, 0
@@ -179,8 +182,9 @@ func near(t *testing.T, what string, got, want []float64, tol float64) {
 
 // TestRanksResumeOnAnotherNumber: a checkpoint of eight ranks is one ordinary folder; continued on eight it ends with the same
 // bytes, and on four, two and one with the same weights but for rounding.
-func TestRanksResumeOnAnotherNumber(t *testing.T) {
-	f := newFixture(t)
+func TestRanksResumeOnAnotherNumber(t *testing.T) { eachFixture(t, 7, testRanksResumeOnAnotherNumber) }
+
+func testRanksResumeOnAnotherNumber(t *testing.T, f *fixture) {
 	f.opts.MicroBatch = 1
 	for _, name := range []string{"adalomo", "adamw"} {
 		o := f.options(t.TempDir(), name)
@@ -216,8 +220,9 @@ func TestRanksResumeOnAnotherNumber(t *testing.T) {
 }
 
 // TestRankFailureStopsAll: an error in one rank ends the run with one message that names it.
-func TestRankFailureStopsAll(t *testing.T) {
-	f := newFixture(t)
+func TestRankFailureStopsAll(t *testing.T) { eachFixture(t, 7, testRankFailureStopsAll) }
+
+func testRankFailureStopsAll(t *testing.T, f *fixture) {
 	o := f.options(t.TempDir(), "lomo")
 	broken := errors.New("the screen is gone")
 	o.OnStep = func(m StepMetrics) error {
@@ -284,8 +289,9 @@ func rankBytes(t *testing.T, tied bool, n int) {
 }
 
 // TestRankFaults: a sum over ranks that is left out, or taken of another rank's rows, does not go unnoticed.
-func TestRankFaults(t *testing.T) {
-	f := newFixture(t)
+func TestRankFaults(t *testing.T) { eachFixture(t, 7, testRankFaults) }
+
+func testRankFaults(t *testing.T, f *fixture) {
 	f.opts.MicroBatch = 1
 	good := f.options(t.TempDir(), "lomo")
 	good.DType, good.MicroBatch, good.Accumulation, good.SaveSteps, good.NumEpochs, good.MaxSteps = tensor.F32, 1, 2, 0, 0, 2

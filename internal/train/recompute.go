@@ -11,7 +11,7 @@ import (
 type Hold uint8
 
 const (
-	HoldNothing Hold = iota // one micro-batch: each gradient goes to the sink at once
+	HoldNothing Hold = iota // one micro-batch on every rank: each gradient goes to the sink at once
 	HoldSums                // float32 accumulators, one per matrix
 	HoldFactors             // the factors dY and X of all micro-batches
 )
@@ -20,7 +20,7 @@ const (
 // step takes more memory than that one. A sink that wants whole matrices pays for one more in scratch when it is given
 // factors.
 func (p *Pass) hold(sink grad.Sink) Hold {
-	if len(p.micro) == 1 {
+	if p.most == 1 {
 		return HoldNothing
 	}
 	cfg := p.s.Net.Cfg

@@ -127,7 +127,7 @@ func (t *Trainer) next(in Inputs) error {
 	pos := in.Train.State()
 	m.Epoch = float64(pos.Epoch) + float64(pos.Index)/float64(max(1, in.Train.BatchesIn(pos.Epoch)))
 	last := t.state.Step == t.state.Total
-	if every(t.state.Step, t.o.LoggingSteps) || t.state.Step == 1 || last {
+	if every(t.state.Step, t.o.LoggingSteps) || t.state.Step == 1 || last || m.Skipped {
 		if err := call(t.o.OnStep, m); err != nil {
 			return err
 		}
@@ -137,12 +137,25 @@ func (t *Trainer) next(in Inputs) error {
 			return err
 		}
 	}
-	if every(t.state.Step, t.o.SaveSteps) {
-		if _, err := t.save(in); err != nil {
-			return err
-		}
+	return t.saveDue(in)
+}
+
+// saveDue saves a checkpoint when it is time. One that is due while steps are skipped waits for the next that is not: should the weights be at
+// fault, it would take the place of a good one.
+func (t *Trainer) saveDue(in Inputs) error {
+	t.due = t.due || every(t.state.Step, t.o.SaveSteps)
+	if !t.due {
+		return nil
 	}
-	return nil
+	if t.state.SkippedInRow > 0 {
+		if t.o.Note != nil && every(t.state.Step, t.o.SaveSteps) {
+			t.o.Note("no checkpoint after step %d, which was skipped: it is saved after the next step that is not", t.state.Step)
+		}
+		return nil
+	}
+	t.due = false
+	_, err := t.save(in)
+	return err
 }
 
 // perStep is the micro-batches of a step, on all ranks.
@@ -183,11 +196,14 @@ func (t *Trainer) finish(in Inputs) error {
 	if t.o.OnDone != nil {
 		t.o.OnDone(t.traffic())
 	}
+	if err := t.noteSkips(); err != nil {
+		return err
+	}
 	if !t.o.SaveFinal {
 		return nil
 	}
 	t.giveBack()
-	return t.writeModel(t.o.OutputDir)
+	return t.notFinite(t.writeModel(t.o.OutputDir))
 }
 
 // giveBack returns the memory of a step to the system while something is done that needs less of it, or none.

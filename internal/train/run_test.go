@@ -29,13 +29,17 @@ type fixture struct {
 	cfg     *model.Config
 }
 
-// newFixture has more blocks than buffers that take turns.
-func newFixture(t *testing.T) *fixture { return newFixtureOf(t, 7) }
+// eachFixture runs a test with a tied and with an untied model of so many blocks; 7 are more than the buffers that take turns.
+func eachFixture(t *testing.T, layers int, test func(t *testing.T, f *fixture)) {
+	for _, tied := range []bool{true, false} {
+		t.Run(fmt.Sprintf("tied=%v", tied), func(t *testing.T) { test(t, newFixture(t, layers, tied)) })
+	}
+}
 
-func newFixtureOf(t *testing.T, layers int) *fixture {
+func newFixture(t *testing.T, layers int, tied bool) *fixture {
 	t.Helper()
 	dir := t.TempDir()
-	m := newTiny(t, tinyOptions{tied: true, layers: layers})
+	m := newTiny(t, tinyOptions{tied: tied, layers: layers})
 	tr := &Trainer{o: Options{Model: m.net.Cfg, DType: tensor.F32}, d: m.d, net: m.net, store: m.sweep.Store, sweep: m.sweep}
 	if err := tr.writeModel(dir); err != nil {
 		t.Fatal(err)
@@ -114,8 +118,9 @@ func sameFiles(t *testing.T, a, b string) {
 
 // TestResumeIsBitIdentical: a run stopped at a checkpoint and continued writes the same bytes as one that never stopped,
 // with every optimizer.
-func TestResumeIsBitIdentical(t *testing.T) {
-	f := newFixture(t)
+func TestResumeIsBitIdentical(t *testing.T) { eachFixture(t, 7, testResumeIsBitIdentical) }
+
+func testResumeIsBitIdentical(t *testing.T, f *fixture) {
 	for _, name := range []string{"lomo", "adalomo", "sgd", "adamw"} {
 		t.Run(name, func(t *testing.T) {
 			whole, parts := t.TempDir(), t.TempDir()
@@ -148,8 +153,9 @@ func TestResumeIsBitIdentical(t *testing.T) {
 }
 
 // TestInterruptSaves: a cancelled run finishes its step, saves, and continues to the same end.
-func TestInterruptSaves(t *testing.T) {
-	f := newFixture(t)
+func TestInterruptSaves(t *testing.T) { eachFixture(t, 7, testInterruptSaves) }
+
+func testInterruptSaves(t *testing.T, f *fixture) {
 	whole, cut := t.TempDir(), t.TempDir()
 	if err := f.run(context.Background(), f.options(whole, "adalomo"), ""); err != nil {
 		t.Fatal(err)
@@ -175,8 +181,9 @@ func TestInterruptSaves(t *testing.T) {
 	sameFiles(t, filepath.Join(whole, "model.safetensors"), filepath.Join(cut, "model.safetensors"))
 }
 
-func TestSaveTotalLimit(t *testing.T) {
-	f := newFixture(t)
+func TestSaveTotalLimit(t *testing.T) { eachFixture(t, 7, testSaveTotalLimit) }
+
+func testSaveTotalLimit(t *testing.T, f *fixture) {
 	o := f.options(t.TempDir(), "lomo")
 	o.SaveSteps, o.SaveLimit = 1, 2
 	if err := f.run(context.Background(), o, ""); err != nil {
@@ -189,8 +196,9 @@ func TestSaveTotalLimit(t *testing.T) {
 }
 
 // TestDivergence: a step that ends in infinities stops with the place and what has been written.
-func TestDivergence(t *testing.T) {
-	f := newFixture(t)
+func TestDivergence(t *testing.T) { eachFixture(t, 7, testDivergence) }
+
+func testDivergence(t *testing.T, f *fixture) {
 	o := f.options(t.TempDir(), "lomo")
 	o.LearningRate, o.MaxGradNorm, o.WarmupSteps, o.Scheduler = 1e30, 0, 0, "constant"
 	err := f.run(context.Background(), o, "")
@@ -204,8 +212,9 @@ func TestDivergence(t *testing.T) {
 }
 
 // TestSkipBadSteps: with a norm pass, steps that are not finite are skipped and nothing is written.
-func TestSkipBadSteps(t *testing.T) {
-	f := newFixture(t)
+func TestSkipBadSteps(t *testing.T) { eachFixture(t, 7, testSkipBadSteps) }
+
+func testSkipBadSteps(t *testing.T, f *fixture) {
 	d, err := cpukern.Open(cpukern.Options{Capacity: 64 << 20})
 	if err != nil {
 		t.Fatal(err)
@@ -236,8 +245,9 @@ func TestSkipBadSteps(t *testing.T) {
 }
 
 // TestNoTrainedToken: a step without a label changes nothing and is not an error.
-func TestNoTrainedToken(t *testing.T) {
-	f := newFixture(t)
+func TestNoTrainedToken(t *testing.T) { eachFixture(t, 7, testNoTrainedToken) }
+
+func testNoTrainedToken(t *testing.T, f *fixture) {
 	d, err := cpukern.Open(cpukern.Options{Capacity: 64 << 20})
 	if err != nil {
 		t.Fatal(err)
@@ -275,7 +285,10 @@ func TestMetricsNames(t *testing.T) {
 
 // TestExactClipEqualsScaledUpdate: LOMO with an exact clip moves the weights by κ times what it does without.
 func TestExactClipEqualsScaledUpdate(t *testing.T) {
-	f := newFixture(t)
+	eachFixture(t, 7, testExactClipEqualsScaledUpdate)
+}
+
+func testExactClipEqualsScaledUpdate(t *testing.T, f *fixture) {
 	move := func(maxNorm float64) (map[string][]float32, *float64) {
 		d, err := cpukern.Open(cpukern.Options{Capacity: 64 << 20})
 		if err != nil {

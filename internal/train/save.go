@@ -2,6 +2,7 @@ package train
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,16 +31,29 @@ func (t *Trainer) save(in Inputs) (string, error) {
 		return t.writeState(dir)
 	}
 	if t.sweep.Comm.Rank() > 0 { // rank 0 makes the folder and its small files; all write their rows
-		return name, fill(checkpoint.TempDir(t.o.OutputDir, name))
+		return name, t.notFinite(fill(checkpoint.TempDir(t.o.OutputDir, name)))
 	}
 	err := checkpoint.SaveDir(t.o.OutputDir, name, fill)
 	if err != nil {
-		return "", fmt.Errorf("save %s: %w", name, err)
+		return "", t.notFinite(fmt.Errorf("save %s: %w", name, err))
 	}
 	if t.o.OnSave != nil {
 		t.o.OnSave(filepath.Join(t.o.OutputDir, name), t.state.Step)
 	}
+	if t.state.SkippedInRow > 0 { // an interrupted run: the checkpoints before it may yet be wanted
+		return name, nil
+	}
 	return name, checkpoint.Prune(t.o.OutputDir, t.o.SaveLimit)
+}
+
+// notFinite makes the refusal to write a weight that is not a number the end of a run that has diverged.
+func (t *Trainer) notFinite(err error) error {
+	var nf *checkpoint.NonFiniteError
+	if !errors.As(err, &nf) {
+		return err
+	}
+	return &DivergedError{Step: t.state.Step, Err: fmt.Errorf("%w: the model was not saved, what was saved before is as it was", err),
+		Hint: "go on from an earlier checkpoint with a lower learning_rate (--resume OUTPUT_DIR/checkpoint-N)"}
 }
 
 // writeModel writes the weights as they are held, config.json and the tokenizer into dir.
@@ -165,6 +179,7 @@ func (t *Trainer) restore(dir string, l *data.Loader) error {
 	now := t.state
 	t.state = st
 	t.state.Total, t.state.Device, t.state.Devices, t.state.Accumulation = now.Total, now.Device, now.Devices, now.Accumulation
+	t.state.MicroBatch = now.MicroBatch
 	if err := l.Restore(st.Data); err != nil {
 		return fmt.Errorf("resume %s: %w", dir, err)
 	}

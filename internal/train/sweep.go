@@ -40,6 +40,7 @@ type Pass struct {
 	micro   []micro
 	rows    int  // of all micro-batches
 	maxRows int  // of the largest one
+	most    int  // micro-batches of the rank that has the most: this one may have fewer at the end of an epoch
 	trained int  // rows with a label
 	whole   int  // on all ranks
 	idle    bool // this rank has nothing to add to the step: what it computes counts for nothing
@@ -75,7 +76,11 @@ func (s *Sweep) Load(step []data.Batch) (*Pass, error) {
 			mine = append(mine, b)
 		}
 	}
-	return s.load(mine, step[0], whole)
+	p, err := s.load(mine, step[0], whole)
+	if err == nil {
+		p.most = (len(step) + s.Comm.Size() - 1) / s.Comm.Size()
+	}
+	return p, err
 }
 
 // load puts micro-batches on the device; whole is the tokens of the step that are predicted on all ranks, 0 when none is
@@ -102,7 +107,7 @@ func (s *Sweep) load(batches []data.Batch, idle data.Batch, whole int) (*Pass, e
 	if len(labeled) == 0 && whole > 0 {
 		labeled, targets, p.idle = []int32{0}, []int32{0}, true
 	}
-	p.trained, p.targets = len(labeled), bytesOf(targets)
+	p.trained, p.targets, p.most = len(labeled), bytesOf(targets), len(p.micro)
 	var posT, startT tensor.Tensor
 	for _, c := range []struct {
 		t    *tensor.Tensor
@@ -142,6 +147,14 @@ func (p *Pass) indexRows(ids []int32) error {
 		}
 	}
 	return nil
+}
+
+// Close ends what the pass has under way beside the computation, however far it came. The memory it took is the caller's to release afterwards.
+func (p *Pass) Close() error {
+	if p.in == nil {
+		return nil
+	}
+	return p.in.close()
 }
 
 // Trained is the number of tokens the step predicts, on all ranks.
@@ -195,43 +208,44 @@ func (p *Pass) Forward(keep bool) error {
 
 func (p *Pass) embedTokens() error {
 	s := p.s
-	unit := []*grad.Param{s.Net.Embed}
-	if err := s.Store.Acquire(unit); err != nil {
+	return s.with([]*grad.Param{s.Net.Embed}, false, func() error {
+		s.prefetch(0)
+		s.D.Memory().SetPhase("forward, embedding")
+		x, err := p.in.open(0)
+		if err == nil {
+			s.D.GatherRows(x, s.Net.Embed.W, p.ids)
+		}
 		return err
-	}
-	s.prefetch(0)
-	s.D.Memory().SetPhase("forward, embedding")
-	x, err := p.in.open(0)
-	if err != nil {
-		return err
-	}
-	s.D.GatherRows(x, s.Net.Embed.W, p.ids)
-	return s.Store.Release(unit, false)
+	})
+}
+
+// with calls f with the weights of a unit on the device.
+func (s *Sweep) with(unit []*grad.Param, dirty bool, f func() error) error {
+	return store.With(s.Store, unit, dirty, f)
 }
 
 func (p *Pass) forwardBlock(l int, scratch *model.Acts) error {
 	s, b := p.s, p.s.Net.Blocks[l]
-	unit := b.Params()
-	if err := s.Store.Acquire(unit); err != nil {
-		return err
-	}
-	s.prefetch(l + 1)
-	s.order(b, len(p.micro), l+1, b.ForwardUses(true))
-	out, err := p.in.open(l + 1)
-	if err != nil {
-		return err
-	}
-	x := p.in.x[l]
-	for _, m := range p.micro {
-		a := scratch
-		row0 := 0
-		if p.acts != nil {
-			a, row0 = p.acts[l], m.row0
+	return s.with(b.Params(), false, func() error {
+		s.prefetch(l + 1)
+		s.order(b, p.most, l+1, b.ForwardUses(true))
+		out, err := p.in.open(l + 1)
+		if err != nil {
+			return err
 		}
-		b.Forward(s.D, out.Slice(m.row0, m.row0+m.n), x.Slice(m.row0, m.row0+m.n), s.sliceActs(a, row0, row0, m), m.layout, s.Rope)
-	}
-	p.in.done(l)
-	return s.Store.Release(unit, false)
+		x := p.in.x[l]
+		for _, m := range p.micro {
+			a := scratch
+			row0 := 0
+			if p.acts != nil {
+				a, row0 = p.acts[l], m.row0
+			}
+			b.Forward(s.D, out.Slice(m.row0, m.row0+m.n), x.Slice(m.row0, m.row0+m.n), s.sliceActs(a, row0, row0, m), m.layout, s.Rope)
+		}
+		p.missed(b, b.ForwardUses(true))
+		p.in.done(l)
+		return nil
+	})
 }
 
 // sumLoss is the sum of the rows' losses on all ranks, read from the device.
@@ -268,20 +282,16 @@ func (p *Pass) Loss() ([]float32, error) {
 	if err := h.Open(); err != nil {
 		return nil, err
 	}
-	unit := []*grad.Param{s.Net.Norm, s.Net.Head}
-	if err := s.Store.Acquire(unit); err != nil {
-		return nil, err
-	}
-	s.D.GatherRows(h.X, p.in.last(), p.labeled)
-	if err := h.Forward(model.HeadPass{}); err != nil {
-		return nil, err
-	}
 	raw := make([]byte, h.Loss.Bytes())
-	s.D.CopyOut(raw, h.Loss)
-	if err := s.D.Sync(); err != nil {
-		return nil, err
-	}
-	return floatsOf(raw), s.Store.Release(unit, false)
+	err = s.with([]*grad.Param{s.Net.Norm, s.Net.Head}, false, func() error {
+		s.D.GatherRows(h.X, p.in.last(), p.labeled)
+		if err := h.Forward(model.HeadPass{}); err != nil {
+			return err
+		}
+		s.D.CopyOut(raw, h.Loss)
+		return s.D.Sync()
+	})
+	return floatsOf(raw), err
 }
 
 // openHead takes the head's kept tensors and fills in the targets.

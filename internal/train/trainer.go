@@ -25,6 +25,7 @@ type Trainer struct {
 	clip  *optim.Clip
 	sched optim.Schedule
 	state State
+	due   bool // a checkpoint waits for a step that is not skipped
 }
 
 // State is the position of a run, all that a resumed one needs beside tensors.
@@ -40,7 +41,15 @@ type State struct {
 	Devices    int        `json:"devices"`
 
 	Accumulation int `json:"gradient_accumulation_steps"` // micro-batches a device
+	MicroBatch   int `json:"micro_batch_size,omitempty"`  // sequences; 0: an older checkpoint does not say
+
+	Skipped      int `json:"skipped,omitempty"`        // steps that were left out because they were not finite
+	FirstSkipped int `json:"first_skipped,omitempty"`  // the first of them
+	SkippedInRow int `json:"skipped_in_row,omitempty"` // since the last update
 }
+
+// maxSkips is how many steps in a row may be skipped. One is bad data; where all are, it is the weights.
+const maxSkips = 5
 
 // New takes a run's memory on d. The weights are undefined until Load.
 func New(d device.Device, o Options) (*Trainer, error) { return NewRank(d, comm.Single(), o) }
@@ -48,7 +57,7 @@ func New(d device.Device, o Options) (*Trainer, error) { return NewRank(d, comm.
 // NewRank is New for one rank of a group.
 func NewRank(d device.Device, c comm.Comm, o Options) (*Trainer, error) {
 	t := &Trainer{o: o, d: d, net: model.NewNetwork(o.Model)}
-	t.state = State{LastNorm: -1, Seed: o.Seed, Device: d.Name(), Devices: c.Size(), Accumulation: o.Accumulation}
+	t.state = State{LastNorm: -1, Seed: o.Seed, Device: d.Name(), Devices: c.Size(), Accumulation: o.Accumulation, MicroBatch: o.MicroBatch}
 	d.Memory().SetPhase("setup")
 	var err error
 	if t.store, err = openStore(d, c, t.net, o); err != nil {
@@ -171,19 +180,58 @@ func (t *Trainer) Step(batches []data.Batch) (StepMetrics, error) {
 		return m, err
 	}
 	m.Tokens = pass.Trained()
-	if err := t.update(pass, &m); err != nil {
-		if !t.o.SkipBad || !beforeAnyWrite(err) {
-			return m, t.diverged(err)
-		}
-		m.Skipped = true
-	} else if pass.Trained() > 0 {
+	err = t.update(pass, &m)
+	if late := pass.Close(); late != nil { // also of a step that is skipped: what it has under way would meet the next one
+		return m, errors.Join(late, err)
+	}
+	switch {
+	case err == nil && pass.Trained() > 0:
 		t.state.Updates++
+		t.state.SkippedInRow = 0
+	case err != nil:
+		if m.Skipped, err = true, t.skip(err); err != nil {
+			return m, err
+		}
 	}
 	t.state.Step++
 	t.state.SeenTokens += int64(m.Tokens)
 	m.SeenTokens = t.state.SeenTokens
 	t.speed(&m, batches, time.Since(start))
 	return m, nil
+}
+
+// skip leaves out a step that failed with err, where the run allows it.
+func (t *Trainer) skip(err error) error {
+	if !t.o.SkipBad || !beforeAnyWrite(err) {
+		return t.diverged(err)
+	}
+	s := &t.state
+	s.Skipped++
+	s.SkippedInRow++
+	if s.FirstSkipped == 0 {
+		s.FirstSkipped = s.Step + 1
+	}
+	if s.SkippedInRow < maxSkips {
+		return nil
+	}
+	return &DivergedError{Step: s.Step + 1, Err: fmt.Errorf("%w, and %d steps in a row were skipped; no weight was written in them", err, maxSkips),
+		Hint: "it is the weights and not the data of one step: go on from an earlier checkpoint with a lower learning_rate (--resume OUTPUT_DIR/checkpoint-N)"}
+}
+
+// noteSkips says at the end of a run what it has left out. A run of which every step was left out has trained nothing.
+func (t *Trainer) noteSkips() error {
+	s := t.state
+	if s.Skipped == 0 {
+		return nil
+	}
+	if s.Updates == 0 {
+		return &DivergedError{Step: s.Step, Err: fmt.Errorf("all %d steps with tokens to learn were skipped, because loss or gradient was not finite: nothing was learned and nothing is saved", s.Skipped),
+			Hint: "lower learning_rate, or look at the data with lomo inspect"}
+	}
+	if t.o.Note != nil {
+		t.o.Note("%d of %d steps were skipped, because loss or gradient was not finite; the first was step %d", s.Skipped, s.Step, s.FirstSkipped)
+	}
+	return nil
 }
 
 // update runs the sweeps of one step: forward, the norm pass when clipping is exact, and the updating one.
