@@ -83,6 +83,9 @@ func runInspect(s *Streams, o *inspectOptions) error {
 		return inspectData(s, o)
 	}
 	st, err := os.Stat(o.Path)
+	if err != nil && strings.ContainsAny(o.Path, "*?[") {
+		return usage("a pattern names a data set, which needs --type, and --model for its tokenizer", "%s: --type is missing", o.Path)
+	}
 	if err != nil {
 		return err
 	}

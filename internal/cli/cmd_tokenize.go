@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lomo/internal/strictjson"
 	"lomo/internal/tokenizer"
 )
 
@@ -81,7 +81,7 @@ func encodeLine(tok *tokenizer.Tokenizer, special bool) func(out, line []byte) (
 func decodeLine(tok *tokenizer.Tokenizer) func(out, line []byte) ([]byte, error) {
 	return func(out, line []byte) ([]byte, error) {
 		var ids []int32
-		if err := json.Unmarshal(line, &ids); err != nil {
+		if err := strictjson.Unmarshal(line, &ids); err != nil {
 			return nil, fmt.Errorf("want a JSON array of token ids: %w", err)
 		}
 		for _, id := range ids {

@@ -1,13 +1,13 @@
 package job
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/data"
+	"lomo/internal/strictjson"
 	"lomo/internal/tensor"
 )
 
@@ -90,7 +90,7 @@ func Logits(modelPath, ids, out string, dtype string) error {
 		return err
 	}
 	var list []int32
-	if err := json.Unmarshal(raw, &list); err != nil {
+	if err := strictjson.Unmarshal(raw, &list); err != nil {
 		return fmt.Errorf("%s: %w", ids, err)
 	}
 	if len(list) == 0 {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"lomo/internal/data/records"
+	"lomo/internal/strictjson"
 )
 
 // label reads a label as any of the copies in circulation write it: its name, with or without quotes (true, "True",
@@ -13,7 +14,7 @@ import (
 func label(r records.Record, raw json.RawMessage, names []string) (int, error) {
 	text := strings.TrimSpace(string(raw))
 	if strings.HasPrefix(text, `"`) {
-		if err := json.Unmarshal(raw, &text); err != nil {
+		if err := strictjson.Unmarshal(raw, &text); err != nil {
 			return 0, r.Errorf("field \"label\": %w", err)
 		}
 	}
