@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"lomo/internal/fault"
+	"lomo/internal/hub"
 	"lomo/internal/tensor"
 )
 
@@ -39,8 +41,8 @@ type Source interface {
 	Close() error
 }
 
-// Open opens a Hugging Face folder (safetensors, or pytorch_model.bin), a folder of Meta's (params.json and
-// consolidated.*.pth) or a GGUF file and checks every header, shape and offset. No weight is read.
+// Open opens a Hugging Face folder (safetensors, or pytorch_model.bin), one in the hub's cache, a folder of Meta's (params.json
+// and consolidated.*.pth) or a GGUF file and checks every header, shape and offset. No weight is read.
 func Open(path string) (Source, error) {
 	st, err := os.Stat(path)
 	switch {
@@ -49,11 +51,23 @@ func Open(path string) (Source, error) {
 	case err != nil:
 		return nil, fmt.Errorf("model: %w", err)
 	case st.IsDir():
-		return openFolder(path)
+		dir, err := hub.Resolve(path)
+		if err != nil {
+			return nil, err
+		}
+		return openFolder(dir)
 	case strings.EqualFold(filepath.Ext(path), ".gguf"):
 		return openGGUF(path)
 	}
-	return nil, fmt.Errorf("%s: want a folder with config.json and *.safetensors or pytorch_model.bin, one with params.json and consolidated.*.pth, or a .gguf file", path)
+	if err := fault.InsteadOf(path); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	advice := "give a folder with config.json and *.safetensors or pytorch_model.bin, one with params.json and consolidated.*.pth, or a .gguf file"
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".safetensors", ".bin", ".json", ".pth", ".model":
+		advice = "give its folder: " + filepath.Dir(path)
+	}
+	return nil, fault.Refuse(advice, "%s: a file that is no whole model", path)
 }
 
 // readSmall reads a file of at most limit bytes.
@@ -62,8 +76,11 @@ func readSmall(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !st.Mode().IsRegular() || st.Size() > limit {
-		return nil, fmt.Errorf("%s: %d bytes, want a regular file of at most %d", path, st.Size(), limit)
+	if !st.Mode().IsRegular() {
+		return nil, fault.Refuse("give a file on a disk", "%s: not a regular file", path)
+	}
+	if st.Size() > limit {
+		return nil, fault.Refuse("give the file itself", "%s: %d bytes, at most %d are read", path, st.Size(), limit)
 	}
 	return os.ReadFile(path)
 }

@@ -13,21 +13,21 @@ func TestOpenFolderErrors(t *testing.T) {
 		want  []string
 	}{
 		"empty":          {nil, []string{configName}},
-		"no weights":     {map[string]string{configName: "{}"}, []string{"neither", singleName, indexName}},
-		"config":         {map[string]string{configName: "[1]"}, []string{configName, "not a JSON object"}},
-		"cut config":     {map[string]string{configName: `{"a":`}, []string{configName, "not a JSON object"}},
-		"gguf":           {map[string]string{configName: "{}", "m.gguf": ""}, []string{"GGUF", "give its path"}},
-		"torch":          {map[string]string{configName: "{}", "pytorch_model.bin": ""}, []string{"pytorch_model.bin", "too short"}},
+		"no weights":     {map[string]string{configName: "{}"}, []string{"no weights", singleName}},
+		"config":         {map[string]string{configName: "[1]"}, []string{configName, "list found, want object"}},
+		"cut config":     {map[string]string{configName: `{"a":`}, []string{configName, "damaged: the JSON ends in the middle, at byte 5"}},
+		"gguf":           {map[string]string{configName: "{}", "m.gguf": ""}, []string{"GGUF", "m.gguf"}},
+		"torch":          {map[string]string{configName: "{}", "pytorch_model.bin": ""}, []string{"pytorch_model.bin", "empty (0 bytes)"}},
 		"meta":           {map[string]string{configName: "{}", "consolidated.00.pth": ""}, []string{"params.json"}},
-		"weights":        {map[string]string{configName: "{}", singleName: "short"}, []string{singleName, "too short"}},
+		"weights":        {map[string]string{configName: "{}", singleName: "short"}, []string{singleName, "too few"}},
 		"index":          {map[string]string{configName: "{}", indexName: "{"}, []string{indexName, "JSON"}},
 		"empty index":    {map[string]string{configName: "{}", indexName: "{}"}, []string{indexName, "weight_map"}},
 		"path in index":  {map[string]string{configName: "{}", indexName: index + `{"a":"../x.safetensors"}}`}, []string{`"a"`, "../x.safetensors"}},
 		"absolute":       {map[string]string{configName: "{}", indexName: index + `{"a":"/x.safetensors"}}`}, []string{"/x.safetensors"}},
 		"other suffix":   {map[string]string{configName: "{}", indexName: index + `{"a":"x.bin"}}`}, []string{"x.bin"}},
-		"missing shard":  {map[string]string{configName: "{}", indexName: index + `{"a":"x.safetensors"}}`}, []string{"shard 1 of 1", "x.safetensors", "missing"}},
-		"corrupt shard":  {map[string]string{configName: "{}", "x.safetensors": "<html>404</html>", indexName: index + `{"a":"x.safetensors"}}`}, []string{"shard 1 of 1", "header length"}},
-		"missing tensor": {map[string]string{configName: "{}", "x.safetensors": oneByte("b"), indexName: index + `{"b":"x.safetensors","a":"x.safetensors"}}`}, []string{`"a" is missing`, indexName}},
+		"missing shard":  {map[string]string{configName: "{}", indexName: index + `{"a":"x.safetensors"}}`}, []string{"1 of 1 shards missing, first x.safetensors"}},
+		"corrupt shard":  {map[string]string{configName: "{}", "x.safetensors": "<html>404</html>", indexName: index + `{"a":"x.safetensors"}}`}, []string{"shard 1 of 1", "a web page"}},
+		"missing tensor": {map[string]string{configName: "{}", "x.safetensors": oneByte("b"), indexName: index + `{"b":"x.safetensors","a":"x.safetensors"}}`}, []string{`tensor "a" missing, which`, indexName}},
 		"extra tensor":   {map[string]string{configName: "{}", "x.safetensors": oneByte("b"), indexName: index + `{"a":"x.safetensors"}}`}, []string{`"b" is not listed`}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -51,11 +51,11 @@ func TestOpenPathErrors(t *testing.T) {
 	wantError(t, err, "nowhere", "no such file or folder")
 	writeFiles(t, dir, map[string]string{"m.bin": "", "m.gguf": "GGUF"})
 	_, err = Open(filepath.Join(dir, "m.bin"))
-	wantError(t, err, "m.bin", "want a folder")
+	wantError(t, err, "m.bin", "empty (0 bytes)")
 	_, err = Open(filepath.Join(dir, "m.gguf"))
-	wantError(t, err, "m.gguf", "header ends")
+	wantError(t, err, "m.gguf", "within its header")
 	_, err = OpenFile(filepath.Join(dir, "m.bin"))
-	wantError(t, err, "m.bin", "too short")
+	wantError(t, err, "m.bin", "empty (0 bytes)")
 }
 
 // The tokenizer's files are found, also behind the symbolic links of the hub's cache, and nothing else is.
@@ -85,7 +85,7 @@ func TestAuxFiles(t *testing.T) {
 func FuzzParseIndex(f *testing.F) {
 	f.Add([]byte(`{"metadata":{"total_size":1},"weight_map":{"a":"x.safetensors","b":"y.safetensors"}}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		shards, err := parseIndex(raw)
+		shards, err := parseIndex(raw, ".safetensors")
 		if err != nil {
 			return
 		}

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"lomo/internal/checkpoint/gguf"
+	"lomo/internal/fault"
 	"lomo/internal/tensor"
 )
 
@@ -18,22 +20,18 @@ type ggufModel struct {
 	scaling                                                               *ropeScaling
 	tied, attentionBias, mlpBias                                          bool
 	dtype                                                                 tensor.DType
-	tokens                                                                map[string]int // bos_token_id and such
+	tokens                                                                map[string]any // bos_token_id and such
 }
 
 // readGGUFModel reads the metadata, refusing other architectures and what lomo does not compute.
 func readGGUFModel(f *gguf.File) (*ggufModel, error) {
-	arch, ok := f.String("general.architecture")
-	if !ok {
-		return nil, fmt.Errorf("general.architecture is missing: not a model")
-	}
-	if arch != "llama" {
-		return nil, fmt.Errorf("architecture %q is not supported, only \"llama\"", arch)
+	if err := refuseGGUF(f); err != nil {
+		return nil, err
 	}
 	if n, _ := f.Int("llama.expert_count"); n > 0 {
-		return nil, fmt.Errorf("llama.expert_count is %d: mixtures of experts are not supported", n)
+		return nil, fault.Refuse("take a dense model", "llama.expert_count is %d: mixtures of experts are not supported", n)
 	}
-	m := &ggufModel{tokens: map[string]int{}}
+	m := &ggufModel{tokens: map[string]any{}}
 	k := keys{f: f}
 	m.hidden = k.int("llama.embedding_length")
 	m.intermediate = k.int("llama.feed_forward_length")
@@ -48,10 +46,17 @@ func readGGUFModel(f *gguf.File) (*ggufModel, error) {
 	}
 	m.headDim = k.intOr("llama.attention.key_length", m.hidden/m.heads)
 	m.tensors(f)
-	for name, key := range map[string]string{"bos_token_id": "bos", "eos_token_id": "eos", "pad_token_id": "padding"} {
+	for name, key := range map[string]string{"bos_token_id": "bos", "pad_token_id": "padding"} {
 		if id, ok := f.Int("tokenizer.ggml." + key + "_token_id"); ok {
 			m.tokens[name] = id
 		}
+	}
+	switch stops := ggufStops(f); len(stops) {
+	case 0:
+	case 1:
+		m.tokens["eos_token_id"] = stops[0]
+	default:
+		m.tokens["eos_token_id"] = stops
 	}
 	if err := m.check(f, &k); err != nil {
 		return nil, err
@@ -59,6 +64,47 @@ func readGGUFModel(f *gguf.File) (*ggufModel, error) {
 	var err error
 	m.scaling, err = m.readScaling(f)
 	return m, err
+}
+
+// ggufStops are the tokens that end a generated text: the end of a text, of a turn and of a message that awaits an answer of
+// a tool.
+func ggufStops(f *gguf.File) (ids []int) {
+	for _, role := range []string{"eos", "eot", "eom"} {
+		if id, ok := f.Int("tokenizer.ggml." + role + "_token_id"); ok && id >= 0 && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// refuseGGUF tells files that are no language model, or one of another architecture.
+func refuseGGUF(f *gguf.File) error {
+	arch, ok := f.String("general.architecture")
+	kind, _ := f.String("general.type")
+	base, _ := f.String("general.base_model.0.name")
+	switch {
+	case kind == "adapter" || strings.HasPrefix(arch, "adapter"):
+		return fault.Refuse("merge it into its base model with llama-export-lora, or take the merged model", "a LoRA adapter%s, not a model", of(base))
+	case kind == "mmproj" || arch == "clip":
+		return fault.Refuse("give the .gguf file of the language model that it belongs to", "a projector for images or sound (mmproj), not a language model")
+	case kind == "imatrix" || arch == "imatrix":
+		return fault.Refuse("give the .gguf file of the model", "an importance matrix for quantising, not a model")
+	case !ok:
+		return fault.Refuse("give a .gguf file of a llama model", "general.architecture is missing: not a model")
+	case len(f.Tensors) == 0:
+		return fault.Refuse("give the .gguf file of the whole model", "a vocabulary without weights (architecture %q)", fault.Line(arch))
+	case arch != "llama":
+		return fault.Refuse("of GGUF files this build trains the architecture llama", "architecture %q is not supported", fault.Line(arch))
+	}
+	return nil
+}
+
+// of is " of NAME" for a name that is known.
+func of(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " of " + fault.Line(name)
 }
 
 // tensors reads what only the table of tensors tells.
@@ -85,10 +131,10 @@ func (m *ggufModel) tensors(f *gguf.File) {
 
 func (m *ggufModel) check(f *gguf.File, k *keys) error {
 	if m.vocab == 0 {
-		return fmt.Errorf("tensor \"token_embd.weight\" is missing")
+		return fault.Refuse(useFolder, "tensor \"token_embd.weight\" is missing")
 	}
 	if n := len(f.Strings("tokenizer.ggml.tokens")); n > m.vocab {
-		return fmt.Errorf("tokenizer.ggml.tokens has %d tokens, token_embd.weight %d rows", n, m.vocab)
+		return fault.Refuse(useFolder, "tokenizer.ggml.tokens has %d tokens, token_embd.weight %d rows", n, m.vocab)
 	}
 	value := k.intOr("llama.attention.value_length", m.headDim)
 	rotary := k.intOr("llama.rope.dimension_count", m.headDim)
@@ -96,7 +142,7 @@ func (m *ggufModel) check(f *gguf.File, k *keys) error {
 		return k.err
 	}
 	if value != m.headDim || rotary != m.headDim || m.headDim%2 != 0 {
-		return fmt.Errorf("heads of %d for keys, %d for values, %d rotated: want one even size", m.headDim, value, rotary)
+		return fault.Refuse(useFolder, "heads of %d for keys, %d for values, %d rotated: want one even size", m.headDim, value, rotary)
 	}
 	return nil
 }
@@ -113,7 +159,7 @@ func (m *ggufModel) headOf(name string, rows int) (int, error) {
 		return 0, nil
 	}
 	if rows != heads*m.headDim {
-		return 0, fmt.Errorf("%d rows, want %d heads of %d", rows, heads, m.headDim)
+		return 0, fault.Refuse(useFolder, "%d rows, want %d heads of %d", rows, heads, m.headDim)
 	}
 	return m.headDim, nil
 }
@@ -150,8 +196,16 @@ type keys struct {
 
 func (k *keys) fail(key string, want string) {
 	if k.err == nil {
-		k.err = fmt.Errorf("metadata key %q is %v, want %s", key, k.f.KV[key], want)
+		k.err = fault.Refuse(useFolder, "metadata key %q is %s, want %s", key, shownKV(k.f.KV[key]), want)
 	}
+}
+
+// shownKV is a value of the metadata in a message.
+func shownKV(v any) string {
+	if v == nil {
+		return "missing"
+	}
+	return fault.Line(fmt.Sprint(v))
 }
 
 const maxGGUFInt = 1 << 24 // no dimension of a model is near it, and products of two stay small

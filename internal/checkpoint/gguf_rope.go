@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"lomo/internal/checkpoint/gguf"
+	"lomo/internal/fault"
 )
 
 // ropeScaling is rope_scaling as config.json has it.
@@ -33,9 +34,9 @@ func (m *ggufModel) readScaling(f *gguf.File) (*ropeScaling, error) {
 	t, hasFreqs := f.Tensor(ropeFreqsName)
 	switch {
 	case kind != "" && kind != "none" && kind != "linear":
-		return nil, fmt.Errorf("metadata key %q is %q: only \"none\" and \"linear\" are supported", prefix+"type", kind)
+		return nil, fault.Refuse(useFolder, "metadata key %q is %q: only \"none\" and \"linear\" are supported", prefix+"type", kind)
 	case kind != "none" && factor != 1 && hasFreqs:
-		return nil, fmt.Errorf("both rope scaling factor %v and tensor %q: which of them holds is not known", factor, ropeFreqsName)
+		return nil, fault.Refuse(useFolder, "both rope scaling factor %v and tensor %q: which of them holds is not known", factor, ropeFreqsName)
 	case hasFreqs:
 		divisors, err := m.readDivisors(f, t)
 		if err != nil {
@@ -50,7 +51,7 @@ func (m *ggufModel) readScaling(f *gguf.File) (*ropeScaling, error) {
 
 func (m *ggufModel) readDivisors(f *gguf.File, t gguf.Tensor) ([]float32, error) {
 	if t.Type != gguf.F32 || len(t.Shape) != 1 || t.Shape[0] != m.headDim/2 {
-		return nil, fmt.Errorf("%v with shape %v, want F32 with shape [%d] (half the head size)", t.Type, t.Shape, m.headDim/2)
+		return nil, fault.Refuse(useFolder, "%v with shape %v, want F32 with shape [%d] (half the head size)", t.Type, t.Shape, m.headDim/2)
 	}
 	raw := make([]byte, t.Bytes()) // at most half of maxGGUFInt values, which the file holds
 	if err := f.ReadRaw(t, 0, raw); err != nil {
@@ -80,7 +81,7 @@ func (m *ggufModel) llama3(divisors []float32, original int) (*ropeScaling, erro
 	if s.Low, s.High = m.fit(divisors, float64(factor), float64(original)); m.matches(divisors, s) {
 		return s, nil
 	}
-	return nil, fmt.Errorf("tensor %q: the divisors are not those of llama3 scaling, the only kind supported", ropeFreqsName)
+	return nil, fault.Refuse(useFolder, "tensor %q: the divisors are not those of llama3 scaling, the only kind supported", ropeFreqsName)
 }
 
 // turns is O/λ, how often frequency i turns within the original context.

@@ -67,11 +67,23 @@ func indexJSON(parts [][]Spec) []byte {
 	return append(raw, '\n')
 }
 
-// removeOldIndex removes the index of an earlier save when shards of it are about to be replaced: between the first
-// rename and the last, a reader must not take some shards of the one model and some of the other.
-func (w *Writer) removeOldIndex() error {
+// beginIndex writes the index under its temporary name, whose presence says that a save is not finished: shards that lie
+// beside it may be of two models. The index of an earlier save goes when shards of it are about to be replaced: between the
+// first rename and the last, a reader must not take some shards of the one model and some of the other.
+func (w *Writer) beginIndex() error {
 	if w.index == nil {
 		return nil
+	}
+	temp := w.temp(indexName)
+	err := failpoint("write")
+	if err == nil {
+		err = os.WriteFile(temp, w.index, 0o644)
+	}
+	if err == nil {
+		err = syncFile(temp)
+	}
+	if err != nil {
+		return writeError(indexName, int64(len(w.index)), err)
 	}
 	for _, sh := range w.shards {
 		if !exists(filepath.Join(w.dir, sh.name)) {
@@ -80,9 +92,9 @@ func (w *Writer) removeOldIndex() error {
 		if err := os.Remove(filepath.Join(w.dir, indexName)); err != nil && !os.IsNotExist(err) {
 			return err
 		}
-		return syncDir(w.dir)
+		break
 	}
-	return nil
+	return syncDir(w.dir)
 }
 
 var modelFile = regexp.MustCompile(`^model(-\d{5}-of-\d{5})?\.safetensors(\.tmp)?$`)
@@ -101,7 +113,7 @@ func (w *Writer) removeStale() error {
 	}
 	removed := false
 	for _, e := range entries {
-		stale := modelFile.MatchString(e.Name()) && !mine[e.Name()] || e.Name() == indexName && w.index == nil
+		stale := modelFile.MatchString(e.Name()) && !mine[e.Name()] || (e.Name() == indexName || e.Name() == indexName+tempSuffix) && w.index == nil
 		if !stale {
 			continue
 		}

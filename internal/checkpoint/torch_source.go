@@ -1,15 +1,15 @@
 package checkpoint
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
+	"maps"
 	"path/filepath"
 	"slices"
 
 	"lomo/internal/checkpoint/meta"
 	"lomo/internal/checkpoint/safetensors"
 	"lomo/internal/checkpoint/torch"
+	"lomo/internal/fault"
 	"lomo/internal/tensor"
 )
 
@@ -28,7 +28,7 @@ func (f *folder) addTorch(path string) error {
 	for i := range file.Tensors {
 		t := &file.Tensors[i]
 		if f.tensors[t.Name] != nil {
-			return fmt.Errorf("%s: tensor %q is in another file too", path, t.Name)
+			return fault.Refuse(oneModel, "%s: tensor %q is in another shard too", path, fault.Line(t.Name))
 		}
 		f.add(fromTorch(file, t))
 	}
@@ -52,39 +52,33 @@ func fromTorch(file *torch.File, t *torch.Tensor) *stored {
 // addTorchShards opens the files of pytorch_model.bin.index.json in the order of their names.
 func (f *folder) addTorchShards(dir string) error {
 	path := filepath.Join(dir, torchIndexName)
-	raw, err := readSmall(path, safetensors.MaxHeader)
+	raw, err := readObject(path, safetensors.MaxHeader)
 	if err != nil {
 		return err
 	}
-	var index struct {
-		WeightMap map[string]string `json:"weight_map"`
-	}
-	if err := json.Unmarshal(raw, &index); err != nil {
+	shards, err := parseIndex(raw, ".bin")
+	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	var names []string
-	for name, file := range index.WeightMap {
-		if file != filepath.Base(file) || !filepath.IsLocal(file) || filepath.Ext(file) != ".bin" {
-			return fmt.Errorf("%s: tensor %q is placed in %q, want the name of a .bin file in the same folder", path, name, file)
-		}
-		if !slices.Contains(names, file) {
-			names = append(names, file)
-		}
+	names := slices.Sorted(maps.Keys(shards))
+	if err := allThere(path, dir, names); err != nil {
+		return err
 	}
-	slices.Sort(names)
 	for i, name := range names {
-		err := f.addTorch(filepath.Join(dir, name))
-		if os.IsNotExist(err) {
-			return fmt.Errorf("%s: shard %d of %d, %s, is missing; download it again", path, i+1, len(names), name)
-		}
-		if err != nil {
+		if err := f.addTorch(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("shard %d of %d: %w", i+1, len(names), err)
 		}
 	}
-	for name := range index.WeightMap {
-		if f.tensors[name] == nil {
-			return fmt.Errorf("%s: tensor %q is in no shard", path, name)
+	var lost []string
+	for _, tensors := range shards {
+		for name := range tensors {
+			if f.tensors[name] == nil {
+				lost = append(lost, name)
+			}
 		}
+	}
+	if len(lost) > 0 {
+		return fault.Refuse(oneModel, "%s: %s %q in no shard", path, fault.Count(len(lost), "tensor"), fault.Line(slices.Min(lost)))
 	}
 	return nil
 }
@@ -110,8 +104,12 @@ func openMeta(dir string) (Source, error) {
 		return nil, err
 	}
 	f := newFolder(dir)
-	f.config, f.aux = m.Config, findAux(dir)
+	f.config = m.Config
 	f.closers = append(f.closers, m)
+	if f.aux, err = findAux(dir); err != nil {
+		m.Close()
+		return nil, err
+	}
 	for i := range m.Tensors {
 		t := &m.Tensors[i]
 		rows, cols := dims(t.Shape)

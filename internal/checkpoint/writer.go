@@ -15,6 +15,7 @@ type Spec = Info
 // WriterOptions says how the tensors are spread over files.
 type WriterOptions struct {
 	MaxShardSize int64             // bytes of tensors in one file; 0 is 50 GB
+	Index        bool              // also beside a single file, for readers that would take every *.safetensors of the folder for weights
 	Metadata     map[string]string // of every file; nil is {"format": "pt"}, which transformers requires
 
 	// Several writers may fill the same files, each some of the rows: one has Shared set, begins the files and ends them with
@@ -34,7 +35,7 @@ type Writer struct {
 	dir     string
 	shards  []*shard
 	tensors map[string]*target
-	index   []byte // model.safetensors.index.json, nil for a single file
+	index   []byte // model.safetensors.index.json, nil for none
 	indexed bool   // it has been written
 	clean   bool   // Close removes the model files of an earlier save
 	shared  bool   // others write too: what is missing here is theirs
@@ -74,7 +75,7 @@ func NewWriter(dir string, specs []Spec, o WriterOptions) (*Writer, error) {
 		return nil, err
 	}
 	w := &Writer{dir: dir, tensors: map[string]*target{}, clean: true, shared: o.Shared, join: o.Join}
-	if len(parts) > 1 {
+	if len(parts) > 1 || o.Index {
 		w.index = indexJSON(parts)
 	}
 	for i, part := range parts {
@@ -219,7 +220,7 @@ func (w *Writer) finish() error {
 	if w.join {
 		return nil
 	}
-	if err := w.removeOldIndex(); err != nil {
+	if err := w.beginIndex(); err != nil {
 		return err
 	}
 	for _, sh := range w.shards {
@@ -229,7 +230,7 @@ func (w *Writer) finish() error {
 		sh.named = true
 	}
 	if w.index != nil {
-		if err := WriteFile(filepath.Join(w.dir, indexName), w.index); err != nil {
+		if err := rename(w.temp(indexName), filepath.Join(w.dir, indexName)); err != nil {
 			return err
 		}
 		w.indexed = true
@@ -267,6 +268,9 @@ func (w *Writer) Abort() {
 		} else if w.index != nil {
 			os.Remove(filepath.Join(w.dir, sh.name)) // no use without the others
 		}
+	}
+	if w.index != nil && !w.join {
+		os.Remove(w.temp(indexName))
 	}
 	if w.indexed {
 		os.Remove(filepath.Join(w.dir, indexName))

@@ -161,7 +161,7 @@ func TestSaveOverKilled(t *testing.T) {
 			writeFiles(t, dir, map[string]string{configName: "{}"})
 			src, err := Open(dir)
 			if err != nil {
-				wantError(t, err, "neither", indexName) // between the removal of the old index and the new one
+				wantError(t, err, "cut short", indexName) // between the removal of the old index and the new one
 				continue
 			}
 			src.Close()

@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"lomo/internal/checkpoint"
+	"lomo/internal/fault"
 	"lomo/internal/grad"
+	"lomo/internal/hub"
 	"lomo/internal/model"
 	"lomo/internal/tensor"
 	"lomo/internal/tokenizer"
@@ -55,10 +58,15 @@ type Model struct {
 	Net    *model.Network
 }
 
-// OpenModel opens a Hugging Face folder, a folder of Meta's or a GGUF file and checks every name and shape against its configuration.
+// OpenModel opens a Hugging Face folder, also in the hub's cache, a folder of Meta's or a GGUF file and checks every name and shape
+// against its configuration.
 func OpenModel(path string) (*Model, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, hint("model takes a Hugging Face folder, a folder with consolidated.*.pth and params.json, or a .gguf file; `lomo new` makes a random one", "model %s: %w", path, errors.Unwrap(err))
+	}
+	path, err := hub.Resolve(path)
+	if err != nil {
+		return nil, fmt.Errorf("model: %w", err)
 	}
 	src, err := checkpoint.Open(path)
 	if err != nil {
@@ -77,7 +85,10 @@ func OpenModel(path string) (*Model, error) {
 	return m, nil
 }
 
-const copyAgain = "copy or download the model again: lomo reads Hugging Face folders (safetensors, pytorch_model.bin), Meta's consolidated.*.pth with params.json, and .gguf files"
+const copyAgain = "copy or download the model again: lomo reads Hugging Face folders, Meta's consolidated.*.pth with params.json, and .gguf files"
+
+// otherModel is the way out of weights and a configuration that disagree.
+const otherModel = "the weights and config.json describe different models: download both from one place"
 
 // check compares the tensors of the file with those the configuration asks for.
 func (m *Model) check() error {
@@ -85,41 +96,84 @@ func (m *Model) check() error {
 	for _, t := range m.Source.Tensors() {
 		have[t.Name] = t
 	}
+	var missing, wrong, odd []string
 	for _, p := range m.Net.Params() {
 		t, ok := have[p.Name]
-		if !ok {
-			return hint("the file and config.json describe different models, or a shard is missing", "tensor %q is missing", p.Name)
-		}
-		if !slices.Equal(t.Shape, p.Shape) {
-			return hint("the file and config.json describe different models", "tensor %q: shape %v, want %v (%s)", p.Name, t.Shape, p.Shape, m.why(p))
-		}
-		if !t.DType.IsFloat() {
-			return fmt.Errorf("tensor %q: dtype %v, want a float type", p.Name, t.DType)
+		switch {
+		case !ok:
+			missing = append(missing, p.Name)
+			continue
+		case !slices.Equal(t.Shape, p.Shape):
+			wrong = append(wrong, fmt.Sprintf("%q: shape %v, want %v (%s)", p.Name, t.Shape, p.Shape, m.why(p)))
+		case !t.DType.IsFloat():
+			odd = append(odd, fmt.Sprintf("%q: dtype %v, want a float type", p.Name, t.DType))
 		}
 		delete(have, p.Name)
 	}
-	return m.checkRest(have)
-}
-
-// checkRest refuses tensors that training would lose.
-func (m *Model) checkRest(rest map[string]checkpoint.Info) error {
-	for name := range rest {
-		switch {
-		case strings.HasSuffix(name, ".rotary_emb.inv_freq"): // old files hold the rotary table; it is computed
-		case name == "lm_head.weight" && m.Config.TieWordEmbeddings: // a copy of the embedding
-		case strings.HasSuffix(name, ".bias"):
-			return fmt.Errorf("tensor %q: biases are not supported by this build", name)
-		default:
-			return hint("is this a model with adapters, of another family, or not a language model?", "tensor %q is not part of a llama model", name)
-		}
+	rest := m.rest(have)
+	switch {
+	case len(missing) > 0 && len(rest) > 0:
+		return hint(otherModel, "%s %q missing, and %s %q not part of this llama model", fault.Count(len(missing), "tensor"), missing[0], fault.Count(len(rest), "tensor"), fault.Line(rest[0]))
+	case len(missing) == 1 && missing[0] == headName:
+		return hint("set tie_word_embeddings: true in config.json if the head is the embedding; a model saved without its head (AutoModel) must be saved again with it (AutoModelForCausalLM)",
+			"tensor %q is missing, and tie_word_embeddings is false", headName)
+	case len(missing) > 0:
+		return hint("the file and config.json describe different models, or a shard is missing", "%s %q missing (num_hidden_layers is %d)", fault.Count(len(missing), "tensor"), missing[0], m.Config.NumHiddenLayers)
+	case len(wrong) > 0:
+		return hint(otherModel, "%s %s", fault.Count(len(wrong), "tensor"), wrong[0])
+	case len(odd) > 0:
+		return hint("take the model's files in bf16, f16 or f32: training needs all bits of the weights", "%s %s", fault.Count(len(odd), "tensor"), odd[0])
+	case len(rest) > 0:
+		return m.refuseRest(rest)
 	}
 	return nil
+}
+
+const headName = "lm_head.weight"
+
+// rest are the tensors that training would lose, in the order of their names.
+func (m *Model) rest(have map[string]checkpoint.Info) (names []string) {
+	for name := range have {
+		switch {
+		case strings.HasSuffix(name, ".rotary_emb.inv_freq"): // old files hold the rotary table; it is computed
+		case name == headName && m.Config.TieWordEmbeddings: // a copy of the embedding
+		default:
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// refuseRest says what kind of model has such tensors.
+func (m *Model) refuseRest(rest []string) error {
+	first := fault.Line(rest[0])
+	for _, name := range rest {
+		if n := layerOf(name); n >= m.Config.NumHiddenLayers {
+			return hint(otherModel, "%s %q beyond those of config.json (num_hidden_layers is %d)", fault.Count(len(rest), "tensor"), first, m.Config.NumHiddenLayers)
+		}
+		if strings.HasSuffix(name, ".bias") {
+			return hint("take a model without biases", "%s %q: biases are not supported by this build", fault.Count(len(rest), "tensor"), fault.Line(name))
+		}
+	}
+	return hint("is this a model with adapters, of another family, or not a language model?", "%s %q not part of a llama model", fault.Count(len(rest), "tensor"), first)
+}
+
+// layerOf is the number of the block that a tensor belongs to, -1 for none.
+func layerOf(name string) int {
+	rest, ok := strings.CutPrefix(name, "model.layers.")
+	number, _, _ := strings.Cut(rest, ".")
+	n, err := strconv.Atoi(number)
+	if !ok || err != nil {
+		return -1
+	}
+	return n
 }
 
 // checkTied compares a head that is stored beside the embedding it is tied to. It reads both, and nothing where there is
 // no such head.
 func (m *Model) checkTied() error {
-	const head = "lm_head.weight"
+	const head = headName
 	has := slices.ContainsFunc(m.Source.Tensors(), func(t checkpoint.Info) bool { return t.Name == head })
 	if !m.Config.TieWordEmbeddings || !has {
 		return nil
@@ -162,7 +216,7 @@ func (m *Model) why(p *grad.Param) string {
 func (m *Model) Tokenizer() (*tokenizer.Tokenizer, error) {
 	tok, err := tokenizer.Open(m.Path)
 	if err != nil {
-		return nil, advise("copy the tokenizer's files again: tokenizer.json, tokenizer_config.json", fmt.Errorf("tokenizer of %s: %w", m.Path, err))
+		return nil, advise("copy tokenizer.json and tokenizer_config.json from the model that this one was made from", m.tokenizerError(err))
 	}
 	if n := tok.VocabSize(); n > m.Config.VocabSize {
 		return nil, hint("this tokenizer belongs to another model", "tokenizer of %s: %d tokens, the model has %d (vocab_size)", m.Path, n, m.Config.VocabSize)
@@ -187,6 +241,14 @@ func (m *Model) note(note Note) {
 	for _, n := range m.Config.Notes {
 		note("%s: %s", m.Path, n)
 	}
+}
+
+// tokenizerError names the model where the error does not.
+func (m *Model) tokenizerError(err error) error {
+	if strings.Contains(err.Error(), m.Path) {
+		return fmt.Errorf("tokenizer: %w", err)
+	}
+	return fmt.Errorf("tokenizer of %s: %w", m.Path, err)
 }
 
 // Close releases the model's files.

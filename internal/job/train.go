@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -237,7 +236,7 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	if o.Config, err = out.begin(c); err != nil {
 		return err
 	}
-	if o.Tokenizer, err = keepTokenizer(m, tok, &c.Config); err != nil {
+	if o.Tokenizer, err = keepSideFiles(m, tok, &c.Config, rep.Note); err != nil {
 		return err
 	}
 	o.OnStep, o.OnEval, o.OnSave, o.Note = rep.Step, rep.Eval, rep.Saved, rep.Note
@@ -360,55 +359,6 @@ const (
 	workingCopy = ".weights"
 	spillFile   = ".block-inputs"
 )
-
-// tokenizerDir holds, during a run, the files of a tokenizer that the model does not have as they are to be saved: it came in a GGUF file or as
-// tokenizer.model, or the run has another chat template.
-const tokenizerDir = ".tokenizer"
-
-// keepTokenizer writes the tokenizer's files into the output folder now and returns what copies them beside a checkpoint,
-// so that the tokenizer itself need not stay in memory.
-func keepTokenizer(m *Model, tok *tokenizer.Tokenizer, c *config.Config) (func(string) error, error) {
-	files := maps.Clone(m.Source.AuxFiles())
-	tmp := filepath.Join(c.OutputDir, tokenizerDir)
-	if files["tokenizer.json"] == "" && tok != nil {
-		if err := os.MkdirAll(tmp, 0o755); err != nil {
-			return nil, err
-		}
-		if err := tok.WriteFiles(tmp); err != nil {
-			return nil, err
-		}
-		entries, err := os.ReadDir(tmp)
-		if err != nil {
-			return nil, err
-		}
-		if files == nil {
-			files = map[string]string{}
-		}
-		for _, e := range entries {
-			files[e.Name()] = filepath.Join(tmp, e.Name())
-		}
-	}
-	if files == nil {
-		return nil, nil
-	}
-	if tok != nil {
-		if err := keepTemplate(files, tmp, tok, c); err != nil {
-			return nil, err
-		}
-	}
-	return func(to string) error {
-		for name, from := range files {
-			raw, err := os.ReadFile(from)
-			if err != nil {
-				return err
-			}
-			if err := os.WriteFile(filepath.Join(to, name), raw, 0o644); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, nil
-}
 
 // Exit is the exit code an error of this package means.
 func Exit(err error) int {

@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+
+	"lomo/internal/fault"
+	"lomo/internal/hub"
 )
 
 // Open loads the tokenizer at path: a folder in Hugging Face's layout, one of the files below, or a GGUF file. A folder has tokenizer.json, or else
@@ -23,6 +26,12 @@ func Open(path string) (*Tokenizer, error) {
 		return nil, err
 	}
 	if info.IsDir() {
+		if path, err = hub.Resolve(path); err != nil {
+			return nil, err
+		}
+		if err := instead(path); err != nil {
+			return nil, err
+		}
 		return openFolder(path)
 	}
 	name := strings.ToLower(filepath.Base(path))
@@ -47,6 +56,20 @@ func Open(path string) (*Tokenizer, error) {
 	}
 	t.source = source{json: path}
 	return t, nil
+}
+
+// instead tells a pointer, a page or an archive that stands in place of the tokenizer's file.
+func instead(dir string) error {
+	for _, name := range append([]string{"tokenizer.json"}, vocabularies...) {
+		path := filepath.Join(dir, name)
+		if err := fault.InsteadOf(path); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if _, err := os.Stat(path); err == nil {
+			return nil // the others are not read beside it
+		}
+	}
+	return nil
 }
 
 func isTekken(name string) bool {

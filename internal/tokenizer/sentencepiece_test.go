@@ -88,7 +88,7 @@ func TestSentencePieceRefused(t *testing.T) {
 	bpe := message(modelTrainer, "\x18\x02")
 	keep := message(modelNormalizer, "\x20\x00")
 	for _, c := range []struct{ name, raw, want string }{
-		{"empty", "", "no pieces"},
+		{"empty", "", "the file is empty"},
 		{"a text", "PIECES FOR NOTHING", "not a SentencePiece model"},
 		{"cut", piece[:len(piece)-1], "ends behind"},
 		{"cut inside", message(modelPieces, message(pieceText, "a")[:2]), "piece 0: field 1: it ends behind"},

@@ -30,6 +30,9 @@ func (f *file) source() source {
 var besides = []string{"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
 	"vocab.json", "merges.txt", "tokenizer.model"}
 
+// AsRead tells whether the tokenizer is that of the tokenizer.json it was read from, byte for byte: nothing beside it changed it.
+func (t *Tokenizer) AsRead() bool { return t.source.json != "" }
+
 // WriteFiles writes the tokenizer into dir so that transformers' AutoTokenizer opens it: a tokenizer
 // read from files is copied byte for byte, any other becomes tokenizer.json, tokenizer_config.json
 // and special_tokens_map.json.

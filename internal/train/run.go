@@ -203,7 +203,7 @@ func (t *Trainer) finish(in Inputs) error {
 		return nil
 	}
 	t.giveBack()
-	return t.notFinite(t.writeModel(t.o.OutputDir))
+	return t.notFinite(t.writeModel(t.o.OutputDir, false))
 }
 
 // giveBack returns the memory of a step to the system while something is done that needs less of it, or none.

@@ -41,7 +41,7 @@ func newFixture(t *testing.T, layers int, tied bool) *fixture {
 	dir := t.TempDir()
 	m := newTiny(t, tinyOptions{tied: tied, layers: layers})
 	tr := &Trainer{o: Options{Model: m.net.Cfg, DType: tensor.F32}, d: m.d, net: m.net, store: m.sweep.Store, sweep: m.sweep}
-	if err := tr.writeModel(dir); err != nil {
+	if err := tr.writeModel(dir, false); err != nil {
 		t.Fatal(err)
 	}
 	src, err := checkpoint.Open(dir)

@@ -25,7 +25,7 @@ func (t *Trainer) save(in Inputs) (string, error) {
 	t.state.Data = in.Train.State()
 	name := fmt.Sprintf("checkpoint-%d", t.state.Step)
 	fill := func(dir string) error {
-		if err := t.writeModel(dir); err != nil {
+		if err := t.writeModel(dir, true); err != nil {
 			return err
 		}
 		return t.writeState(dir)
@@ -56,8 +56,9 @@ func (t *Trainer) notFinite(err error) error {
 		Hint: "go on from an earlier checkpoint with a lower learning_rate (--resume OUTPUT_DIR/checkpoint-N)"}
 }
 
-// writeModel writes the weights as they are held, config.json and the tokenizer into dir.
-func (t *Trainer) writeModel(dir string) error {
+// writeModel writes the weights as they are held, config.json and the tokenizer into dir. beside says that the run's state
+// will lie there too: an index then keeps readers that take every *.safetensors from loading it as weights.
+func (t *Trainer) writeModel(dir string, beside bool) error {
 	specs := make([]checkpoint.Spec, 0, len(t.net.Params()))
 	for _, p := range t.net.Params() {
 		specs = append(specs, checkpoint.Spec{Name: p.Name, DType: t.o.DType, Shape: p.Shape})
@@ -77,7 +78,7 @@ func (t *Trainer) writeModel(dir string) error {
 		}
 	}
 	return t.together(func(o checkpoint.WriterOptions) (*checkpoint.Writer, error) {
-		o.MaxShardSize = t.o.MaxShardSize
+		o.MaxShardSize, o.Index = t.o.MaxShardSize, beside
 		return checkpoint.NewWriter(dir, specs, o)
 	}, t.store.Save)
 }

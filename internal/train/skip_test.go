@@ -134,7 +134,7 @@ func (f *fixture) afterSkips(t *testing.T, ranks int, o Options, bad string) str
 		if _, err := tr.sweep.Evaluate(data.Batches(f.data, f.opts)); err != nil {
 			return err
 		}
-		return tr.writeModel(dir)
+		return tr.writeModel(dir, false)
 	}
 	var err error
 	if ranks == 1 {

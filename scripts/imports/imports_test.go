@@ -14,8 +14,8 @@ import (
 // layers are the packages under internal/ from the bottom up. A package imports only from layers below its own.
 var layers = []string{
 	"strictjson",
-	"suggest tensor rng golden data/records cudakern/driver ptx jinja",
-	"device checkpoint/gguf checkpoint/safetensors checkpoint/torch tasks cudakern/sim cudakern/drivertest",
+	"suggest fault tensor rng golden data/records cudakern/driver ptx jinja",
+	"hub device checkpoint/gguf checkpoint/safetensors checkpoint/torch tasks cudakern/sim cudakern/drivertest",
 	"comm checkpoint/meta",
 	"grad checkpoint cpukern cudakern memdev devtest commtest tokenizer cudakern/simserver cudakern/ladder doctor",
 	"model optim store data",

@@ -6,9 +6,12 @@
 package gguf
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+
+	"lomo/internal/fault"
 )
 
 // File is an open GGUF file. Its methods may be called from several goroutines at once.
@@ -21,20 +24,33 @@ type File struct {
 	Version int
 
 	r      io.ReaderAt
-	closer io.Closer
+	parts  []io.Closer // the file, or all files of a split one
 	path   string
 	index  map[string]int
+	unread []string // tensors of types that are not read
 }
 
-// Open reads the header of the file at path and checks every offset in it. The tensors stay on disk.
+// Open reads the header of the file at path and checks every offset in it. The tensors stay on disk. Of a file that is
+// split any part will do; the others lie beside it.
 func Open(path string) (*File, error) {
+	f, err := openOne(path)
+	if err != nil {
+		return nil, err
+	}
+	if n, ok := f.Int(splitCount); ok && n > 1 {
+		return f.join(path, n)
+	}
+	return f, nil
+}
+
+func openOne(path string) (*File, error) {
 	h, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	st, err := h.Stat()
 	if err == nil && !st.Mode().IsRegular() {
-		err = fmt.Errorf("not a regular file")
+		err = fault.Refuse("give a file on a disk", "not a regular file")
 	}
 	var f *File
 	if err == nil {
@@ -44,16 +60,26 @@ func Open(path string) (*File, error) {
 		h.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	f.closer, f.path = h, path
+	f.parts, f.path = []io.Closer{h}, path
 	return f, nil
 }
 
-// Close releases the file.
+// Close releases the files.
 func (f *File) Close() error {
-	if f.closer == nil {
+	var errs []error
+	for _, p := range f.parts {
+		errs = append(errs, p.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Readable is an error that names the tensors whose encoding is not read.
+func (f *File) Readable() error {
+	if len(f.unread) == 0 {
 		return nil
 	}
-	return f.closer.Close()
+	t, _ := f.Tensor(f.unread[0])
+	return fault.Refuse(readable, "%s %q: the encoding %v is not supported", fault.Count(len(f.unread), "tensor"), t.Name, t.Type)
 }
 
 // Path is the path that Open was given.
@@ -73,12 +99,12 @@ func (f *File) ReadRaw(t Tensor, off int64, dst []byte) error {
 	if off < 0 || off+int64(len(dst)) > t.Bytes() {
 		return fmt.Errorf("bytes [%d, %d) of %d", off, off+int64(len(dst)), t.Bytes())
 	}
-	_, err := f.r.ReadAt(dst, t.Offset+off)
+	_, err := t.r.ReadAt(dst, t.Offset+off)
 	return err
 }
 
-// Handle is the underlying file, nil for one that is not on disk.
-func (f *File) Handle() *os.File {
-	h, _ := f.r.(*os.File)
+// Handle is the file that holds the tensor, nil for one that is not on disk.
+func (t Tensor) Handle() *os.File {
+	h, _ := t.r.(*os.File)
 	return h
 }

@@ -118,11 +118,16 @@ func TestReject(t *testing.T) {
 		name, want string
 		b          *builder
 	}{
-		{"empty", "not a GGUF file", new(builder)},
-		{"magic", "not a GGUF file", new(builder).put("GGML file")},
+		{"empty", "the file is empty", new(builder)},
+		{"magic", "it starts with", new(builder).put("GGML file")},
 		{"version 1", "version 1", new(builder).put(uint32(magic), uint32(1), uint64(0), uint64(0))},
+		{"version 9", "version 9 is not supported", new(builder).put(uint32(magic), uint32(9), uint64(0), uint64(0))},
+		{"GGJT", "a GGJT file", new(builder).put(uint32(0x67676a74), uint32(3))},
+		{"GGML", "a GGML file", new(builder).put(uint32(0x67676d6c), uint32(3))},
+		{"pointer", "a Git LFS pointer to a file of 17 bytes", &builder{*bytes.NewBufferString("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 17\n")}},
+		{"safetensors", "a safetensors file", new(builder).put(uint64(2)).put([]byte("{}"))},
 		{"big-endian", "big-endian", new(builder).put(uint32(magic), uint32(0x03000000), uint64(0), uint64(0))},
-		{"no counts", "header ends", new(builder).put(uint32(magic), uint32(3), uint32(0))},
+		{"no counts", "the file ends at byte 12, within its header", new(builder).put(uint32(magic), uint32(3), uint32(0))},
 		{"endless keys", "metadata keys", start(0, big)},
 		{"many keys", "metadata keys", start(0, 3).pad(0)},
 		{"endless key", "string of", start(0, 1).put(uint64(big)).pad(8)},
@@ -139,11 +144,9 @@ func TestReject(t *testing.T) {
 		{"five dimensions", "5 dimensions", start(1, 0).info("w", F32, 0, 1, 1, 1, 1, 1).pad(64)},
 		{"zero dimension", "out of range", start(1, 0).info("w", F32, 0, 0).pad(64)},
 		{"overflow", "out of range", start(1, 0).info("w", F32, 0, 1<<30, 1<<30, 1<<30).pad(64)},
-		{"encoding", "IQ4_XS is not supported", start(1, 0).info("w", 23, 0, 256, 1).pad(256)},
-		{"no such encoding", "type 999", start(1, 0).info("w", 999, 0, 256, 1).pad(256)},
 		{"half a block", "multiple of 32", start(1, 0).info("w", Q4_0, 0, 48, 1).pad(64)},
 		{"quantised vector", "multiple of 32", start(1, 0).info("w", Q4_0, 0, 32).pad(64)},
-		{"truncated", "truncated", start(1, 0).info("w", F32, 0, 4, 4).pad(63)},
+		{"truncated", "damaged: the file ends at byte 159, its header says 160", start(1, 0).info("w", F32, 0, 4, 4).pad(63)},
 		{"far offset", "out of range", start(1, 0).info("w", F32, big-31, 4).pad(64)},
 		{"offset", "multiple of 32", start(1, 0).info("w", F32, 8, 4).pad(64)},
 		{"overlap", "overlap", start(2, 0).info("w", F32, 0, 16).info("v", F32, 32, 4).pad(128)},
@@ -155,6 +158,22 @@ func TestReject(t *testing.T) {
 				t.Errorf("error %v, want %q in it", err, c.want)
 			}
 		})
+	}
+}
+
+// TestTypesByName: every encoding that is not read has its name, and the tensors that have it are counted. The metadata can
+// be read all the same.
+func TestTypesByName(t *testing.T) {
+	for typ, name := range map[Type]string{4: "Q4_2", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL",
+		21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 28: "F64", 29: "IQ1_M", 33: "Q4_0_8_8", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4", 40: "NVFP4", 41: "Q1_0", 999: "number 999"} {
+		b := start(3, 0).info("a", F32, 0, 4).info("w", typ, 32, 256, 1).info("v", typ, 32, 256, 1).pad(256)
+		f, err := Parse(bytes.NewReader(b.Bytes()), int64(b.Len()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Readable(); err == nil || err.Error() != `2 tensors, first "w": the encoding `+name+` is not supported` {
+			t.Errorf("%d: %v", typ, err)
+		}
 	}
 }
 
@@ -216,6 +235,9 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		g, err := Parse(bytes.NewReader(data), int64(len(data)))
 		if err != nil {
+			return
+		}
+		if g.Readable() != nil {
 			return
 		}
 		for _, info := range g.Tensors { // whatever is accepted can be read to its last element

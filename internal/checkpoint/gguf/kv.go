@@ -3,6 +3,8 @@ package gguf
 import (
 	"fmt"
 	"math"
+
+	"lomo/internal/fault"
 )
 
 // The value types of the metadata.
@@ -29,7 +31,7 @@ const (
 
 func readKV(s *scanner, count uint64) (map[string]any, error) {
 	if count > maxKeys || !s.fits(count, minKV) {
-		return nil, fmt.Errorf("%d metadata keys: at most %d, in the %d bytes left", count, maxKeys, s.left())
+		return nil, fault.Damaged("%d metadata keys: at most %d, in the %d bytes left", count, maxKeys, s.left())
 	}
 	kv := make(map[string]any)
 	for i := range count {
@@ -39,7 +41,7 @@ func readKV(s *scanner, count uint64) (map[string]any, error) {
 			return nil, fmt.Errorf("metadata key %d of %d: %w", i+1, count, s.err)
 		}
 		if _, dup := kv[key]; dup {
-			return nil, fmt.Errorf("metadata key %q occurs twice", key)
+			return nil, fault.Damaged("metadata key %q occurs twice", key)
 		}
 		v, err := readValue(s, typ)
 		if err != nil {
@@ -93,9 +95,9 @@ func readArray(s *scanner, typ uint32, n uint64) (any, error) {
 	case kvString:
 		return s.strings(n)
 	case kvArray:
-		return nil, fmt.Errorf("arrays of arrays are not supported")
+		return nil, fault.Refuse(convert, "arrays of arrays are not supported")
 	}
-	return nil, fmt.Errorf("unknown value type %d", typ)
+	return nil, fault.Damaged("unknown value type %d", typ)
 }
 
 func first(slice any) any {

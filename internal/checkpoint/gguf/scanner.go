@@ -5,18 +5,29 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+
+	"lomo/internal/fault"
 )
 
 // scanner reads the header front to back. The first failure sticks; nothing is allocated for a length that
 // exceeds what is left of the file.
 type scanner struct {
-	r          *bufio.Reader
-	off, limit int64
-	err        error
+	r                *bufio.Reader
+	off, limit, size int64 // limit is what may be read of the file's size
+	err              error
 }
 
-func newScanner(r io.ReaderAt, limit int64) *scanner {
-	return &scanner{r: bufio.NewReaderSize(io.NewSectionReader(r, 0, limit), 1<<16), limit: limit}
+func newScanner(r io.ReaderAt, size int64) *scanner {
+	limit := min(size, maxHeader)
+	return &scanner{r: bufio.NewReaderSize(io.NewSectionReader(r, 0, limit), 1<<16), limit: limit, size: size}
+}
+
+// ends is the error of a header that goes on beyond the file, or beyond what a header may have.
+func (s *scanner) ends() error {
+	if s.limit < s.size {
+		return fault.Damaged("a header of more than %d bytes", int64(maxHeader))
+	}
+	return fault.Damaged("the file ends at byte %d, within its header", s.size)
 }
 
 func (s *scanner) left() int64 { return s.limit - s.off }
@@ -36,7 +47,7 @@ func (s *scanner) fill(p []byte) {
 		return
 	}
 	if int64(len(p)) > s.left() {
-		s.err = fmt.Errorf("header ends at byte %d, %d more wanted", s.limit, int64(len(p))-s.left())
+		s.err = s.ends()
 		return
 	}
 	if _, err := io.ReadFull(s, p); err != nil {
@@ -62,7 +73,7 @@ func (s *scanner) string() string {
 		return ""
 	}
 	if !s.fits(n, 1) {
-		s.err = fmt.Errorf("at byte %d: string of %d bytes, %d left", s.off, n, s.left())
+		s.err = fault.Damaged("at byte %d: string of %d bytes, %d left", s.off, n, s.left())
 		return ""
 	}
 	b := make([]byte, n)
@@ -72,7 +83,7 @@ func (s *scanner) string() string {
 
 func (s *scanner) strings(n uint64) ([]string, error) {
 	if !s.fits(n, 8) {
-		return nil, fmt.Errorf("array of %d strings does not fit in the %d bytes left", n, s.left())
+		return nil, fault.Damaged("array of %d strings does not fit in the %d bytes left", n, s.left())
 	}
 	out := make([]string, 0, n)
 	for range n {
@@ -87,7 +98,7 @@ func (s *scanner) strings(n uint64) ([]string, error) {
 func numbers[T any](s *scanner, n uint64) ([]T, error) {
 	var one T
 	if !s.fits(n, int64(binary.Size(one))) {
-		return nil, fmt.Errorf("array of %d numbers does not fit in the %d bytes left", n, s.left())
+		return nil, fault.Damaged("array of %d numbers does not fit in the %d bytes left", n, s.left())
 	}
 	out := make([]T, n)
 	if err := binary.Read(s, binary.LittleEndian, out); err != nil {

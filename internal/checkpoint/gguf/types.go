@@ -42,10 +42,14 @@ var formats = map[Type]format{
 
 // unsupported names the types that occur in files but are not read, for the error message.
 var unsupported = map[Type]string{
-	9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S",
+	4: "Q4_2", 5: "Q4_3", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S",
 	20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64",
-	29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
+	29: "IQ1_M", 31: "Q4_0_4_4", 32: "Q4_0_4_8", 33: "Q4_0_8_8", 34: "TQ1_0", 35: "TQ2_0", 36: "IQ4_NL_4_4", 37: "IQ4_NL_4_8", 38: "IQ4_NL_8_8",
+	39: "MXFP4", 40: "NVFP4", 41: "Q1_0",
 }
+
+// readable lists the types that are read, for the advice beside it.
+const readable = "lomo reads F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q5_0, Q5_1, Q4_K, Q4_0 and Q4_1: take such a file of the model, best its F16 or BF16"
 
 // String is ggml's name of the type.
 func (t Type) String() string {
@@ -55,7 +59,7 @@ func (t Type) String() string {
 	if name, ok := unsupported[t]; ok {
 		return name
 	}
-	return fmt.Sprintf("type %d", uint32(t))
+	return fmt.Sprintf("number %d", uint32(t))
 }
 
 // Quantized reports whether the numbers are packed in blocks with a scale.

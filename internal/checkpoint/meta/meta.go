@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"lomo/internal/checkpoint/torch"
+	"lomo/internal/fault"
 	"lomo/internal/tensor"
 )
 
@@ -75,6 +76,9 @@ var layerNames = map[string]meaning{
 	"ffn_norm":        {"post_attention_layernorm", copies},
 }
 
+// onePlace is the way out of parts that do not fit together.
+const onePlace = "download all parts and params.json again, from one place"
+
 // Glob matches the parts.
 const Glob = "consolidated.*.pth"
 
@@ -120,7 +124,7 @@ func partPaths(dir string) ([]string, error) {
 	slices.Sort(paths)
 	for i, path := range paths {
 		if want := fmt.Sprintf("consolidated.%02d.pth", i); filepath.Base(path) != want {
-			return nil, fmt.Errorf("%s: part %d is missing: found %s, want %s; download it again", dir, i, filepath.Base(path), want)
+			return nil, fault.Refuse("download what is missing into the folder", "%s: part %d is missing: found %s, want %s", dir, i, filepath.Base(path), want)
 		}
 	}
 	return paths, nil
@@ -143,7 +147,7 @@ func hfName(name string) (hf string, j join, err error) {
 		n, known = layerNames[after]
 	}
 	if !ok || !known {
-		return "", copies, fmt.Errorf("tensor %q is not part of a llama model: it would be lost", name)
+		return "", copies, fault.Refuse("this build trains llama models without further parts", "tensor %q is not part of a llama model: it would be lost", name)
 	}
 	return prefix + n.hf + ".weight", n.join, nil
 }
@@ -157,7 +161,7 @@ func (m *Model) join(p *params) error {
 			tables[i][f.Tensors[j].Name] = &f.Tensors[j]
 		}
 		if len(f.Tensors) != len(m.parts[0].Tensors) {
-			return fmt.Errorf("part %d holds %d tensors, part 0 holds %d", i, len(f.Tensors), len(m.parts[0].Tensors))
+			return fault.Refuse(onePlace, "part %d holds %d tensors, part 0 holds %d", i, len(f.Tensors), len(m.parts[0].Tensors))
 		}
 	}
 	for _, first := range m.parts[0].Tensors {
@@ -172,7 +176,7 @@ func (m *Model) join(p *params) error {
 		for i, table := range tables {
 			piece := table[first.Name]
 			if piece == nil {
-				return fmt.Errorf("part %d: tensor %q is missing", i, first.Name)
+				return fault.Refuse(onePlace, "part %d: tensor %q is missing", i, first.Name)
 			}
 			t.parts = append(t.parts, part{m.parts[i], piece})
 		}
@@ -189,7 +193,7 @@ func (t *Tensor) fit(p *params) error {
 	first := t.parts[0].t
 	t.Shape = slices.Clone(first.Shape)
 	if want := map[bool]int{true: 1, false: 2}[t.join == copies]; len(first.Shape) != want {
-		return fmt.Errorf("shape %v, want %d dimensions", first.Shape, want)
+		return fault.Refuse(onePlace, "shape %v, want %d dimensions", first.Shape, want)
 	}
 	if t.join == either {
 		if t.join = columns; first.Shape[1] == p.Dim {
@@ -206,13 +210,13 @@ func (t *Tensor) fit(p *params) error {
 	}
 	for i, q := range t.parts[1:] {
 		if q.t.DType != t.DType || len(q.t.Shape) != 2 || q.t.Shape[1-along] != first.Shape[1-along] {
-			return fmt.Errorf("part %d is %v%v, part 0 %v%v", i+1, q.t.DType, q.t.Shape, t.DType, first.Shape)
+			return fault.Refuse(onePlace, "part %d is %v%v, part 0 %v%v", i+1, q.t.DType, q.t.Shape, t.DType, first.Shape)
 		}
 		t.Shape[along] += q.t.Shape[along]
 	}
 	if strings.HasSuffix(t.Name, "q_proj.weight") || strings.HasSuffix(t.Name, "k_proj.weight") {
 		if t.Head = p.Dim / p.Heads; t.Head%2 != 0 || t.Shape[0]%t.Head != 0 {
-			return fmt.Errorf("%d rows are not heads of %d (dim %d, n_heads %d)", t.Shape[0], t.Head, p.Dim, p.Heads)
+			return fault.Refuse(onePlace, "%d rows are not heads of %d (dim %d, n_heads %d)", t.Shape[0], t.Head, p.Dim, p.Heads)
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"lomo/internal/fault"
 	"lomo/internal/tensor"
 )
 
@@ -38,6 +39,9 @@ func readParams(path string) (*params, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := fault.Other(raw[:min(len(raw), 512)], int64(len(raw)), "JSON"); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	p, err := parseParams(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -53,11 +57,11 @@ func parseParams(raw []byte) (*params, error) {
 		raw = nested.Model
 	}
 	p := &params{}
-	if err := json.Unmarshal(raw, p); err != nil {
+	if err := fault.JSON(raw, p); err != nil {
 		return nil, err
 	}
 	if p.Dim <= 0 || p.Layers <= 0 || p.Heads <= 0 || p.Dim%p.Heads != 0 || p.NormEps <= 0 {
-		return nil, fmt.Errorf("dim %d, n_layers %d, n_heads %d, norm_eps %v: they describe no model", p.Dim, p.Layers, p.Heads, p.NormEps)
+		return nil, fault.Refuse("download params.json again", "dim %d, n_layers %d, n_heads %d, norm_eps %v: they describe no model", p.Dim, p.Layers, p.Heads, p.NormEps)
 	}
 	return p, nil
 }

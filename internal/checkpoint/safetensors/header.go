@@ -10,6 +10,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"lomo/internal/fault"
 	"lomo/internal/tensor"
 )
 
@@ -27,28 +28,34 @@ type info struct {
 // data that ends before or after the file does.
 func ParseHeader(header []byte, dataSize int64) ([]Entry, map[string]string, error) {
 	if len(header) == 0 || header[0] != '{' || !utf8.Valid(header) {
-		return nil, nil, fmt.Errorf("header is not a JSON object")
+		return nil, nil, fault.Damaged("its header is not a JSON object")
 	}
+	entries, meta, err := parseTable(header)
+	if err != nil {
+		return nil, nil, err
+	}
+	return entries, meta, checkLayout(entries, 8+int64(len(header)), dataSize)
+}
+
+func parseTable(header []byte) (entries []Entry, meta map[string]string, err error) {
 	dec := json.NewDecoder(bytes.NewReader(header))
 	if _, err := dec.Token(); err != nil {
-		return nil, nil, fmt.Errorf("header: %w", err)
+		return nil, nil, notJSON(dec)
 	}
-	var entries []Entry
-	var meta map[string]string
 	seen := map[string]bool{} // encoding/json alone would let the last duplicate win
 	for dec.More() {
 		tok, err := dec.Token()
 		if err != nil {
-			return nil, nil, fmt.Errorf("header: %w", err)
+			return nil, nil, notJSON(dec)
 		}
 		name := tok.(string) // the decoder accepts nothing else as a key
 		if seen[name] {
-			return nil, nil, fmt.Errorf("tensor %q occurs twice in the header", name)
+			return nil, nil, fault.Damaged("tensor %q occurs twice in the header", name)
 		}
 		seen[name] = true
 		if name == metadataKey {
 			if err := dec.Decode(&meta); err != nil {
-				return nil, nil, fmt.Errorf("header %s: %w", metadataKey, err)
+				return nil, nil, fault.Damaged("its header's %s are no texts under names", metadataKey)
 			}
 			continue
 		}
@@ -58,10 +65,15 @@ func ParseHeader(header []byte, dataSize int64) ([]Entry, map[string]string, err
 		}
 		entries = append(entries, e)
 	}
-	if err := atEnd(dec); err != nil {
-		return nil, nil, fmt.Errorf("header: %w", err)
+	if atEnd(dec) != nil {
+		return nil, nil, notJSON(dec)
 	}
-	return entries, meta, checkLayout(entries, dataSize)
+	return entries, meta, nil
+}
+
+// notJSON says where a header stops to be JSON.
+func notJSON(dec *json.Decoder) error {
+	return fault.Damaged("its header is not JSON at byte %d", 8+dec.InputOffset())
 }
 
 // atEnd wants the closing brace and then white space only.
@@ -78,10 +90,10 @@ func atEnd(dec *json.Decoder) error {
 func parseEntry(dec *json.Decoder, name string) (Entry, error) {
 	var in info
 	if err := dec.Decode(&in); err != nil {
-		return Entry{}, err
+		return Entry{}, fault.Damaged("its entry in the header is no dtype, shape and data_offsets")
 	}
 	if in.Shape == nil || len(in.Offsets) != 2 {
-		return Entry{}, fmt.Errorf("entry lacks its shape or its two data_offsets")
+		return Entry{}, fault.Damaged("its entry in the header lacks its shape or its two data_offsets")
 	}
 	dt, err := parseDType(in.DType)
 	if err != nil {
@@ -93,7 +105,7 @@ func parseEntry(dec *json.Decoder, name string) (Entry, error) {
 		return Entry{}, err
 	}
 	if e.Begin < 0 || e.End < e.Begin || e.End-e.Begin != n {
-		return Entry{}, fmt.Errorf("data_offsets [%d, %d]: %v with shape %v takes %d bytes", e.Begin, e.End, dt, e.Shape, n)
+		return Entry{}, fault.Damaged("data_offsets [%d, %d]: %v with shape %v takes %d bytes", e.Begin, e.End, dt, e.Shape, n)
 	}
 	return e, nil
 }
@@ -103,36 +115,36 @@ func Bytes(dt tensor.DType, shape []int) (int64, error) {
 	n := int64(dt.Size())
 	for _, d := range shape {
 		if d < 0 {
-			return 0, fmt.Errorf("shape %v: negative dimension", shape)
+			return 0, fault.Damaged("shape %v: negative dimension", shape)
 		}
 		if d > 0 && n > math.MaxInt64/int64(d) {
-			return 0, fmt.Errorf("shape %v: size overflows", shape)
+			return 0, fault.Damaged("shape %v: size overflows", shape)
 		}
 		n *= int64(d)
 	}
 	return n, nil
 }
 
-// checkLayout sorts the entries by their bytes, which must fill dataSize exactly.
-func checkLayout(entries []Entry, dataSize int64) error {
+// checkLayout sorts the entries by their bytes, which must fill dataSize exactly; the data begins at start.
+func checkLayout(entries []Entry, start, dataSize int64) error {
 	slices.SortFunc(entries, func(a, b Entry) int {
 		return cmp.Or(cmp.Compare(a.Begin, b.Begin), cmp.Compare(a.End, b.End), cmp.Compare(a.Name, b.Name))
 	})
 	end := int64(0)
 	for _, e := range entries {
 		if e.Begin < end {
-			return fmt.Errorf("tensor %q begins at byte %d and overlaps the one before, which ends at %d", e.Name, e.Begin, end)
+			return fault.Damaged("tensor %q begins at byte %d and overlaps the one before, which ends at %d", e.Name, e.Begin, end)
 		}
 		if e.Begin > end {
-			return fmt.Errorf("tensor %q begins at byte %d, a hole after byte %d", e.Name, e.Begin, end)
+			return fault.Damaged("tensor %q begins at byte %d, a hole after byte %d", e.Name, e.Begin, end)
 		}
 		end = e.End
 	}
 	if end > dataSize {
-		return fmt.Errorf("the last tensor ends at byte %d, the file has %d bytes of data: it is truncated", end, dataSize)
+		return fault.Short(start+dataSize, start+end)
 	}
 	if end < dataSize {
-		return fmt.Errorf("%d bytes follow the last tensor", dataSize-end)
+		return fault.Damaged("%d bytes follow the last tensor", dataSize-end)
 	}
 	return nil
 }

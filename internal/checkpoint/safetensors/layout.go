@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"lomo/internal/fault"
 	"lomo/internal/tensor"
 )
 
@@ -22,7 +23,18 @@ func parseDType(name string) (tensor.DType, error) {
 			return dt, nil
 		}
 	}
-	return tensor.Invalid, fmt.Errorf("dtype %q is not supported", name)
+	what, known := foreign[name]
+	if !known {
+		what = "unknown to this build"
+	}
+	return tensor.Invalid, fault.Refuse("take the model's files in bf16, f16 or f32: training needs all bits of the weights", "dtype %q (%s) is not supported", fault.Line(name), what)
+}
+
+// foreign are the dtypes of the format that no weight of a model that trains has.
+var foreign = map[string]string{
+	"F8_E4M3": "8-bit floats, quantised", "F8_E5M2": "8-bit floats, quantised", "F8_E8M0": "scales of a quantised model", "F8_E4M3FNUZ": "8-bit floats, quantised",
+	"F8_E5M2FNUZ": "8-bit floats, quantised", "F6_E2M3": "6-bit floats, quantised", "F6_E3M2": "6-bit floats, quantised", "F4": "4-bit floats, quantised",
+	"U16": "integers", "U32": "packed integers, quantised", "U64": "integers", "C64": "complex numbers",
 }
 
 // Layout places tensors as the reference implementation does and returns the bytes before the data: the length, the

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"lomo/internal/fault"
 	"lomo/internal/tensor"
 )
 
@@ -52,7 +53,7 @@ func (f *File) readHeader() error {
 		return err
 	}
 	if !st.Mode().IsRegular() {
-		return fmt.Errorf("not a regular file")
+		return fault.Refuse("give a file on a disk", "not a regular file")
 	}
 	header, err := readHeader(f.h, st.Size())
 	if err != nil {
@@ -65,8 +66,11 @@ func (f *File) readHeader() error {
 
 // readHeader returns the JSON table of a file of size bytes.
 func readHeader(r io.ReaderAt, size int64) ([]byte, error) {
+	if err := fault.Other(fault.Head(r), size, "safetensors"); err != nil {
+		return nil, err
+	}
 	if size < 8 {
-		return nil, fmt.Errorf("file of %d bytes is too short for a safetensors header", size)
+		return nil, fault.Damaged("%d bytes are too few for a safetensors header", size)
 	}
 	var b [8]byte
 	if _, err := r.ReadAt(b[:], 0); err != nil {
@@ -74,10 +78,10 @@ func readHeader(r io.ReaderAt, size int64) ([]byte, error) {
 	}
 	n := binary.LittleEndian.Uint64(b[:])
 	if n > MaxHeader {
-		return nil, fmt.Errorf("header length %d exceeds %d: not a safetensors file, or a corrupt one", n, MaxHeader)
+		return nil, fault.Damaged("a header of %d bytes, at most %d are possible: this is no safetensors file, or its beginning is lost", n, MaxHeader)
 	}
 	if int64(n) > size-8 {
-		return nil, fmt.Errorf("header length %d exceeds the %d bytes of the file: it is truncated", n, size)
+		return nil, fault.Short(size, 8+int64(n))
 	}
 	header := make([]byte, n)
 	_, err := r.ReadAt(header, 8)

@@ -88,12 +88,13 @@ func TestParseHeaderRejects(t *testing.T) {
 		{"not UTF-8", "{\"\xff\":{}}", 0, "not a JSON object"},
 		{"cut", `{` + one, 8, "header"},
 		{"text after", `{` + one + `}x`, 8, "header"},
-		{"two objects", `{` + one + `} {}`, 8, "after the closing brace"},
+		{"two objects", `{` + one + `} {}`, 8, "not JSON at byte 64"},
 		{"same name", `{` + one + `,` + one + `}`, 8, `tensor "a" occurs twice`},
 		{"same name, escaped", `{` + one + `,"\u0061":{"dtype":"F32","shape":[0],"data_offsets":[8,8]}}`, 8, "twice"},
 		{"metadata twice", `{"__metadata__":{},"__metadata__":{}}`, 0, "twice"},
 		{"metadata number", `{"__metadata__":{"a":1}}`, 0, "__metadata__"},
-		{"dtype", `{"a":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]}}`, 2, `tensor "a": dtype "F8_E4M3" is not supported`},
+		{"dtype", `{"a":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]}}`, 2, `tensor "a": dtype "F8_E4M3" (8-bit floats, quantised) is not supported`},
+		{"packed", `{"a":{"dtype":"U32","shape":[2],"data_offsets":[0,8]}}`, 8, `(packed integers, quantised)`},
 		{"dtype spelling", `{"a":{"dtype":"float32","shape":[2],"data_offsets":[0,8]}}`, 8, "not supported"},
 		{"no shape", `{"a":{"dtype":"F32","data_offsets":[0,4]}}`, 4, "lacks its shape"},
 		{"no offsets", `{"a":{"dtype":"F32","shape":[]}}`, 4, "data_offsets"},
@@ -107,7 +108,7 @@ func TestParseHeaderRejects(t *testing.T) {
 		{"overlap", `{` + one + `,"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}`, 12, `"b" begins at byte 4 and overlaps`},
 		{"hole", `{` + one + `,"b":{"dtype":"F32","shape":[2],"data_offsets":[12,20]}}`, 20, "hole"},
 		{"hole in front", `{"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}`, 12, "hole"},
-		{"truncated", `{` + one + `}`, 7, "truncated"},
+		{"truncated", `{` + one + `}`, 7, "damaged: the file ends at byte 69, its header says 70"},
 		{"more data", `{` + one + `}`, 9, "follow the last tensor"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -125,11 +126,11 @@ func TestOpenRejects(t *testing.T) {
 		data []byte
 		want string
 	}{
-		"short":         {[]byte("1234567"), "too short"},
-		"endless":       {length(math.MaxUint64, "{}"), "exceeds"},
-		"above 100 MB":  {length(MaxHeader+1, "{}"), "exceeds"},
-		"beyond file":   {length(3, "{}"), "truncated"},
-		"git-lfs text":  {[]byte("version https://git-lfs.github.com/spec/v1\n"), "not a safetensors file"},
+		"short":         {[]byte("1234567"), "too few"},
+		"endless":       {length(math.MaxUint64, "{}"), "are possible"},
+		"above 100 MB":  {length(MaxHeader+1, "{}"), "are possible"},
+		"beyond file":   {length(3, "{}"), "damaged: the file ends at byte 10, its header says 11"},
+		"git-lfs text":  {[]byte("version https://git-lfs.github.com/spec/v1\n"), "a Git LFS pointer"},
 		"empty header":  {length(0, ""), "not a JSON object"},
 		"trailing data": {length(2, "{}x"), "1 bytes follow"},
 	} {

@@ -6,13 +6,13 @@ package torch
 import (
 	"archive/zip"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
 	"slices"
 
+	"lomo/internal/fault"
 	"lomo/internal/tensor"
 )
 
@@ -46,7 +46,7 @@ func Open(path string) (*File, error) {
 	}
 	st, err := h.Stat()
 	if err == nil && !st.Mode().IsRegular() {
-		err = errors.New("not a regular file")
+		err = fault.Refuse("give a file on a disk", "not a regular file")
 	}
 	var f *File
 	if err == nil {
@@ -67,7 +67,7 @@ func New(r io.ReaderAt, size int64) (*File, error) {
 	}
 	z, err := zip.NewReader(r, size)
 	if err != nil {
-		return nil, fmt.Errorf("not a file of torch.save, or a damaged one: %w", err)
+		return nil, fault.Damaged("the file ends at byte %d without the table of a zip archive, which torch.save writes last: its end is lost", size)
 	}
 	a := &archive{entries: map[string]*zip.File{}}
 	for _, e := range z.File {
@@ -84,11 +84,11 @@ func New(r io.ReaderAt, size int64) (*File, error) {
 		return nil, err
 	}
 	if order, err := a.small("byteorder", 16); err == nil && string(bytes.TrimSpace(order)) != "little" {
-		return nil, fmt.Errorf("byte order %q: want little", order)
+		return nil, fault.Refuse("save it on a little-endian machine", "byte order %q: want little", order)
 	}
 	entries, err := unpickle(raw)
 	if err != nil {
-		return nil, fmt.Errorf("data.pkl: %w", err)
+		return nil, fault.Refuse("save the weights alone, with PyTorch: model.save_pretrained(dir), or torch.save(model.state_dict(), file)", "data.pkl: %w", err)
 	}
 	f := &File{r: r}
 	seen := map[string]bool{}
@@ -99,24 +99,24 @@ func New(r io.ReaderAt, size int64) (*File, error) {
 		seen[e.name] = true
 		t, err := a.place(e)
 		if err != nil {
-			return nil, fmt.Errorf("tensor %q: %w", e.name, err)
+			return nil, fmt.Errorf("tensor %q: %w", fault.Line(e.name), err)
 		}
 		f.Tensors = append(f.Tensors, t)
 	}
 	return f, nil
 }
 
-// refuseOld names the format that torch.save had before version 1.6.
+// refuseOld names the formats that torch.save does not write, or wrote before version 1.6.
 func refuseOld(r io.ReaderAt, size int64) error {
-	var b [2]byte
-	if size < 2 {
-		return fmt.Errorf("file of %d bytes is too short for a file of torch.save", size)
+	head := fault.Head(r)
+	if len(head) > 0 && head[0] == opProto {
+		return fault.Refuse("load it with PyTorch and save it again", "a file of PyTorch before 1.6, which only a pickle interpreter can read")
 	}
-	if _, err := r.ReadAt(b[:], 0); err != nil {
+	if err := fault.Other(head, size, "torch.save"); err != nil {
 		return err
 	}
-	if b[0] == opProto {
-		return errors.New("a file of PyTorch before 1.6, which only a pickle interpreter can read: load it with PyTorch and save it again")
+	if !bytes.HasPrefix(head, []byte("PK")) {
+		return fault.Damaged("it does not begin as a file of torch.save (a zip archive)")
 	}
 	return nil
 }
@@ -130,10 +130,10 @@ type archive struct {
 func (a *archive) member(name string) (*zip.File, error) {
 	e := a.entries[a.top+"/"+name]
 	if e == nil {
-		return nil, fmt.Errorf("archive member %q is missing", name)
+		return nil, fault.Refuse("a file of torch.save is wanted: unpack any other zip archive", "archive member %q is missing", name)
 	}
 	if e.Method != zip.Store {
-		return nil, fmt.Errorf("archive member %q is compressed, which torch.save does not do", name)
+		return nil, fault.Refuse("a file of torch.save is wanted, as it was saved", "archive member %q is compressed, which torch.save does not do", name)
 	}
 	return e, nil
 }
