@@ -44,5 +44,14 @@ func newDebugCmd() *cobra.Command {
 		asUsage(sub)
 		c.AddCommand(sub)
 	}
+	render := &cobra.Command{
+		Use:     "render",
+		Short:   "Render chat templates: a JSON line with template and vars in, a line with text or error out",
+		Example: `  lomo debug render < requests.jsonl > texts.jsonl`,
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return job.RenderTemplates(c.InOrStdin(), c.OutOrStdout()) },
+	}
+	asUsage(render)
+	c.AddCommand(render)
 	return c
 }
