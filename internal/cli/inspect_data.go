@@ -49,7 +49,7 @@ func inspectOptionsOf(o *inspectOptions) (data.Options, *tokenizer.Tokenizer, er
 	if err != nil {
 		return opts, nil, fmt.Errorf("tokenizer of %s: %w", o.Model, err)
 	}
-	if opts.ChatTemplate, err = tok.ChatTemplate(c.ChatTemplate); err != nil {
+	if opts.ChatTemplate, err = job.ChatTemplate(tok, c.ChatTemplate); err != nil {
 		return opts, nil, err
 	}
 	if m, err := job.OpenModel(o.Model); err == nil { // a folder may hold a tokenizer only

@@ -79,7 +79,7 @@ func EvalText(o EvalOptions, note Note) (Perplexity, error) {
 		return Perplexity{}, &UsageError{hint("take half of it, or as little as time allows", "--stride %d is more than the %d tokens of a sequence: the tokens between would be left out", o.Stride, opts.SequenceLen)}
 	}
 	opts.MicroBatch, opts.Packing, opts.Shuffle, opts.Stride = o.BatchSize, false, false, o.Stride
-	if opts.ChatTemplate, err = chatTemplate(tok, o.ChatTemplate); err != nil {
+	if opts.ChatTemplate, err = ChatTemplate(tok, o.ChatTemplate); err != nil {
 		return Perplexity{}, err
 	}
 	ds, err := data.Load([]data.Source{{Path: o.Data, Type: o.Type, Weight: 1}}, asTokenizer(tok), opts)

@@ -110,7 +110,7 @@ func (o *GenerateOptions) room(c *model.Config, i, n int, note Note) error {
 
 // chatStops is the template that prompts are put through, and the tokens that end its answers.
 func chatStops(tok *tokenizer.Tokenizer, value string) (template string, stops []int32, err error) {
-	if template, err = chatTemplate(tok, value); err != nil {
+	if template, err = ChatTemplate(tok, value); err != nil {
 		return "", nil, err
 	}
 	if (template == "" || template == "tokenizer") && !tok.HasChatTemplate() {

@@ -14,8 +14,8 @@ import (
 	"lomo/internal/tokenizer"
 )
 
-// chatTemplate is what chat_template, or --chat-template, means for a tokenizer: a template's name or its text. nil is the tokenizer of data that needs none.
-func chatTemplate(tok *tokenizer.Tokenizer, value string) (string, error) {
+// ChatTemplate is what chat_template, or --chat-template, means for a tokenizer: a template's name or its text. nil is the tokenizer of data that needs none.
+func ChatTemplate(tok *tokenizer.Tokenizer, value string) (string, error) {
 	if tok == nil {
 		return value, nil
 	}

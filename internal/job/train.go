@@ -90,7 +90,7 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 	if err != nil {
 		return err
 	}
-	if c.ChatTemplate, err = chatTemplate(tok, c.ChatTemplate); err != nil {
+	if c.ChatTemplate, err = ChatTemplate(tok, c.ChatTemplate); err != nil {
 		return err
 	}
 	ds, err := loadData(&c.Config, m, tok)

@@ -241,5 +241,13 @@ func (g *ggufTokenizer) finish() (*Tokenizer, error) {
 	if chat, ok := g.gguf.String("tokenizer.chat_template"); ok {
 		t.chat = chatTemplates{"default": chat}
 	}
+	for _, name := range g.gguf.Strings("tokenizer.chat_templates") {
+		if chat, ok := g.gguf.String("tokenizer.chat_template." + name); ok {
+			if t.chat == nil {
+				t.chat = chatTemplates{}
+			}
+			t.chat[name] = chat
+		}
+	}
 	return t, nil
 }

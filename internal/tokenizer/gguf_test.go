@@ -92,9 +92,13 @@ func TestGGUFTemplateKeys(t *testing.T) {
 	kv := ggufOf(t, "llama2", "llama", "")
 	kv["tokenizer.ggml.bos_token_id"] = uint32(1)
 	kv["tokenizer.ggml.add_bos_token"], kv["tokenizer.ggml.add_eos_token"], kv["tokenizer.ggml.add_space_prefix"] = false, true, false
+	kv["tokenizer.chat_templates"], kv["tokenizer.chat_template.tool_use"] = []string{"tool_use", "lost"}, "{{ tools }}"
 	tok, err := fromGGUF(&gguf.File{KV: kv})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s, err := tok.TemplateSource("tool_use"); err != nil || s != "{{ tools }}" || len(tok.chat) != 2 {
+		t.Errorf("templates %v, %v", tok.chat, err)
 	}
 	if ids, _ := tok.Encode("a", true); len(ids) != 2 || ids[1] != 2 || tok.Token(ids[0]) != "a" {
 		t.Errorf("no bos, no prefix, but eos: got %v", spell(tok, ids))

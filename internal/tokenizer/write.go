@@ -71,8 +71,14 @@ func (t *Tokenizer) config(names map[string]any) map[string]any {
 			"single_word": a.SingleWord, "normalized": a.Normalized, "special": a.Special}
 	}
 	c["added_tokens_decoder"] = decoder
-	if s := t.chat["default"]; s != "" {
+	if s := t.chat["default"]; s != "" && len(t.chat) == 1 {
 		c["chat_template"] = s
+	} else if len(t.chat) > 0 {
+		list := []map[string]string{}
+		for _, name := range slices.Sorted(maps.Keys(t.chat)) {
+			list = append(list, map[string]string{"name": name, "template": t.chat[name]})
+		}
+		c["chat_template"] = list
 	}
 	return c
 }
