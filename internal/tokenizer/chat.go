@@ -136,6 +136,9 @@ func kindOf(field string) kind {
 	return otherText
 }
 
+// markOf is the mark of the strings of a kind in message k.
+func markOf(k int, kind kind) int { return k*int(kinds) + int(kind) }
+
 // place is the message and the kind of string that a mark stands for; -1 for no message.
 func place(mark int) (message int, k kind) {
 	if mark < 0 {
@@ -203,7 +206,7 @@ func (m *Message) value(k int, how rendering) *jinja.Dict {
 			if !how.marked {
 				return s
 			}
-			return jinja.Marked(s, k*int(kinds)+int(kind))
+			return jinja.Marked(s, markOf(k, kind))
 		}))
 	}
 	if m.Fields == nil {

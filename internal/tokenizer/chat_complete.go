@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"lomo/internal/jinja"
@@ -48,22 +49,13 @@ func isEmpty(v jinja.Value) bool {
 
 // complete reports what the conversation has and its text has not. White space may go, and reasoning of earlier turns.
 func (c *chat) complete(r jinja.Result, how rendering) error {
-	shown := map[int]bool{}
-	for _, o := range r.Origins {
-		shown[o.Mark] = true
-	}
-	has := func(k int, kind kind) bool { return shown[k*int(kinds)+int(kind)] }
 	reasoned, reasoning := -1, false
 	for k := range c.msgs {
-		m := &c.msgs[k]
-		if !blank(m.contentText()) && !has(k, contentText) && !c.matters(r, how, k, contentText) {
-			return c.leftOut("the content", k)
+		if err := c.has(r, how, k); err != nil {
+			return err
 		}
-		if m.calls() && !has(k, callText) && !c.matters(r, how, k, callText) {
-			return c.leftOut("the tool calls", k)
-		}
-		if m.Role == "assistant" && !blank(textOf(m.reasoning())) {
-			reasoned, reasoning = k, reasoning || has(k, reasoningText)
+		if m := &c.msgs[k]; m.Role == "assistant" && !blank(textOf(m.reasoning())) {
+			reasoned, reasoning = k, reasoning || shows(r, markOf(k, reasoningText))
 		}
 	}
 	if reasoned >= 0 && !reasoning && !c.reasons(r, how, reasoned) {
@@ -78,7 +70,7 @@ func (c *chat) complete(r jinja.Result, how rendering) error {
 		{"tools", c.o.Tools, toolsMark, rendering{prompt: how.prompt, noTools: true}},
 		{"documents", c.o.Documents, documentsMark, rendering{prompt: how.prompt, noDocuments: true}},
 	} {
-		if isEmpty(v.value) || shown[v.mark] {
+		if isEmpty(v.value) || shows(r, v.mark) {
 			continue
 		}
 		if other, err := c.render(c.msgs, v.without); err == nil && other.Text == r.Text {
@@ -86,6 +78,23 @@ func (c *chat) complete(r jinja.Result, how rendering) error {
 		}
 	}
 	return nil
+}
+
+// has reports whether the text lacks the content or the calls of message k.
+func (c *chat) has(r jinja.Result, how rendering, k int) error {
+	m := &c.msgs[k]
+	if !blank(m.contentText()) && !shows(r, markOf(k, contentText)) && !c.matters(r, how, k, contentText) {
+		return c.leftOut("the content", k)
+	}
+	if m.calls() && !shows(r, markOf(k, callText)) && !c.matters(r, how, k, callText) {
+		return c.leftOut("the tool calls", k)
+	}
+	return nil
+}
+
+// shows tells whether the text has something of a mark.
+func shows(r jinja.Result, mark int) bool {
+	return slices.ContainsFunc(r.Origins, func(o jinja.Origin) bool { return o.Mark == mark })
 }
 
 // matters tells whether other words in message k would give another text: a template may act on what it does not show.
@@ -104,18 +113,13 @@ func (c *chat) matters(r jinja.Result, how rendering, k int, what kind) bool {
 // reasons tells whether the template shows the reasoning of message k at least while that is the last one.
 func (c *chat) reasons(r jinja.Result, how rendering, k int) bool {
 	if k == len(c.msgs)-1 {
-		return c.matters(r, how, k, reasoningText)
+		return shows(r, markOf(k, reasoningText)) || c.matters(r, how, k, reasoningText)
 	}
 	last, err := c.render(c.msgs[:k+1], rendering{marked: true})
 	if err != nil {
 		return true
 	}
-	for _, o := range last.Origins {
-		if m, kind := place(o.Mark); m == k && kind == reasoningText {
-			return true
-		}
-	}
-	return false
+	return shows(last, markOf(k, reasoningText))
 }
 
 func (c *chat) leftOut(what string, k int) error {

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"sort"
 	"strings"
-	"unicode"
 
 	"lomo/internal/jinja"
 )
@@ -30,22 +29,31 @@ var (
 	sampleAssistant = Message{Role: "assistant", Content: "It is"}
 )
 
-// habits looks for the habits of the conversation's template.
+// habits looks for the habits of the conversation's template. They are kept for the next one; only arguments may change them.
 func (c *chat) habits() *habits {
+	if c.found == nil && c.o.Args == nil {
+		if h, ok := c.t.habits.Load(c.source); ok {
+			c.found = h.(*habits)
+		}
+	}
 	if c.found == nil {
-		h := c.observe()
+		h, sampled := c.observe()
 		c.found = &h
+		if sampled && c.o.Args == nil {
+			c.t.habits.Store(c.source, c.found)
+		}
 	}
 	return c.found
 }
 
-func (c *chat) observe() habits {
-	h := habits{ends: map[int32]bool{}, stops: map[int32]bool{}}
+func (c *chat) observe() (h habits, sampled bool) {
+	h = habits{ends: map[int32]bool{}, stops: map[int32]bool{}}
 	for _, id := range c.t.names.eosIDs {
 		h.ends[id], h.stops[id] = true, true
 	}
 	o := observer{chat: c, habits: &h, before: []Message{sampleUser}, how: rendering{marked: true, noTools: true, noDocuments: true}}
 	said, err := c.render(append(o.before, sampleAssistant), o.how)
+	sampled = err == nil
 	if err != nil { // a template may not take the sample: then the conversation's own beginning goes before the answer
 		o.how = rendering{marked: true}
 		for k, m := range c.msgs {
@@ -55,16 +63,15 @@ func (c *chat) observe() habits {
 			}
 		}
 		if said, err = c.render(append(o.before, sampleAssistant), o.how); err != nil {
-			return h
+			return h, false
 		}
 	}
-	start, end := body(said, len(o.before))
-	if start < 0 {
-		return h
+	start, end := body(said, len(o.before), len(said.Text))
+	if start >= 0 {
+		o.header(said.Text, start)
+		o.end(said, start, end)
 	}
-	o.header(said.Text, start)
-	o.end(said, start, end)
-	return h
+	return h, sampled
 }
 
 // observer looks at an answer behind the messages before.
@@ -75,12 +82,15 @@ type observer struct {
 	how    rendering
 }
 
-// body is where the text has what message k says, from its first byte to behind its last; -1 for nowhere. Where the text has it twice, the last place counts.
-func body(r jinja.Result, k int) (start, end int) {
+// body is where the text has what message k says before byte limit, from its first byte to behind its last; -1 for nowhere. Where the text has it twice, the
+// last place counts.
+func body(r jinja.Result, k, limit int) (start, end int) {
 	start, end = -1, -1
 	apart := true
 	for _, o := range r.Origins {
 		switch m, kind := place(o.Mark); {
+		case o.Start >= limit:
+			return start, end
 		case isBody(o.Mark, k):
 			if apart {
 				start, apart = o.Start, false
@@ -156,7 +166,7 @@ func (o *observer) end(said jinja.Result, start, end int) {
 // commonTail is how many tokens of tail, which ends a conversation, also follow the answer in the middle of one: a template may write something at the very end.
 func (o *observer) commonTail(tail []int32) int {
 	next, err := o.render(append(o.before[:len(o.before):len(o.before)], sampleAssistant, sampleUser), o.how)
-	_, end := body(next, len(o.before))
+	_, end := body(next, len(o.before), len(next.Text))
 	if err != nil || end < 0 {
 		return len(tail) // it cannot be told
 	}
@@ -181,15 +191,19 @@ func (o *observer) userEnd(said jinja.Result, ids []int32, offsets [][2]int) {
 	if err != nil {
 		return
 	}
-	_, end := body(said, user)
-	_, aloneEnd := body(alone, user)
-	if end < 0 || aloneEnd < 0 {
+	_, end := body(said, user, len(said.Text))
+	_, aloneEnd := body(alone, user, len(alone.Text))
+	aloneIDs, aloneOffsets, err := o.t.EncodeOffsets(alone.Text, false)
+	if end < 0 || aloneEnd < 0 || err != nil {
 		return
 	}
-	tail := strings.TrimLeftFunc(alone.Text[aloneEnd:], unicode.IsSpace)
+	tail := aloneIDs[behind(aloneOffsets, aloneEnd):]
+	if slices.ContainsFunc(tail, func(id int32) bool { return o.ends[id] }) {
+		return
+	}
 	for i := behind(offsets, end); i < len(ids); i++ {
 		if !blank(said.Text[max(offsets[i][0], end):offsets[i][1]]) {
-			if o.t.isAdded(ids[i]) && strings.HasPrefix(tail, o.t.Token(ids[i])) {
+			if o.t.isAdded(ids[i]) && slices.Contains(tail, ids[i]) {
 				o.ends[ids[i]] = true
 			}
 			return

@@ -49,15 +49,18 @@ func (t *Tokenizer) ChatTokens(msgs []Message, o ChatOptions) (Conversation, err
 	if err != nil {
 		return Conversation{}, err
 	}
+	lastOnly := false
 	if err := c.complete(r, how); err != nil {
-		return Conversation{}, err
+		if r, lastOnly = c.lastTurn(r); !lastOnly {
+			return Conversation{}, err
+		}
 	}
-	l := &learning{chat: c, text: r}
+	l := &learning{chat: c, text: r, lastOnly: lastOnly}
 	if l.ids, l.offsets, err = t.EncodeOffsets(r.Text, false); err != nil {
 		return Conversation{}, err
 	}
-	l.out = Conversation{IDs: l.ids, Train: make([]bool, len(l.ids))}
-	if generationTag.MatchString(c.source) {
+	l.out = Conversation{IDs: l.ids, Train: make([]bool, len(l.ids)), LastOnly: lastOnly}
+	if generationTag.MatchString(c.source) && !lastOnly {
 		l.learnMarks()
 	}
 	if err := l.learnTurns(); err != nil {
@@ -65,6 +68,37 @@ func (t *Tokenizer) ChatTokens(msgs []Message, o ChatOptions) (Conversation, err
 	}
 	l.learnEnds()
 	return l.out, nil
+}
+
+// lastTurn is the text for the last turn alone: what the assistant is asked with before it, and what it says. It is for templates that show some messages, such
+// as the system's, only while an answer is awaited. r is the text of the whole conversation; false: it is not of this kind.
+func (c *chat) lastTurn(r jinja.Result) (jinja.Result, bool) {
+	last := len(c.msgs) - 1
+	l := &learning{chat: c, text: r}
+	if last < 1 || c.msgs[last].Role != "assistant" || !l.learned(last) {
+		return r, false
+	}
+	before := *c
+	before.msgs = c.msgs[:last]
+	how := rendering{marked: true, prompt: true}
+	asked, err := before.render(before.msgs, how)
+	if err != nil || before.complete(asked, how) != nil {
+		return r, false
+	}
+	start, _ := body(r, last, len(r.Text))
+	lacks := !blank(textOf(c.msgs[last].reasoning())) && !c.reasons(r, rendering{}, last)
+	if start < 0 || lacks || c.has(r, rendering{}, last) != nil {
+		return r, false
+	}
+	start = l.behindHeader(last, start)
+	joined := jinja.Result{Text: asked.Text + r.Text[start:], Origins: asked.Origins}
+	for _, o := range r.Origins {
+		if o.Start >= start {
+			o.Start, o.End = o.Start-start+len(asked.Text), o.End-start+len(asked.Text)
+			joined.Origins = append(joined.Origins, o)
+		}
+	}
+	return joined, true
 }
 
 // learning finds out which tokens of a rendered conversation are learned.
@@ -75,7 +109,9 @@ type learning struct {
 	offsets [][2]int
 	out     Conversation
 	turns   []turn // learned, in the order of the text
-	marked  bool   // the turns of the assistant are those that the template marks
+	// lastOnly says that the text was made for the last turn.
+	lastOnly bool
+	marked   bool // the turns of the assistant are those that the template marks
 }
 
 // turn is a learned turn: the parts of the text that are learned, and the tokens that end it.
@@ -87,6 +123,9 @@ type turn struct {
 // learned tells whether message k is to be learned.
 func (l *learning) learned(k int) bool {
 	m := &l.msgs[k]
+	if l.lastOnly && k < len(l.msgs)-1 {
+		return false
+	}
 	if m.Train != nil {
 		return *m.Train
 	}
@@ -138,11 +177,11 @@ func (l *learning) messageOf(mark [2]int) int {
 		}
 	}
 	// Nothing in the mark comes from a message: it is an empty answer, or one whose words the template puts itself.
-	if before >= 0 && l.msgs[before].Role == "assistant" && slices.ContainsFunc(l.text.Origins, func(o jinja.Origin) bool { return o.Mark == before*int(kinds)+int(roleText) }) {
+	if before >= 0 && l.msgs[before].Role == "assistant" && shows(l.text, markOf(before, roleText)) {
 		return before
 	}
 	for k := before + 1; k < len(l.msgs); k++ {
-		if start, _ := body(l.text, k); l.msgs[k].Role == "assistant" && start < 0 {
+		if start, _ := body(l.text, k, len(l.text.Text)); l.msgs[k].Role == "assistant" && start < 0 {
 			return k
 		}
 	}
@@ -189,6 +228,7 @@ func (l *learning) learnTurns() error {
 		switch {
 		case ok:
 			found = append(found, n)
+		case !m.says(): // an empty answer, which the template leaves out: nothing is lost
 		case k == last:
 			return &ChatError{fmt.Sprintf("what message %d (%s) says cannot be told apart from the rest of the text", k+1, m.Role),
 				"use a template that marks what is learned with {% generation %}, or one that writes contents as they are"}
@@ -198,7 +238,7 @@ func (l *learning) learnTurns() error {
 	}
 	if missing {
 		l.out.LastOnly = true
-		found = found[len(found)-1:]
+		found = found[max(0, len(found)-1):]
 	}
 	l.turns = append(l.turns, found...)
 	return nil

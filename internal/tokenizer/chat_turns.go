@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -8,7 +9,7 @@ import (
 // locate finds the turn of message k in the text.
 func (l *learning) locate(k int) (turn, bool) {
 	s, m := l.text.Text, &l.msgs[k]
-	start, end := body(l.text, k)
+	start, end := body(l.text, k, l.ownEnd(k))
 	shown := start >= 0
 	if !shown && m.says() {
 		return turn{}, false // such as reasoning that the template drops from earlier turns, with nothing behind it
@@ -52,6 +53,16 @@ func (l *learning) locate(k int) (turn, bool) {
 	return turn{parts: [][2]int{{start, from}}}, true
 }
 
+// ownEnd is where what message k says ends at the latest: a template may repeat the names of tools with their results.
+func (l *learning) ownEnd(k int) int {
+	if l.msgs[k].calls() && k+1 < len(l.msgs) {
+		if upTo, err := l.render(l.msgs[:k+1], rendering{}); err == nil && strings.HasPrefix(l.text.Text, upTo.Text) {
+			return len(upTo.Text)
+		}
+	}
+	return len(l.text.Text)
+}
+
 // headerEnd is where the turn of assistant message k begins in the text: behind the text of the messages before it and the generation prompt; -1 if the
 // text does not begin so.
 func (l *learning) headerEnd(k int) int {
@@ -75,7 +86,7 @@ func (l *learning) headerEnd(k int) int {
 	}
 	// The template has no prompt here. Its header is what it writes before another answer.
 	said, err := l.render(append(before, sampleAssistant), rendering{marked: true})
-	start, _ := body(said, k)
+	start, _ := body(said, k, len(said.Text))
 	if err != nil || start < len(asked.Text) || !strings.HasPrefix(said.Text, asked.Text) {
 		return -1
 	}
@@ -107,11 +118,29 @@ func (l *learning) behindHeader(k, start int) int {
 		if at := strings.LastIndex(gap, header); !blank(header) && at >= 0 {
 			return low + at + len(header)
 		}
+		// A turn of another sort may share only the beginning of the header: <|assistant|><|call|>, where the prompt is <|assistant|><|text|>.
+		if n := l.sharedHeader(gap, header); n >= 0 {
+			return low + n
+		}
 	}
 	if h.header == "" && strings.HasSuffix(gap, h.written) {
 		return start - len(h.written) // white space, which the model writes
 	}
 	return start
+}
+
+// sharedHeader is where the longest beginning of a header ends that stands in gap, ends with a token, and has one that is none of the text's; -1 for none.
+func (l *learning) sharedHeader(gap, header string) int {
+	ids, offsets, err := l.t.EncodeOffsets(header, false)
+	if err != nil {
+		return -1
+	}
+	for n := len(ids); n > 0 && slices.ContainsFunc(ids[:n], l.t.isAdded); n-- {
+		if at := strings.LastIndex(gap, header[:offsets[n-1][1]]); at >= 0 {
+			return at + offsets[n-1][1]
+		}
+	}
+	return -1
 }
 
 // emptyTurn is where an answer without a word begins, behind a header between its neighbours; -1 if there is none.
@@ -166,7 +195,7 @@ func (l *learning) ownTail(k, from, to int) int {
 		msgs = append(msgs, sampleUser)
 	}
 	other, err := l.render(msgs, rendering{marked: true})
-	_, end := body(other, k)
+	_, end := body(other, k, len(other.Text))
 	if err != nil || end < 0 {
 		return 0
 	}
@@ -174,8 +203,12 @@ func (l *learning) ownTail(k, from, to int) int {
 	for rest := other.Text[end:]; n < len(tail) && n < len(rest) && tail[n] == rest[n]; {
 		n++
 	}
-	whole := 0 // up to the end of a token
+	whole := 0 // up to the end of a token, and to the beginning of the next header
+	openers, _ := l.t.Encode(l.habits().header, false)
 	for i := behind(l.offsets, from); i < len(l.ids) && l.offsets[i][1] <= from+n; i++ {
+		if l.t.isAdded(l.ids[i]) && slices.Contains(openers, l.ids[i]) {
+			break
+		}
 		whole = l.offsets[i][1] - from
 	}
 	return len(strings.TrimRightFunc(tail[:whole], unicode.IsSpace))

@@ -77,6 +77,15 @@ var unmarked = map[string]string{
 	// Mistral, third: the system turn goes to the last user.
 	"mistral-3": "{% set s = messages[0].content if messages[0].role == 'system' else none %}{% set turns = messages[1:] if s is not none else messages %}{{ bos_token }}{% for m in turns %}{% if m.role == 'user' %}" +
 		"{{ '[INST] ' + (s + '\n\n' if loop.last or loop.index0 == turns|length - 2 else '') + m.content + '[/INST]' if s is not none else '[INST] ' + m.content + '[/INST]' }}{% else %}{{ ' ' + m.content + eos_token }}{% endif %}{% endfor %}",
+	// Mistral Nemo: the system turn is shown only while an answer is awaited.
+	"nemo": "{% set s = messages[0].content if messages[0].role == 'system' else none %}{% set turns = messages[1:] if s is not none else messages %}{{ bos_token }}{% for m in turns %}{% if m.role == 'user' %}" +
+		"{{ '[INST]' + (s + '\n\n' if loop.last and s is not none else '') + m.content + '[/INST]' }}{% else %}{{ m.content + eos_token }}{% endif %}{% endfor %}",
+	// Cohere: what kind of answer it is stands in the header, which the prompt begins in its own way.
+	"command": "{% for m in messages %}{% if m.role == 'assistant' %}{{ '<|start_header_id|><|assistant|>' }}{% if m.tool_calls %}{{ '<|call|>[{\"n\": \"' + m.tool_calls[0].function.name + '\"}]<|end|>' }}" +
+		"{% else %}{{ '<|message|>' + m.content + '<|end|>' }}{% endif %}{{ '</s>' }}{% elif m.role == 'tool' %}<tool_call>{{ messages[loop.index0 - 1].tool_calls[0].function.name }}: {{ m.content }}</tool_call>" +
+		"{% else %}{{ '<|user|>' + m.content + '<|end|></s>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|start_header_id|><|assistant|><|channel|>{% endif %}",
+	// Phi-3.5: empty turns are left out.
+	"phi-3.5": "{% for m in messages %}{% if m.content %}{{ '<|' + m.role + '|>\n' + m.content + '<|end|>\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}",
 	// DeepSeek-R1: reasoning is dropped from all turns, and the prompt begins it.
 	"deepseek-r1": "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}{{ '<｜User｜>' + m.content }}{% elif m.role == 'assistant' %}{% set c = m.content %}{% if '</think>' in c %}{% set c = c.split('</think>')[-1] %}{% endif %}" +
 		"{{ '<｜Assistant｜>' + c + '<｜end▁of▁sentence｜>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<｜Assistant｜><think>\n' }}{% endif %}",
@@ -176,6 +185,13 @@ func TestTurns(t *testing.T) {
 			"USER: [USER]\nASSISTANT: [A</s>]\n (1 without end)"},
 		{"mistral-3", unmarked["mistral-3"], ChatOptions{}, []string{"system:S", "user:U", "assistant:A", "user:V", "assistant:B"},
 			"<s>[INST] U[/INST][ A</s>][INST] S\n\nV[/INST][ B</s>]"},
+		{"nemo", unmarked["nemo"], ChatOptions{}, []string{"system:S", "user:U", "assistant:A", "user:V", "assistant:V"},
+			"<s>[INST]U[/INST]A</s>[INST]S\n\nV[/INST][V</s>] (the last one only)"},
+		{"nemo without a system turn", unmarked["nemo"], ChatOptions{}, []string{"user:U", "assistant:A", "user:V", "assistant:B"}, "<s>[INST]U[/INST][A</s>][INST]V[/INST][B</s>]"},
+		{"command", unmarked["command"], ChatOptions{}, []string{"user:U", call, `{"role":"tool","content":"3"}`, "assistant:f"},
+			"<|user|>U<|end|></s><|start_header_id|><|assistant|>[<|call|>[{\"n\": \"f\"}]<|end|></s>]<tool_call>f: 3</tool_call><|start_header_id|><|assistant|>[<|message|>f<|end|></s>]"},
+		{"phi-3.5, an empty turn", unmarked["phi-3.5"], ChatOptions{}, []string{"user:U", "assistant:A", "user:V", "assistant:"},
+			"<|user|>\nU<|end|>\n<|assistant|>\n[A<|end|>]\n<|user|>\nV<|end|>\n</s>"},
 		{"deepseek-r1", unmarked["deepseek-r1"], ChatOptions{}, []string{"user:U", "assistant:<think>\nhm\n</think>A", "user:V", "assistant:<think>\nso\n</think>B"},
 			"<s><｜User｜>U<｜Assistant｜>[A<｜end▁of▁sentence｜>]<｜User｜>V<｜Assistant｜>[B<｜end▁of▁sentence｜>]"},
 		{"qwen-3", unmarked["qwen-3"], ChatOptions{}, []string{"user:U", "assistant:<think>\nhm\n</think>\n\nA", "user:V", "assistant:<think>\nso\n</think>\n\nB"},

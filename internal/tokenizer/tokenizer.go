@@ -46,6 +46,7 @@ type Tokenizer struct {
 	names    special // bos, eos, …
 	chat     chatTemplates
 	source   source
+	habits   sync.Map // of chat templates, by source
 	encoders sync.Pool
 }
 
