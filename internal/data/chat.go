@@ -120,7 +120,10 @@ func (e *encoder) chat(r records.Record, list []turn) error {
 	}
 	if c.NoEnd > 0 {
 		e.notes.AddAll(Note{What: "learned turns without a token that ends them: the model does not learn to stop", Count: c.NoEnd, First: r.Place(),
-			Advice: "choose a chat_template whose turns end in a token of the tokenizer"})
+			Advice: "choose a chat_template whose turns end in a token of the tokenizer; where the end stands behind the template's generation marks, train_on_eos: all learns it"})
+	}
+	if c.Unmarked > 0 {
+		e.notes.AddAll(Note{What: "turns that are not learned, as they stand outside the template's generation marks", Count: c.Unmarked, First: r.Place()})
 	}
 	if c.LastOnly {
 		e.notes.Add("conversations of which only the last turn is learned, as the template writes earlier turns anew", r.Place(), "")

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"sort"
+	"strings"
 
 	"lomo/internal/jinja"
 )
@@ -165,7 +166,7 @@ func (l *learning) learnMarks() {
 
 // messageOf is the message of the assistant that a mark belongs to, -1 if that cannot be told.
 func (l *learning) messageOf(mark [2]int) int {
-	before := -1
+	before, next, end := -1, len(l.msgs), 0
 	for _, o := range l.text.Origins {
 		k, _ := place(o.Mark)
 		switch {
@@ -173,19 +174,31 @@ func (l *learning) messageOf(mark [2]int) int {
 		case o.End > mark[0] && o.Start < mark[1] && l.msgs[k].Role == "assistant":
 			return k
 		case o.Start < mark[0]:
-			before = k
+			before, end = k, min(o.End, mark[0])
+		case o.Start >= mark[1]:
+			next = min(next, k)
 		}
 	}
-	// Nothing in the mark comes from a message: it is an empty answer, or one whose words the template puts itself.
-	if before >= 0 && l.msgs[before].Role == "assistant" && shows(l.text, markOf(before, roleText)) {
+	// Nothing in the mark comes from a message: it is an empty answer, or words of the template's own. They belong to the answer before, if no header follows that.
+	assistant := before >= 0 && l.msgs[before].Role == "assistant"
+	if gap := l.text.Text[end:mark[0]]; assistant && !l.hasHeader(gap) {
 		return before
 	}
-	for k := before + 1; k < len(l.msgs); k++ {
-		if start, _ := body(l.text, k, len(l.text.Text)); l.msgs[k].Role == "assistant" && start < 0 {
+	for k := before + 1; k < len(l.msgs) && k <= next; k++ {
+		if start, _ := body(l.text, k, len(l.text.Text)); l.msgs[k].Role == "assistant" && (k == next || start < 0) {
 			return k
 		}
 	}
+	if assistant {
+		return before
+	}
 	return -1
+}
+
+// hasHeader tells whether an assistant's turn begins in a part of the text.
+func (l *learning) hasHeader(s string) bool {
+	h := l.habits()
+	return !blank(h.header) && strings.Contains(s, h.header) || !blank(h.written) && strings.Contains(s, h.written)
 }
 
 // isEnd tells whether token i ends a turn: it is one of the tokens that do, and no part of what a message says.
@@ -252,7 +265,7 @@ func (l *learning) learnEnds() {
 		for _, p := range turn.parts {
 			l.learn(p)
 		}
-		if !slices.ContainsFunc(turn.ends, func(i int) bool { return l.habits().ends[l.ids[i]] }) {
+		if !slices.ContainsFunc(turn.ends, func(i int) bool { return l.habits().ends[l.ids[i]] }) && !(eos == "all" && l.endsBehind(turn)) {
 			l.out.NoEnd++
 		}
 		for _, i := range turn.ends {
@@ -269,6 +282,16 @@ func (l *learning) learnEnds() {
 			}
 		}
 	}
+}
+
+// endsBehind tells whether an end token follows a turn.
+func (l *learning) endsBehind(n turn) bool {
+	for i := behind(l.offsets, n.parts[len(n.parts)-1][1]); i < len(l.ids); i++ {
+		if !blank(l.text.Text[l.offsets[i][0]:l.offsets[i][1]]) {
+			return l.isEnd(i)
+		}
+	}
+	return false
 }
 
 // learn marks the tokens with any of the bytes [p[0], p[1]).

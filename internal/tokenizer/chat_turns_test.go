@@ -284,6 +284,53 @@ func TestTurnEnds(t *testing.T) {
 	}
 }
 
+// TestMarkedTurns: which marks are learned, and their ends.
+func TestMarkedTurns(t *testing.T) {
+	tok := spanTokenizer(t, spanTokens, "</s>", nil)
+	no := `{"role":"assistant","content":"B"}`
+	const (
+		content = "{% for m in messages %}{% if m.role == 'assistant' %}A:{% generation %}{{ m.content }}{% endgeneration %}</s>\n{% else %}U:{{ m.content }}</s>\n{% endif %}{% endfor %}"
+		whole   = "{% for m in messages %}{% if m.role == 'assistant' %}A:{% generation %}{{ m.content }}</s>\n{% endgeneration %}{% else %}U:{{ m.content }}</s>\n{% endif %}{% endfor %}"
+		last    = "{% for m in messages %}{% if m.role == 'assistant' %}A:{% if loop.last %}{% generation %}{{ m.content }}</s>{% endgeneration %}{% else %}{{ m.content }}</s>{% endif %}{% else %}U:{{ m.content }}{% endif %}{% endfor %}"
+		never   = "{% for m in messages %}{{ m.content }}</s>{% if m.role == 'x' %}{% generation %}{% endgeneration %}{% endif %}{% endfor %}"
+		two     = "{% for m in messages %}{% if m.role == 'assistant' %}A:{% generation %}<|message|>{% endgeneration %} {% generation %}{{ m.content }}</s>{% endgeneration %}{% else %}U:{{ m.content }}{% endif %}{% endfor %}"
+	)
+	skip := false
+	for _, c := range []struct {
+		name, template, train string
+		roles                 []string
+		not                   int // message that is not learned; 0: none
+		want                  string
+	}{
+		{"content", content, "", nil, 0, "U:U</s>\nA:[A]</s>\nU:V</s>\nA:[B]</s>\n (2 without end)"},
+		{"content, all", content, "all", nil, 0, "U:U[</s>]\nA:[A</s>]\nU:V[</s>]\nA:[B</s>]\n"},
+		{"content, none", content, "none", nil, 0, "U:U</s>\nA:[A]</s>\nU:V</s>\nA:[B]</s>\n"},
+		{"whole", whole, "", nil, 0, "U:U</s>\nA:[A</s>\n]U:V</s>\nA:[B</s>\n]"},
+		{"whole, none", whole, "none", nil, 0, "U:U</s>\nA:[A]</s>\nU:V</s>\nA:[B]</s>\n"},
+		{"whole, last", whole, "last", nil, 0, "U:U</s>\nA:[A]</s>\nU:V</s>\nA:[B</s>\n]"},
+		{"whole, one turn not", whole, "", nil, 1, "U:U</s>\nA:A</s>\nU:V</s>\nA:[B</s>\n]"},
+		{"whole, the user's too", whole, "", []string{"user", "assistant"}, 0, "U:[U</s>]\nA:[A</s>\n]U:[V</s>]\nA:[B</s>\n]"},
+		{"whole, the user's alone", whole, "", []string{"user"}, 0, "U:[U</s>]\nA:A</s>\nU:[V</s>]\nA:B</s>\n"},
+		{"the last one", last, "", nil, 0, "U:UA:A</s>U:VA:[B</s>] (1 unmarked)"},
+		{"never", never, "", nil, 0, "U</s>A</s>V</s>B</s> (2 unmarked)"},
+		{"two marks a turn", two, "", nil, 0, "U:UA:[<|message|>] [A</s>]U:VA:[<|message|>] [B</s>]"},
+		{"two marks a turn, one turn not", two, "", nil, 1, "U:UA:<|message|> A</s>U:VA:[<|message|>] [B</s>]"},
+	} {
+		msgs := talk(t, "user:U", "assistant:A", "user:V", no)
+		if c.not > 0 {
+			msgs[c.not].Train = &skip
+		}
+		got, err := tok.ChatTokens(msgs, ChatOptions{Template: c.template, TrainOnEOS: c.train, Roles: c.roles})
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if got := got.spell(tok); got != c.want {
+			t.Errorf("%s:\n got %q\nwant %q", c.name, got, c.want)
+		}
+	}
+}
+
 // TestChatStops: generation ends at the tokenizer's own ends and at the template's.
 func TestChatStops(t *testing.T) {
 	tok := spanTokenizer(t, spanTokens, "</s>", nil)
