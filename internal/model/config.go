@@ -197,6 +197,9 @@ func (c *Config) check() error {
 			return &ConfigError{Msg: fmt.Sprintf("%s is %d, want 1 to %d", d.key, d.v, maxDim)}
 		}
 	}
+	if c.ModelType == "llama" && c.HiddenSize%c.NumAttentionHeads != 0 {
+		return &ConfigError{Msg: fmt.Sprintf("hidden_size %d is not a multiple of num_attention_heads %d, which transformers wants of a llama", c.HiddenSize, c.NumAttentionHeads)}
+	}
 	if c.NumAttentionHeads%c.NumKeyValueHeads != 0 {
 		return &ConfigError{Msg: fmt.Sprintf("num_attention_heads %d is not a multiple of num_key_value_heads %d", c.NumAttentionHeads, c.NumKeyValueHeads)}
 	}

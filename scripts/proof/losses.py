@@ -2,9 +2,9 @@
 
 First the model as it is: LOMO, LOMO with norm clipping and AdaLomo, 20 steps of 4 x 256 tokens of a text with a constant learning
 rate. Then 10 steps each of CASES. Conversations, whose turns end in the model's padding token, train the model as it is. The
-others take its first four blocks over 2 x 128 tokens, for speed, under other config.json files: padding rows that the text is full
-of, tied and untied; rotary settings in several spellings that disagree; dynamic scaling within its positions; mistral without a
-window and with one as long as the sequences. The reference is what transformers makes of the file.
+others take the same weights over 128 tokens a step under other config.json files: padding rows that the text is full of, tied and
+untied; rotary settings in several spellings that disagree; dynamic scaling within its positions; mistral without a window and with
+one as long as the sequences. The reference is what transformers makes of the file.
 
 Much of what remains is PyTorch's: its float32 cross-entropy over 49,152 words is 9e-6 below the same logits' in float64, which
 is what lomo's loss equals to 2e-7 (first row of the first step)."""
@@ -27,7 +27,7 @@ RUNS = {"lomo": LOMO, "lomo_norm": LOMO_NORM, "adalomo": ADALOMO}
 class few:
     """Smaller steps over the text."""
 
-    SIZE = dict(rows=2, trained=128)
+    SIZE = dict(rows=1, trained=128)
 
     def batches(args, steps):
         return shakespeare.batches(args, steps, **few.SIZE)
@@ -37,7 +37,6 @@ class few:
 
 
 GONE = "gone"  # a key that is taken out
-SMALL = dict(num_hidden_layers=4)
 LLAMA3 = dict(rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0)
 MISTRAL = dict(model_type="mistral", architectures=["MistralForCausalLM"])
 COMMA = 28  # "," in the text: every fifteenth token or so
@@ -45,20 +44,20 @@ CASES = {  # name: (config.json over the model's, data, run)
     "chat": ({}, conversations, LOMO),
     "chat_norm": ({}, conversations, LOMO_NORM),
     "chat_adalomo": ({}, conversations, ADALOMO),
-    "padding_in_text": (SMALL | dict(pad_token_id=COMMA), few, LOMO),
-    "padding_from_the_end": (SMALL | dict(pad_token_id=COMMA - 49152), few, ADALOMO),
-    "padding_untied": (SMALL | dict(pad_token_id=COMMA, tie_word_embeddings=False), few, LOMO_NORM),
-    "scaling_over_parameters": (SMALL | dict(rope_theta=5e4, rope_scaling=dict(type="linear", factor=2.0), rope_parameters=dict(rope_type="default", rope_theta=1e5)), few, LOMO),
-    "two_thetas": (SMALL | dict(rope_theta=5e4, rope_scaling={}, rope_parameters=dict(rope_type="default", rope_theta=2e4)), few, LOMO),
-    "two_originals": (SMALL | dict(rope_theta=1e5, original_max_position_embeddings=128, rope_parameters=GONE, rope_scaling=LLAMA3 | dict(original_max_position_embeddings=64)), few, LOMO),
-    "dynamic": (SMALL | dict(rope_theta=1e5, rope_parameters=GONE, rope_scaling=dict(type="dynamic", factor=4.0), max_position_embeddings=128), few, LOMO),
-    "mistral": (SMALL | MISTRAL | dict(sliding_window=None), few, LOMO),
-    "mistral_window": (SMALL | MISTRAL | dict(sliding_window=128), few, ADALOMO),
+    "padding_in_text": (dict(pad_token_id=COMMA), few, LOMO),
+    "padding_from_the_end": (dict(pad_token_id=COMMA - 49152), few, ADALOMO),
+    "padding_untied": (dict(pad_token_id=COMMA, tie_word_embeddings=False), few, LOMO_NORM),
+    "scaling_over_parameters": (dict(rope_theta=5e4, rope_scaling=dict(type="linear", factor=2.0), rope_parameters=dict(rope_type="default", rope_theta=1e5)), few, LOMO),
+    "two_thetas": (dict(rope_theta=5e4, rope_scaling={}, rope_parameters=dict(rope_type="default", rope_theta=2e4)), few, LOMO),
+    "two_originals": (dict(rope_theta=1e5, original_max_position_embeddings=128, rope_parameters=GONE, rope_scaling=LLAMA3 | dict(original_max_position_embeddings=64)), few, LOMO),
+    "dynamic": (dict(rope_theta=1e5, rope_parameters=GONE, rope_scaling=dict(type="dynamic", factor=4.0), max_position_embeddings=128), few, LOMO),
+    "mistral": (MISTRAL | dict(sliding_window=None), few, LOMO),
+    "mistral_window": (MISTRAL | dict(sliding_window=128), few, ADALOMO),
 }
 
 
 def folder_of(args, name, keys):
-    """The model's folder with other keys in config.json, and the weights that it asks for: an untied head is a copy of the embedding."""
+    """The model's folder with other keys in config.json: the weights are linked; an untied head is a copy of the embedding."""
     if not keys:
         return args.model
     folder = common.scratch(args, "model-" + name)
@@ -67,11 +66,13 @@ def folder_of(args, name, keys):
             os.symlink(path, folder / path.name)
     config = json.loads((args.model / "config.json").read_text()) | keys
     (folder / "config.json").write_text(json.dumps({k: v for k, v in config.items() if v != GONE}))
+    if config["tie_word_embeddings"]:
+        os.symlink(args.model / "model.safetensors", folder / "model.safetensors")
+        return folder
     from safetensors.torch import load_file, save_file
 
-    weights = {k: w for k, w in load_file(args.model / "model.safetensors").items() if not k.startswith("model.layers.") or int(k.split(".")[2]) < config["num_hidden_layers"]}
-    if not config["tie_word_embeddings"]:
-        weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone()
+    weights = load_file(args.model / "model.safetensors")
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone()
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     return folder
 

@@ -24,8 +24,8 @@ def score(model, tokenizer, prompt, choice):
     import torch
 
     found = tokenizer(prompt + choice, return_offsets_mapping=True, add_special_tokens=False)
-    ids = found["input_ids"][:MAX_LEN] + [tokenizer.eos_token_id]
-    counts = [end > len(prompt) for _, end in found["offset_mapping"][:MAX_LEN]] + [True]
+    ids = found["input_ids"][-MAX_LEN:] + [tokenizer.eos_token_id]  # a long prompt loses its beginning
+    counts = [end > len(prompt) for _, end in found["offset_mapping"][-MAX_LEN:]] + [True]
     keep = len(ids) - max(counts.index(True), 1) + 1  # only these positions' logits are needed
     with torch.no_grad():
         log_p = model(torch.tensor([ids]), logits_to_keep=keep).logits[0].log_softmax(-1)
