@@ -3,7 +3,9 @@ package model
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 )
 
 // rope reads the rotary settings with the precedence of transformers: the dictionary is rope_scaling where it is not empty, else
@@ -60,14 +62,14 @@ func shown(d *reader) string {
 	return valueOf(text)
 }
 
-// ropeDict reads one dictionary.
+// ropeDict reads one dictionary; notes says whether what contradicts it elsewhere is noted.
 func (c *Config) ropeDict(r, d *reader, notes bool) {
 	note := func(format string, args ...any) {
 		if notes {
 			c.note(format, args...)
 		}
 	}
-	for key := range d.raw {
+	for _, key := range slices.Sorted(maps.Keys(d.raw)) { // so that the same file always has the same fault
 		if _, nested := d.value(key).(map[string]any); nested {
 			d.fail(&ConfigError{Msg: fmt.Sprintf("%s%s is an object: rotary settings that differ by layer type are of another family", d.prefix, key)})
 			return
@@ -79,6 +81,24 @@ func (c *Config) ropeDict(r, d *reader, notes bool) {
 			note("%srope_theta %v is used, as transformers does; rope_theta says %v", d.prefix, c.RopeTheta, top)
 		}
 	}
+	if f := d.value("partial_rotary_factor"); f != nil && f != 1.0 {
+		d.fail(&ConfigError{Msg: fmt.Sprintf("%spartial_rotary_factor is %v: heads that are rotated in part are of another family", d.prefix, f)})
+	}
+	kind := d.ropeKind(note)
+	if d.err != nil || kind == "default" {
+		return
+	}
+	s := &RopeScaling{Type: kind, Factor: d.required("factor", kind)}
+	if kind == "llama3" {
+		s.LowFreqFactor, s.HighFreqFactor = d.required("low_freq_factor", kind), d.required("high_freq_factor", kind)
+		s.OriginalPosition = c.originalPositions(r, d, note)
+	}
+	s.check(d)
+	c.RopeScaling = s
+}
+
+// ropeKind is the type of scaling under its new name, else under its old one.
+func (d *reader) ropeKind(note func(format string, args ...any)) string {
 	kind := d.text("type", "default")
 	if d.has("rope_type") {
 		kind = d.text("rope_type", "")
@@ -86,52 +106,45 @@ func (c *Config) ropeDict(r, d *reader, notes bool) {
 			note("%srope_type %s is used, as transformers does; type says %s", d.prefix, kind, old)
 		}
 	}
-	if f := d.value("partial_rotary_factor"); f != nil && f != 1.0 {
-		d.fail(&ConfigError{Msg: fmt.Sprintf("%spartial_rotary_factor is %v: heads that are rotated in part are of another family", d.prefix, f)})
-	}
-	if d.err != nil {
-		return
-	}
-	s := &RopeScaling{Type: kind}
-	switch kind {
-	case "default":
-		return
-	case "linear", "dynamic", "llama3":
-	case "yarn", "longrope", "su", "proportional", "mrope":
+	switch {
+	case d.err != nil || slices.Contains([]string{"default", "linear", "dynamic", "llama3"}, kind):
+	case slices.Contains([]string{"yarn", "longrope", "su", "proportional", "mrope"}, kind):
 		d.fail(&ConfigError{Msg: fmt.Sprintf("%srope_type is %q: this build computes default, linear, llama3, and dynamic within the known positions", d.prefix, kind),
 			Advice: "models with other rotary scaling are not trained by this build"})
-		return
 	default:
 		d.fail(&ConfigError{Msg: fmt.Sprintf("%srope_type is %q, which transformers does not know; this build computes default, linear, llama3 and dynamic", d.prefix, kind)})
-		return
 	}
-	s.Factor = d.required("factor", kind)
-	if kind == "llama3" {
-		s.LowFreqFactor, s.HighFreqFactor = d.required("low_freq_factor", kind), d.required("high_freq_factor", kind)
-		s.OriginalPosition = float64(c.MaxPositions)
-		if d.given("original_max_position_embeddings") {
-			s.OriginalPosition = d.float("original_max_position_embeddings", 0)
-		}
-		if r.given("original_max_position_embeddings") {
-			top := r.float("original_max_position_embeddings", 0)
-			if d.given("original_max_position_embeddings") && top != s.OriginalPosition {
-				note("original_max_position_embeddings %v is used, as transformers does; %soriginal_max_position_embeddings says %v", top, d.prefix, s.OriginalPosition)
-			}
-			s.OriginalPosition = top
-		}
-	}
-	if a := d.value("alpha"); kind == "dynamic" && a != nil {
-		d.fail(&ConfigError{Msg: fmt.Sprintf("%salpha is %v: dynamic scaling with alpha is of another family", d.prefix, a)})
-	}
+	return kind
+}
+
+// originalPositions is the length that a llama3 model was first trained with: the top level's, else the dictionary's, else all positions.
+func (c *Config) originalPositions(r, d *reader, note func(format string, args ...any)) float64 {
+	const key = "original_max_position_embeddings"
+	inner, top := d.given(key), r.given(key)
 	switch {
+	case top && inner && r.float(key, 0) != d.float(key, 0):
+		note("%s %v is used, as transformers does; %s%s says %v", key, r.float(key, 0), d.prefix, key, d.float(key, 0))
+		fallthrough
+	case top:
+		return r.float(key, 0)
+	case inner:
+		return d.float(key, 0)
+	}
+	return float64(c.MaxPositions)
+}
+
+// check refuses values that scale nothing.
+func (s *RopeScaling) check(d *reader) {
+	switch a := d.value("alpha"); {
 	case d.err != nil:
+	case s.Type == "dynamic" && a != nil:
+		d.fail(&ConfigError{Msg: fmt.Sprintf("%salpha is %v: dynamic scaling with alpha is of another family", d.prefix, a)})
 	case !(s.Factor > 0):
 		d.fail(&ConfigError{Msg: fmt.Sprintf("%sfactor is %v, want a number above 0", d.prefix, s.Factor)})
-	case kind == "llama3" && !(s.LowFreqFactor > 0 && s.HighFreqFactor > s.LowFreqFactor && s.OriginalPosition > 0):
+	case s.Type == "llama3" && !(s.LowFreqFactor > 0 && s.HighFreqFactor > s.LowFreqFactor && s.OriginalPosition > 0):
 		d.fail(&ConfigError{Msg: fmt.Sprintf("%slow_freq_factor %v, high_freq_factor %v, original_max_position_embeddings %v: llama3 scaling wants 0 < low < high and a positive length",
 			d.prefix, s.LowFreqFactor, s.HighFreqFactor, s.OriginalPosition)})
 	}
-	c.RopeScaling = s
 }
 
 // required is a number that a kind of scaling cannot do without.
