@@ -16,6 +16,7 @@ import (
 // ggufModel is what the metadata of a llama GGUF file says about the model.
 type ggufModel struct {
 	vocab, hidden, intermediate, layers, heads, kvHeads, headDim, context int
+	window                                                                int // 0: none
 	eps, theta                                                            float64
 	scaling                                                               *ropeScaling
 	tied, attentionBias, mlpBias                                          bool
@@ -59,6 +60,9 @@ func readGGUFModel(f *gguf.File) (*ggufModel, error) {
 		m.tokens["eos_token_id"] = stops
 	}
 	if err := m.check(f, &k); err != nil {
+		return nil, err
+	}
+	if err := m.settings(f); err != nil {
 		return nil, err
 	}
 	var err error
@@ -177,6 +181,9 @@ func (m *ggufModel) configJSON() ([]byte, error) {
 	}
 	for name, id := range m.tokens {
 		c[name] = id
+	}
+	if m.window > 0 {
+		c["sliding_window"] = m.window
 	}
 	data, err := json.MarshalIndent(c, "", "  ")
 	return append(data, '\n'), err
