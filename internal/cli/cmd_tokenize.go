@@ -52,6 +52,9 @@ func runTokenize(s *Streams, o *tokenizeOptions) error {
 	if err != nil {
 		return fmt.Errorf("tokenizer %s: %w", o.Model, err)
 	}
+	for _, n := range tok.Notes() {
+		fmt.Fprintf(s.Err, "lomo: warning: %s\n", n)
+	}
 	convert := encodeLine(tok, o.Special)
 	if o.Decode {
 		convert = decodeLine(tok)

@@ -9,18 +9,19 @@ import (
 
 // tokenizerFacts is a tokenizer as `lomo inspect --json` prints it; −1 stands for a token there is not.
 type tokenizerFacts struct {
-	Vocab        int     `json:"vocab_size"`
-	BOS          int32   `json:"bos_token_id"`
-	EOS          []int32 `json:"eos_token_ids"`
-	PAD          int32   `json:"pad_token_id"`
-	UNK          int32   `json:"unk_token_id"`
-	ChatTemplate bool    `json:"chat_template"`
+	Vocab        int      `json:"vocab_size"`
+	BOS          int32    `json:"bos_token_id"`
+	EOS          []int32  `json:"eos_token_ids"`
+	PAD          int32    `json:"pad_token_id"`
+	UNK          int32    `json:"unk_token_id"`
+	ChatTemplate bool     `json:"chat_template"`
+	Notes        []string `json:"notes,omitempty"`
 
 	name func(int32) string
 }
 
 func describeTokenizer(t *tokenizer.Tokenizer) *tokenizerFacts {
-	return &tokenizerFacts{Vocab: t.VocabSize(), BOS: t.BOS(), EOS: t.EOSIDs(), PAD: t.PAD(), UNK: t.UNK(), ChatTemplate: t.HasChatTemplate(), name: t.Token}
+	return &tokenizerFacts{Vocab: t.VocabSize(), BOS: t.BOS(), EOS: t.EOSIDs(), PAD: t.PAD(), UNK: t.UNK(), ChatTemplate: t.HasChatTemplate(), Notes: t.Notes(), name: t.Token}
 }
 
 func (f *tokenizerFacts) print(s *Streams) {
@@ -38,6 +39,9 @@ func (f *tokenizerFacts) print(s *Streams) {
 		fmt.Fprintln(s.Out, "; with a chat template")
 	} else {
 		fmt.Fprintln(s.Out, "; without a chat template")
+	}
+	for _, n := range f.Notes {
+		fmt.Fprintf(s.Out, "tokenizer: note: %s\n", n)
 	}
 }
 

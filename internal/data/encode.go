@@ -208,13 +208,18 @@ func (e *encoder) skip(r records.Record, why, advice string) {
 	e.notes.Add(why, r.Place(), advice)
 }
 
+// inVocab refuses an id that the model has no row for. A tokenizer may have more tokens than its model: those that no text has do no harm.
 func (e *encoder) inVocab(r records.Record, list string, i int, id int32) error {
 	if id >= 0 && (e.o.VocabSize == 0 || int(id) < e.o.VocabSize) {
 		return nil
 	}
-	err := fmt.Errorf("%s %d: id %d is negative", list, i, id)
+	err, advice := fmt.Errorf("%s %d: id %d is negative", list, i, id), "the data was made with another tokenizer than the model's"
 	if id >= 0 {
 		err = fmt.Errorf("%s %d: id %d, the model's vocabulary has %d", list, i, id, e.o.VocabSize)
 	}
-	return &records.Error{Path: r.Path, Line: r.Line, Row: r.Row, Err: err, Advice: "the data was made with another tokenizer than the model's"}
+	if tok, ok := e.tok.(interface{ Token(int32) string }); ok && list == "token" && id >= 0 {
+		err = fmt.Errorf("token %d, %q: id %d, and the model's vocabulary has %d (vocab_size)", i, tok.Token(id), id, e.o.VocabSize)
+		advice = tokenizer.NoRow
+	}
+	return &records.Error{Path: r.Path, Line: r.Line, Row: r.Row, Err: err, Advice: advice}
 }

@@ -69,6 +69,7 @@ func EvalText(o EvalOptions, note Note) (Perplexity, error) {
 		if tok, err = m.Tokenizer(); err != nil {
 			return Perplexity{}, err
 		}
+		m.noteTokenizer(tok, note)
 	}
 	def := config.Default()
 	opts := dataOptions(&def, m.Config)
@@ -117,6 +118,7 @@ func EvalTask(o EvalOptions, note Note) (TaskScore, error) {
 	if err != nil {
 		return score, err
 	}
+	m.noteTokenizer(tok, note)
 	length, err := o.length(m, note)
 	if err != nil {
 		return score, err
@@ -125,7 +127,7 @@ func EvalTask(o EvalOptions, note Note) (TaskScore, error) {
 	if tok.EOS() >= 0 && length >= m.Config.Reach() { // the end token comes after the cut
 		maxLen = length - 1
 	}
-	questions, places, remarks, err := taskQuestions(o, tok, maxLen)
+	questions, places, remarks, err := taskQuestions(o, tok, m.Config.VocabSize, maxLen)
 	if err != nil {
 		return score, err
 	}
@@ -150,7 +152,7 @@ func EvalTask(o EvalOptions, note Note) (TaskScore, error) {
 
 // taskQuestions tokenises the questions of a task's file; places are their lines. A question with a choice that does not fit is
 // left out.
-func taskQuestions(o EvalOptions, tok *tokenizer.Tokenizer, maxLen int) (questions []eval.Question, places []string, remarks data.Notes, err error) {
+func taskQuestions(o EvalOptions, tok *tokenizer.Tokenizer, vocabulary, maxLen int) (questions []eval.Question, places []string, remarks data.Notes, err error) {
 	examples, err := tasks.Load(o.Task, o.Data)
 	if err != nil {
 		return nil, nil, nil, err
@@ -164,6 +166,9 @@ func taskQuestions(o EvalOptions, tok *tokenizer.Tokenizer, maxLen int) (questio
 			t, err := tasks.Tokenise(tok, e.Prompt, c, maxLen)
 			if err != nil {
 				return nil, nil, nil, fmt.Errorf("%s: %w", place, err)
+			}
+			if err := outside(tok, t.IDs, vocabulary, place); err != nil {
+				return nil, nil, nil, err
 			}
 			q.Choices = append(q.Choices, eval.Sequence{IDs: t.IDs, Mask: t.Scored})
 			cut, fits = cut || t.Cut > 0, fits && t.Fits

@@ -43,6 +43,7 @@ func Generate(o GenerateOptions, stream io.Writer, note Note) ([]Continuation, e
 		return nil, err
 	}
 	m.note(note)
+	m.noteTokenizer(tok, note)
 	stops := tok.EOSIDs()
 	if o.Chat {
 		if o.ChatTemplate, stops, err = chatStops(tok, o.ChatTemplate); err != nil {
@@ -52,6 +53,9 @@ func Generate(o GenerateOptions, stream io.Writer, note Note) ([]Continuation, e
 	var prompts [][]int32
 	for i, p := range o.Prompts {
 		ids, err := promptIDs(tok, p, o)
+		if err == nil {
+			err = outside(tok, ids, m.Config.VocabSize, "the prompt")
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -157,6 +161,14 @@ func promptIDs(tok *tokenizer.Tokenizer, prompt string, o GenerateOptions) ([]in
 	return tok.Encode(text, false)
 }
 
+// outside refuses tokens that the model has no row for.
+func outside(tok *tokenizer.Tokenizer, ids []int32, size int, what string) error {
+	if err := tok.Outside(ids, size); err != nil {
+		return hint(tokenizer.NoRow, "%s: %w", what, err)
+	}
+	return nil
+}
+
 // continueText runs one prompt in a session of its own.
 func (l *Loaded) continueText(r *Rank, tok *tokenizer.Tokenizer, ids, stops []int32, o GenerateOptions, stream io.Writer) (string, int, error) {
 	mark := r.Device.Memory().Mark()
@@ -167,7 +179,7 @@ func (l *Loaded) continueText(r *Rank, tok *tokenizer.Tokenizer, ids, stops []in
 	}
 	sampler := o.Sampler
 	if sampler.Temperature > 0 {
-		sampler.Vocab = tok.VocabSize() // no draw of a padding row; the likeliest token is what transformers takes, whatever it is
+		sampler.Vocab = min(tok.VocabSize(), l.Config.VocabSize) // no draw of a padding row; the likeliest token is what transformers takes, whatever it is
 	}
 	var got []int32
 	shown := ""

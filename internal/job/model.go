@@ -212,16 +212,23 @@ func (m *Model) why(p *grad.Param) string {
 	return fmt.Sprintf("vocab_size %d, hidden_size %d", c.VocabSize, c.HiddenSize)
 }
 
-// Tokenizer opens the model's tokenizer and checks that the model has a row for each of its tokens.
+// Tokenizer opens the model's tokenizer. It may have more tokens than the model has rows: what matters is whether a text has one, and is checked there.
 func (m *Model) Tokenizer() (*tokenizer.Tokenizer, error) {
 	tok, err := tokenizer.Open(m.Path)
 	if err != nil {
 		return nil, advise("copy tokenizer.json and tokenizer_config.json from the model that this one was made from", m.tokenizerError(err))
 	}
-	if n := tok.VocabSize(); n > m.Config.VocabSize {
-		return nil, hint("this tokenizer belongs to another model", "tokenizer of %s: %d tokens, the model has %d (vocab_size)", m.Path, n, m.Config.VocabSize)
-	}
 	return tok, nil
+}
+
+// noteTokenizer says what a user should know of a model's tokenizer.
+func (m *Model) noteTokenizer(tok *tokenizer.Tokenizer, note Note) {
+	for _, n := range tok.Notes() {
+		note("lomo: warning: tokenizer: %s", n)
+	}
+	if s := tok.Beyond(m.Config.VocabSize); s != "" {
+		note("lomo: warning: %s\n%s", s, tokenizer.NoRow)
+	}
 }
 
 // checkLength refuses sequences that are longer than what the model computes exactly, and notes those beyond the positions it knows. name

@@ -132,6 +132,7 @@ func settleDevice(c *config.Config, rep Reporter, t *TrainOptions) error {
 func runTokenizer(c *config.Loaded, m *Model, rep Reporter) (*tokenizer.Tokenizer, error) {
 	tok, err := m.Tokenizer()
 	if err == nil {
+		m.noteTokenizer(tok, rep.Note)
 		return tok, nil
 	}
 	for _, d := range slices.Concat(c.Datasets, c.EvalDatasets) {

@@ -113,7 +113,6 @@ func openFolder(dir string) (*Tokenizer, error) {
 	t.source = source{json: path, dir: dir}
 	if changed || c.pipeline != nil && !f.samePipeline(&before) {
 		t.source = f.source()
-		t.source.dir = dir
 	}
 	return t.fromFolder(s)
 }
@@ -259,6 +258,9 @@ func (t *Tokenizer) fromFolder(s *sides) (*Tokenizer, error) {
 		return nil, err
 	}
 	t.setRoles(s, generation, model)
+	if !t.AsRead() {
+		t.source.config = s.config
+	}
 	return t, t.readTemplates(s.dir)
 }
 

@@ -19,6 +19,7 @@ import (
 type sides struct {
 	dir       string
 	hasConfig bool // there is a tokenizer_config.json
+	config    []strictjson.Member
 	class     string
 	modelType string // of config.json
 
@@ -54,7 +55,7 @@ func newSides(dir string) *sides {
 // readSides reads tokenizer_config.json, special_tokens_map.json, added_tokens.json and config.json of a folder.
 func readSides(dir string) (*sides, error) {
 	s := newSides(dir)
-	if err := s.file("tokenizer_config.json", func(m []strictjson.Member) error { s.hasConfig = true; return s.readConfig(m) }); err != nil {
+	if err := s.file("tokenizer_config.json", func(m []strictjson.Member) error { s.hasConfig, s.config = true, m; return s.readConfig(m) }); err != nil {
 		return nil, err
 	}
 	if !s.decoderGiven {

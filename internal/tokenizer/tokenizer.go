@@ -130,6 +130,36 @@ func (t *Tokenizer) encodeText(s string, track bool, emit func(int32, [2]int)) e
 // VocabSize is the highest id plus one, added tokens included.
 func (t *Tokenizer) VocabSize() int { return t.size }
 
+// NoRow is what to do about a token that the model has no row for.
+const NoRow = "leave it out of data and template, give the model a row for it (transformers: resize_token_embeddings), or take the model's own tokenizer"
+
+// Outside says what token of ids a model of size rows has none for; nil if there is none.
+func (t *Tokenizer) Outside(ids []int32, size int) error {
+	for i, id := range ids {
+		if int(id) >= size {
+			return fmt.Errorf("token %d, %q: id %d, and the model's vocabulary has %d (vocab_size)", i, t.Token(id), id, size)
+		}
+	}
+	return nil
+}
+
+// Beyond says which tokens a model of size rows has none for, "" if there are none.
+func (t *Tokenizer) Beyond(size int) string {
+	n := t.size - size
+	if n <= 0 {
+		return ""
+	}
+	first := size
+	for t.Token(int32(first)) == "" && first < t.size-1 {
+		first++
+	}
+	s := fmt.Sprintf("the tokenizer has %d tokens and the model %d (vocab_size): %q (%d) has no row", t.size, size, t.Token(int32(first)), first)
+	if n > 1 {
+		s = fmt.Sprintf("the tokenizer has %d tokens and the model %d (vocab_size): the last %d have no row, the first of them %q (%d)", t.size, size, n, t.Token(int32(first)), first)
+	}
+	return s + "; a text that has it is refused"
+}
+
 // Token is the token with this id as the vocabulary spells it (Ġ or ▁ for a space), "" if there is
 // none.
 func (t *Tokenizer) Token(id int32) string {

@@ -13,11 +13,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"lomo/internal/strictjson"
 )
 
 // source is where a tokenizer came from, as far as WriteFiles needs it.
 type source struct {
-	json, dir string // files to copy; json "" for a tokenizer made here, dir "" for a lone tokenizer.json
+	json, dir string              // files to copy; json "" for a tokenizer made here, dir "" for a lone tokenizer.json
+	config    []strictjson.Member // tokenizer_config.json, for a tokenizer made here of a folder
 	// The parts of tokenizer.json for a tokenizer made here.
 	normalizer, preTokenizer, postProcessor, decoder json.RawMessage
 }
@@ -60,10 +63,15 @@ func (t *Tokenizer) WriteFiles(dir string) error {
 
 // config adds to names the rest of a tokenizer_config.json.
 func (t *Tokenizer) config(names map[string]any) map[string]any {
-	c := maps.Clone(names)
+	c := map[string]any{"clean_up_tokenization_spaces": false,
+		"model_max_length": json.RawMessage("1000000000000000019884624838656")} // transformers' "no limit"
+	for _, m := range t.source.config {
+		if !slices.Contains([]string{"bos_token", "eos_token", "pad_token", "unk_token"}, m.Name) { // they may be named elsewhere
+			c[m.Name] = m.Value
+		}
+	}
+	maps.Copy(c, names)
 	c["tokenizer_class"] = "PreTrainedTokenizerFast" // whatever tokenizer.json says, nothing added
-	c["clean_up_tokenization_spaces"] = false
-	c["model_max_length"] = json.RawMessage("1000000000000000019884624838656") // transformers' "no limit"
 	decoder := map[string]any{}
 	for id := range t.added {
 		a := t.written(id)
