@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ type tokenizeOptions struct {
 	Model   string
 	Decode  bool
 	Special bool // add what the post-processor adds
+	JSON    bool // texts are JSON strings, which may hold line breaks
 }
 
 func newTokenizeCmd(io *Streams, run func(*Streams, *tokenizeOptions) error) *cobra.Command {
@@ -28,7 +30,8 @@ func newTokenizeCmd(io *Streams, run func(*Streams, *tokenizeOptions) error) *co
 		Long: `Tokenize reads lines of text from stdin and writes one JSON array of token ids a line.
 No token is added at the beginning or end unless --special asks for it; added tokens
 written in the text become their ids. --decode reads arrays and writes text; a token
-that stands for a line break breaks the line.`,
+that stands for a line break breaks the line, unless --json writes texts as JSON strings;
+they are read as such then, too.`,
 		Example: `  echo "Hello world" | lomo tokenize --model models/smollm2
   lomo tokenize --model smollm2.gguf < book.txt | lomo tokenize --model smollm2.gguf --decode`,
 		RunE: func(*cobra.Command, []string) error {
@@ -41,6 +44,7 @@ that stands for a line break breaks the line.`,
 	c.Flags().StringVar(&o.Model, "model", "", "`folder` with a tokenizer, a tokenizer.json or tokenizer.model, or a .gguf file")
 	c.Flags().BoolVar(&o.Decode, "decode", false, "turn ids into text")
 	c.Flags().BoolVar(&o.Special, "special", false, "add the tokens the tokenizer puts around a text, such as bos")
+	c.Flags().BoolVar(&o.JSON, "json", false, "read and write each text as a JSON string, which may hold line breaks")
 	return c
 }
 
@@ -55,17 +59,23 @@ func runTokenize(s *Streams, o *tokenizeOptions) error {
 	for _, n := range tok.Notes() {
 		fmt.Fprintf(s.Err, "lomo: warning: %s\n", n)
 	}
-	convert := encodeLine(tok, o.Special)
+	convert := encodeLine(tok, o)
 	if o.Decode {
-		convert = decodeLine(tok)
+		convert = decodeLine(tok, o)
 	}
 	return eachLine(s.In, s.Out, convert)
 }
 
 // encodeLine appends the ids of a text as a JSON array.
-func encodeLine(tok *tokenizer.Tokenizer, special bool) func(out, line []byte) ([]byte, error) {
+func encodeLine(tok *tokenizer.Tokenizer, o *tokenizeOptions) func(out, line []byte) ([]byte, error) {
 	return func(out, line []byte) ([]byte, error) {
-		ids, err := tok.Encode(string(line), special)
+		text := string(line)
+		if o.JSON {
+			if err := strictjson.Unmarshal(line, &text); err != nil {
+				return nil, fmt.Errorf("want a text as a JSON string: %w", err)
+			}
+		}
+		ids, err := tok.Encode(text, o.Special)
 		if err != nil {
 			return nil, err
 		}
@@ -81,7 +91,7 @@ func encodeLine(tok *tokenizer.Tokenizer, special bool) func(out, line []byte) (
 }
 
 // decodeLine appends the text of a JSON array of ids.
-func decodeLine(tok *tokenizer.Tokenizer) func(out, line []byte) ([]byte, error) {
+func decodeLine(tok *tokenizer.Tokenizer, o *tokenizeOptions) func(out, line []byte) ([]byte, error) {
 	return func(out, line []byte) ([]byte, error) {
 		var ids []int32
 		if err := strictjson.Unmarshal(line, &ids); err != nil {
@@ -92,7 +102,12 @@ func decodeLine(tok *tokenizer.Tokenizer) func(out, line []byte) ([]byte, error)
 				return nil, fmt.Errorf("token id %d: the vocabulary has %d", id, tok.VocabSize())
 			}
 		}
-		return append(out, tok.Decode(ids, false)...), nil
+		text := tok.Decode(ids, false)
+		if !o.JSON {
+			return append(out, text...), nil
+		}
+		quoted, err := json.Marshal(text)
+		return append(out, quoted...), err
 	}
 }
 

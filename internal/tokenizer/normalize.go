@@ -72,6 +72,11 @@ func (f unicodeForm) normalize(t text, track bool) (text, error) {
 	if form.IsNormalString(t.s) {
 		return t, nil
 	}
+	if longMarks(form, t.s) {
+		r := newRewrite(t, track)
+		segments(form, t.s, func(i, j int) { r.put(normalForm(form, t.s[i:j]), i, j) })
+		return r.text(), nil
+	}
 	if !track {
 		return text{s: form.String(t.s), at: t.at}, nil
 	}
