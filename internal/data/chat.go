@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"lomo/internal/data/records"
 	"lomo/internal/jinja"
@@ -38,10 +39,27 @@ func (e *encoder) conversation(r records.Record, typ string) error {
 	if err != nil {
 		return err
 	}
+	if err := answerInside(r, list); err != nil {
+		return err
+	}
 	if list, err = withSystem(r, list); err != nil {
 		return err
 	}
 	return e.chat(r, list)
+}
+
+// answerInside refuses an answer that stands beside the messages instead of being the last of them.
+func answerInside(r records.Record, list []turn) error {
+	answered := slices.ContainsFunc(list, func(t turn) bool {
+		role, err := roleOf(&t)
+		return err == nil && role == "assistant"
+	})
+	for _, name := range answerNames {
+		if hasContent(r, name) && (!answered || name == "completion" && isList(r.Fields[name])) {
+			return r.Refuse("add it to the messages, or write prompt and completion as lists of messages (type prompt_completion)", "field %q: an answer beside the messages is not learned", name)
+		}
+	}
+	return nil
 }
 
 // withSystem puts the record's own system text before its messages.
@@ -95,6 +113,14 @@ func (e *encoder) chat(r records.Record, list []turn) error {
 	o := tokenizer.ChatOptions{Roles: e.o.RolesToTrain, TrainOnEOS: e.o.TrainOnEOS, Template: e.o.ChatTemplate}
 	if err := templateVariables(r, &o); err != nil {
 		return err
+	}
+	if err := e.knownVariables(r, o.Args); err != nil {
+		return err
+	}
+	for i := range list {
+		if t := &list[i]; e.learns(t) && strings.TrimSpace(t.text) == "" && !t.has("tool_calls") && !t.reasons() {
+			e.notes.Add("learned turns that are empty: only their end is learned", r.Place(), "")
+		}
 	}
 	var c tokenizer.Conversation
 	var first error
@@ -163,6 +189,50 @@ func templateVariables(r records.Record, o *tokenizer.ChatOptions) error {
 	}
 	o.Args = args
 	return nil
+}
+
+// knownVariables refuses variables that the template does not have: they would change nothing.
+func (e *encoder) knownVariables(r records.Record, args *jinja.Dict) error {
+	source := e.templateSource()
+	if args == nil || source == "" {
+		return nil
+	}
+	for _, key := range args.Keys() {
+		if ok, err := regexp.MatchString(`\b`+regexp.QuoteMeta(key)+`\b`, source); err == nil && !ok {
+			return r.Refuse("leave it out, or choose a chat_template that has it", "field \"chat_template_kwargs\": the chat template has no variable %q", key)
+		}
+	}
+	return nil
+}
+
+// templateSource is the chat template's text, "" where it is not known.
+func (e *encoder) templateSource() string {
+	t, ok := e.tok.(interface{ TemplateSource(string) (string, error) })
+	if !ok {
+		return ""
+	}
+	source, err := t.TemplateSource(e.o.ChatTemplate)
+	if err != nil {
+		return ""
+	}
+	return source
+}
+
+// learns reports whether a turn is learned.
+func (e *encoder) learns(t *turn) bool {
+	if t.train != nil {
+		return *t.train
+	}
+	role, err := roleOf(t)
+	if len(e.o.RolesToTrain) == 0 {
+		return err == nil && role == "assistant"
+	}
+	return err == nil && slices.Contains(e.o.RolesToTrain, role)
+}
+
+// reasons reports whether a turn holds reasoning.
+func (t *turn) reasons() bool {
+	return t.has("reasoning_content") || t.has("thinking") || t.has("reasoning")
 }
 
 // objects is a field that holds a list of objects for the template, nil if there is none.
@@ -246,11 +316,9 @@ func (e *encoder) wordings(list []turn) []wording {
 	}
 	if e.wording == nil {
 		w := wording{calls: true}
-		if t, ok := e.tok.(interface{ TemplateSource(string) (string, error) }); ok {
-			if source, err := t.TemplateSource(e.o.ChatTemplate); err == nil {
-				w.parts = readsParts.MatchString(source)
-				w.calls = !readsStrings.MatchString(source) || readsObjects.MatchString(source)
-			}
+		if source := e.templateSource(); source != "" {
+			w.parts = readsParts.MatchString(source)
+			w.calls = !readsStrings.MatchString(source) || readsObjects.MatchString(source)
 		}
 		e.wording = &w
 	}

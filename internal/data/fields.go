@@ -27,6 +27,8 @@ var meanings = []meaning{
 	{names: []string{"functions", "function_call"}, what: "an old form of tools and tool_calls", advice: `write tools: [{"type": "function", "function": {…}}] and tool_calls in messages`},
 	{names: []string{"loss_mask", "loss_weights", "loss_weight", "sample_weight"}, what: "losses are not weighted",
 		advice: "type segments says which texts are learned, type tokenized takes labels, and datasets take a weight for a whole file"},
+	{names: []string{"enable_thinking", "reasoning_effort", "add_generation_prompt"}, what: "a variable of chat templates stands in chat_template_kwargs",
+		advice: `write "chat_template_kwargs": {"enable_thinking": …}, or leave it out`},
 	{names: []string{"tools", "documents", "chat_template_kwargs"}, what: "it goes to a chat template, which this type does not use", advice: "write the record as type messages", plain: true},
 	{names: []string{"history", "system", "context"}, what: "this type has no place for it", advice: "write the record as type messages, or alpaca with system and history", plain: true},
 }
@@ -42,6 +44,9 @@ func refuseUnused(r records.Record, chat bool, taken ...string) error {
 				return r.Refuse(m.advice, "field %q: %s", name, m.what)
 			}
 		}
+	}
+	if label := string(r.Fields["label"]); label == "true" || label == "false" {
+		return r.Refuse("keep the answers to learn, without label", "field \"label\": %s, a preference, and preferences are not trained", label)
 	}
 	return wholeWeight(r)
 }

@@ -40,6 +40,7 @@ func TestFields(t *testing.T) {
 		{"completion_mask", "tokenized", `{"input_ids":[107,108,109,110],"completion_mask":[0,0,1,1]}`, "ab[cd]"},
 		{"assistant_masks", "tokenized", `{"input_ids":[107,108,109,110],"assistant_masks":[0,1,0,1]}`, "a[b]c[d]"},
 		{"masks and labels", "tokenized", `{"input_ids":[107,108,109,110],"labels":[107,108,-100,110],"completion_mask":[0,1,1,1],"assistant_masks":[1,1,1,0]}`, "a[b]cd"},
+		{"lists that are no masks", "tokenized", `{"input_ids":[107,108],"tokens":["a","b"],"special_tokens_mask":[0,0],"scores":[1],"offset_mapping":[[0,1],[1,2]]}`, "a[b]"},
 		{"lengths of one document", "tokenized", `{"input_ids":[107,108],"seq_lengths":[2],"length":2}`, "a[b]"},
 	} {
 		t.Run(c.typ+", "+c.name, func(t *testing.T) {
@@ -74,7 +75,11 @@ func TestFieldErrors(t *testing.T) {
 		{"token types", "tokenized", `{"input_ids":[5,6],"token_type_ids":[0,1]}`, `token_type_ids[1] is 1`, "one type"},
 		{"lengths of documents", "tokenized", `{"input_ids":[5,6,7],"seq_lengths":[1,2]}`, `field "seq_lengths": 2 documents in one record`, "records of their own"},
 		{"loss weights", "tokenized", `{"input_ids":[5,6],"loss_weights":[0.5,1]}`, `field "loss_weights": losses are not weighted`, ""},
-		{"preferences", "prompt_completion", `{"prompt":"Q","chosen":"A","rejected":"B"}`, `field "completion" is missing; the record has "chosen", "prompt", "rejected"`, ""},
+		{"preferences", "prompt_completion", `{"prompt":"Q","chosen":"A","rejected":"B"}`, `field "chosen": preferences are not trained`, ""},
+		{"preferences by label", "prompt_completion", `{"prompt":"Q","completion":"A","label":false}`, `field "label": false, a preference, and preferences are not trained`, "without label"},
+		{"a mask of another name", "tokenized", `{"input_ids":[5,6,7],"mask":[0,1,1]}`, `field "mask": a value for each token, of a name that means nothing here`, "labels, completion_mask"},
+		{"label for labels", "tokenized", `{"input_ids":[5,6,7],"label":[5,6,7]}`, `field "label": a value for each token, of a name that means nothing here`, ""},
+		{"weights of tokens", "tokenized", `{"input_ids":[5,6,7],"w":[0.5,1,1]}`, `field "w": a value for each token, of a name that means nothing here`, ""},
 		{"preferences beside", "prompt_completion", `{"prompt":"Q","completion":"A","chosen":"A","rejected":"B"}`, `field "chosen": preferences are not trained`, "keep the answer"},
 		{"preferences of alpaca", "alpaca", `{"instruction":"Q","output":"A","rejected":"B"}`, `field "rejected": preferences are not trained`, ""},
 		{"images", "alpaca", `{"instruction":"Q","output":"A","images":["x"]}`, `field "images": only text can be learned`, ""},
@@ -137,6 +142,7 @@ func TestNotes(t *testing.T) {
 		{"padding", "tokenized", `{"input_ids":[5,6]}` + "\n" + `{"input_ids":[5,6,0],"attention_mask":[1,1,0]}`, Options{},
 			[]string{"tokenized records whose padding was cut: 1 (the first: d:2)"}},
 		{"empty answer", "prompt_completion", `{"prompt":"Q","completion":""}`, Options{}, []string{"records with an empty answer: only its end is learned: 1 (the first: d:1)"}},
+		{"empty turn", "messages", `{"messages":[{"role":"user","content":""},{"role":"assistant","content":" "}]}`, Options{}, []string{"learned turns that are empty: only their end is learned: 1 (the first: d:1)"}},
 		{"nobody to learn", "messages", `{"messages":[{"role":"user","content":"Q"}]}` + "\n" + `{"messages":[{"role":"assistant","content":"A"}]}`, Options{},
 			[]string{"samples left out: no token is learned: 1 (the first: d:1)"}},
 	} {

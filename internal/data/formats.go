@@ -158,6 +158,9 @@ func optOneOf(r records.Record, names ...string) (string, error) {
 
 // promptCompletion reads {prompt, completion}, under any of the names in fields.go: two texts, or two lists of messages.
 func promptCompletion(e *encoder, r records.Record) error {
+	if err := refuseUnused(r, true, "system", "history", "context"); err != nil { // pairs of preferences have prompts too
+		return err
+	}
 	names, answers, err := promptPair(r)
 	if err != nil {
 		return err

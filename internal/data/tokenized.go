@@ -2,8 +2,12 @@ package data
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"lomo/internal/data/records"
+	"lomo/internal/strictjson"
 )
 
 // masks are the fields of tokenized records that say by 0 which tokens are not learned.
@@ -53,6 +57,9 @@ func tokenized(e *encoder, r records.Record) error {
 			return err
 		}
 	}
+	if err := noOtherList(r, len(ids)); err != nil {
+		return err
+	}
 	from, to, err := attended(r, len(ids))
 	if err != nil {
 		return err
@@ -64,6 +71,29 @@ func tokenized(e *encoder, r records.Record) error {
 		e.notes.Add("tokenized records whose padding was cut", r.Place(), "")
 	}
 	return e.put(r, "input_ids", ids[from:to], labels[from:to])
+}
+
+// perToken are the fields of tokenized records that hold a value for each token and are read, or cannot matter.
+var perToken = append([]string{"input_ids", "labels", "attention_mask", "position_ids", "token_type_ids", "seq_lengths", "cu_seqlens", "sub_seq_lens",
+	"special_tokens_mask", "offset_mapping"}, masks...)
+
+// noOtherList refuses a list of numbers or truth values, one a token, of a name that means nothing here: it would say which are learned.
+func noOtherList(r records.Record, tokens int) error {
+	if tokens < 2 {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Fields)) {
+		if slices.Contains(perToken, name) || !strings.HasPrefix(string(r.Fields[name]), "[") {
+			continue
+		}
+		var numbers []float64
+		var flags []bool
+		if strictjson.Unmarshal(r.Fields[name], &numbers) == nil && len(numbers) == tokens || strictjson.Unmarshal(r.Fields[name], &flags) == nil && len(flags) == tokens {
+			return r.Refuse("lists of a value a token are labels, "+strings.Join(masks, ", ")+", attention_mask and position_ids; leave it out if it says nothing",
+				"field %q: a value for each token, of a name that means nothing here", name)
+		}
+	}
+	return nil
 }
 
 func sameLength(r records.Record, name string, got, want int) error {

@@ -123,7 +123,9 @@ var refusedOfMessage = []struct{ name, what, advice string }{
 	{"function_call", "an old form of tool_calls", `write tool_calls: [{"type": "function", "function": {"name": …, "arguments": {…}}}]`},
 	{"train_detail", "parts of a message are not marked", "type segments says which texts are learned"},
 	{"loss_mask", "parts of a message are not marked", "train: false leaves a message out; type segments says which texts are learned"},
+	{"mask", "parts of a message are not marked", "train: false leaves a message out; type segments says which texts are learned"},
 	{"loss_scale", "losses are not weighted", "weight 0 leaves a message out"},
+	{"loss_weight", "losses are not weighted", "weight 0 leaves a message out"},
 	{"refusal", "a refusal stands beside the content, where no template finds it", "write it as content"},
 	{"audio", "only text can be learned", "leave records with it out of the file"},
 	{"image", "only text can be learned", "leave records with it out of the file"},
@@ -191,7 +193,7 @@ func readTurn(raw json.RawMessage) (t turn, err error) {
 			t.fields = append(t.fields, m)
 		}
 	}
-	if content != nil {
+	if content != nil && string(content) != "[]" {
 		t.content = content
 		t.text, t.parts, err = plainText(content)
 		return t, err

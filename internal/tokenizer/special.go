@@ -1,12 +1,13 @@
 package tokenizer
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"slices"
+
+	"lomo/internal/strictjson"
 )
 
 // maxConfig bounds the small JSON files beside a tokenizer, templates included.
@@ -41,10 +42,10 @@ type idList []int32
 
 func (l *idList) UnmarshalJSON(b []byte) error {
 	if len(b) > 0 && b[0] == '[' {
-		return json.Unmarshal(b, (*[]int32)(l))
+		return strictjson.Unmarshal(b, (*[]int32)(l))
 	}
 	var id *int32
-	if err := json.Unmarshal(b, &id); err != nil || id == nil {
+	if err := strictjson.Unmarshal(b, &id); err != nil || id == nil {
 		return err
 	}
 	*l = idList{*id}
@@ -113,7 +114,7 @@ func readConfig(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(b, v); err != nil {
+	if err := strictjson.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil

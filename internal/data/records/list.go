@@ -44,39 +44,44 @@ type listReader struct {
 // next is the text up to the comma or ] that ends an element, valid until the next call, the line it begins in, and that end.
 func (l *listReader) next() (raw []byte, start int, end byte, err error) {
 	l.buf, start = l.buf[:0], l.line
-	depth, quoted := 0, false
+	depth, quoted, escaped, blank := 0, false, false, true
 	for {
-		c, err := l.r.ReadByte()
-		if err == io.EOF {
+		if _, err := l.r.Peek(1); err == io.EOF {
 			return nil, 0, 0, errors.New("the file ends in the middle of the list")
 		} else if err != nil {
 			return nil, 0, 0, err
 		}
-		switch {
-		case quoted && c == '\\':
-			l.buf = append(l.buf, c)
-			if c, err = l.r.ReadByte(); err != nil {
-				continue // said above
+		chunk, _ := l.r.Peek(l.r.Buffered())
+		for i, c := range chunk {
+			switch {
+			case c == '\n':
+				if l.line++; blank {
+					start = l.line
+				}
+				escaped = false
+			case escaped:
+				escaped = false
+			case quoted:
+				escaped, quoted = c == '\\', c != '"'
+			case c == ' ' || c == '\t' || c == '\r':
+			case depth == 0 && (c == ',' || c == ']'):
+				l.buf = append(l.buf, chunk[:i]...)
+				l.r.Discard(i + 1) //nolint:errcheck // it was peeked
+				return l.buf, start, c, nil
+			case c == '"':
+				quoted, blank = true, false
+			case c == '[' || c == '{':
+				depth, blank = depth+1, false
+			case c == ']' || c == '}':
+				depth--
+			default:
+				blank = false
 			}
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '[' || c == '{':
-			depth++
-		case depth == 0 && (c == ',' || c == ']'):
-			return l.buf, start, c, nil
-		case c == ']' || c == '}':
-			depth--
 		}
-		if c == '\n' {
-			l.line++
-			if len(bytes.TrimSpace(l.buf)) == 0 {
-				start = l.line
-			}
-		}
-		if l.buf = append(l.buf, c); len(l.buf) > MaxRecord {
+		if l.buf = append(l.buf, chunk...); len(l.buf) > MaxRecord {
 			return nil, 0, 0, fmt.Errorf("the record is longer than %d MiB", MaxRecord>>20)
 		}
+		l.r.Discard(len(chunk)) //nolint:errcheck // it was peeked
 	}
 }
 
