@@ -102,8 +102,8 @@ func statsLine(d data.Stats) string {
 }
 
 // Resumed says where the run continues.
-func (r *runReport) Resumed(dir string, step int) error {
-	r.done = step
+func (r *runReport) Resumed(dir string, step, of int) error {
+	r.done, r.total = step, of
 	r.Note("continuing from %s", dir)
 	return r.open()
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"lomo/internal/checkpoint"
+	"lomo/internal/optim"
 )
 
 // bounds are the least and largest values of numbers.
@@ -97,6 +98,9 @@ func (l *Loaded) combinations(p *problems) {
 	if l.OnNonfinite == "skip" && l.DType != "fp16" && (l.MaxGradNorm == 0 || l.ClipPolicy != "exact") {
 		p.add(l.where("on_nonfinite"), "set max_grad_norm with clip_policy: exact, which sees the gradient before any weight moves, or on_nonfinite: stop",
 			"on_nonfinite: skip with max_grad_norm: %v and clip_policy: %s: weights move before the whole gradient is known", l.MaxGradNorm, l.ClipPolicy)
+	}
+	if err := (optim.Schedule{Kind: l.LRScheduler, LR: l.LearningRate}).Check(); err != nil {
+		p.add(l.where("learning_rate"), "raise learning_rate, or choose lr_scheduler: linear, which falls to 0", "%v", err)
 	}
 	l.ranks(p)
 	if l.Offload != "none" && l.Optimizer == "adamw" {

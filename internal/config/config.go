@@ -36,8 +36,8 @@ type Config struct {
 	RolesToTrain  []string  `yaml:"roles_to_train" help:"roles whose chat turns are learned"`
 	TrainOnEOS    string    `yaml:"train_on_eos" oneof:"turn,all,last,none" help:"which end-of-turn tokens are learned"`
 
-	MicroBatchSize            int     `yaml:"micro_batch_size" help:"sequences that go through a block at once; sets the memory of activations"`
-	GradientAccumulationSteps int     `yaml:"gradient_accumulation_steps" help:"micro-batches of a step; above 1 one block's gradient is held"`
+	MicroBatchSize            int     `yaml:"micro_batch_size" resume:"free" help:"sequences that go through a block at once; sets the memory of activations"`
+	GradientAccumulationSteps int     `yaml:"gradient_accumulation_steps" resume:"free" help:"micro-batches of a step; above 1 one block's gradient is held"`
 	NumEpochs                 float64 `yaml:"num_epochs" resume:"free" help:"passes over the data, unless max_steps is given"`
 	MaxSteps                  int     `yaml:"max_steps" resume:"free" help:"optimizer steps, instead of num_epochs"`
 

@@ -46,7 +46,7 @@ func (l *losses) Note(format string, args ...any) {
 	l.notes = append(l.notes, fmt.Sprintf(format, args...))
 }
 func (l *losses) Planned(s Summary)              { l.device = s.Device }
-func (l *losses) Resumed(string, int) error      { return nil }
+func (l *losses) Resumed(string, int, int) error { return nil }
 func (l *losses) Step(m train.StepMetrics) error { l.values = append(l.values, m.Loss); return nil }
 func (l *losses) Eval(train.EvalMetrics) error   { return nil }
 func (l *losses) Saved(string, int)              {}

@@ -28,9 +28,9 @@ type output struct {
 	changed  []string // settings that differ from those of the checkpoint the user chose
 }
 
-// openOutput creates, locks and examines output_dir for a run of the given number of steps. A folder that holds another
-// run, or files that are not a run, is refused.
-func openOutput(c *config.Config, steps int) (*output, error) {
+// openOutput creates, locks and examines output_dir. A folder that holds another run, or files that are not a run, is refused. steps is asked for
+// the length of the run, which hangs on the checkpoint that it continues ("" for none) and may be refused.
+func openOutput(c *config.Config, steps func(resume string) (int, error)) (*output, error) {
 	o := &output{dir: c.OutputDir}
 	if sameFile(c.OutputDir, c.Model) {
 		return nil, &UsageError{hint("choose another output_dir", "output_dir %s is the model itself", c.OutputDir)}
@@ -75,13 +75,17 @@ func (o *output) claimable() error {
 }
 
 // examine decides between starting, continuing and being done.
-func (o *output) examine(c *config.Config, steps int) error {
+func (o *output) examine(c *config.Config, steps func(resume string) (int, error)) error {
 	old, err := savedIn(o.dir)
 	if err != nil {
 		return fmt.Errorf("output_dir %s: its %w", o.dir, err)
 	}
 	if c.Resume != "auto" && c.Resume != "none" {
-		return o.chosen(c, old)
+		if err := o.chosen(c, old); err != nil {
+			return err
+		}
+		_, err := steps(o.resume)
+		return err
 	}
 	if old == nil {
 		return nil
@@ -99,7 +103,14 @@ func (o *output) examine(c *config.Config, steps int) error {
 	if err == nil {
 		o.resume = dir
 	}
-	return o.checkFinished(steps)
+	if o.resume == "" && batch(c) != batch(old) && spelling(c) != spelling(old) {
+		return hint("choose another output_dir, or set the keys back", "output_dir %s holds another run, with steps of %d sequences and not %d", o.dir, batch(old), batch(c))
+	}
+	n, err := steps(o.resume)
+	if err != nil {
+		return err
+	}
+	return o.checkFinished(n)
 }
 
 // savedIn is the configuration of the run that a folder, or a checkpoint, belongs to, nil for none.

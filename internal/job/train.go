@@ -21,13 +21,13 @@ import (
 
 // Reporter receives what a run has to say.
 type Reporter interface {
-	Note(format string, args ...any)       // a line of talk
-	Planned(s Summary)                     // before anything is loaded
-	Resumed(dir string, step int) error    // metrics beyond step belong to steps that will be run again
-	Step(m train.StepMetrics) error        // each logged step
-	Eval(m train.EvalMetrics) error        // each evaluation
-	Saved(dir string, step int)            // each checkpoint
-	Finished(dir string, state Done) error // the run is over
+	Note(format string, args ...any)        // a line of talk
+	Planned(s Summary)                      // before anything is loaded
+	Resumed(dir string, step, of int) error // metrics beyond step belong to steps that will be run again
+	Step(m train.StepMetrics) error         // each logged step
+	Eval(m train.EvalMetrics) error         // each evaluation
+	Saved(dir string, step int)             // each checkpoint
+	Finished(dir string, state Done) error  // the run is over
 }
 
 // Summary is what is known of a run before it starts.
@@ -211,7 +211,10 @@ func summarize(c *config.Config, o *train.Options, m *Model, ds *dataset, cards 
 
 // runTraining takes the output folder and the device, and trains.
 func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Model, tok *tokenizer.Tokenizer, ds *dataset, sum Summary, rep Reporter) error {
-	out, err := openOutput(&c.Config, sum.Steps)
+	out, err := openOutput(&c.Config, func(resume string) (int, error) {
+		err := keepBatch(&o, &c.Config, resume, ds, &sum, rep)
+		return sum.Steps, err
+	})
 	if err != nil {
 		return err
 	}
@@ -219,10 +222,7 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	if out.finished {
 		return rep.Finished(o.OutputDir, Done{Steps: sum.Steps, Model: o.OutputDir, Already: true})
 	}
-	if err := keepBatch(&o, &c.Config, out, &sum); err != nil {
-		return err
-	}
-	weights, err := startingWeights(out, m, rep)
+	weights, err := startingWeights(out, m, sum.Steps, rep)
 	if err != nil {
 		return err
 	}
@@ -270,32 +270,6 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	return rep.Finished(o.OutputDir, done)
 }
 
-// keepBatch holds a continued run to the sequences of a step that it began with, on whatever number of devices: the
-// micro-batches a device accumulates change instead.
-func keepBatch(o *train.Options, c *config.Config, out *output, sum *Summary) error {
-	if out.resume == "" {
-		return nil
-	}
-	st, err := train.ReadState(out.resume)
-	if err != nil {
-		return err
-	}
-	micro := st.Devices * st.Accumulation
-	if st.Devices == c.Devices || micro == 0 {
-		return nil
-	}
-	if micro%c.Devices != 0 {
-		return hint(fmt.Sprintf("set devices to a divisor of %d", micro), "resume %s: its steps have %d micro-batches, which %d devices cannot share evenly", out.resume, micro, c.Devices)
-	}
-	o.Accumulation = micro / c.Devices
-	evalLen := 0
-	if sum.Val.Samples > 0 {
-		evalLen = o.SequenceLen
-	}
-	sum.Memory, err = Plan(*o, c, evalLen, sum.Cards)
-	return err
-}
-
 // onDevices opens the run's devices and trains on them.
 func onDevices(ctx context.Context, c *config.Config, o train.Options, weights checkpoint.Source, ds *dataset, arena int64, resume string) (err error) {
 	where := computeOf(c)
@@ -334,7 +308,7 @@ func onDevices(ctx context.Context, c *config.Config, o train.Options, weights c
 }
 
 // startingWeights is the checkpoint to continue from, or the model itself.
-func startingWeights(out *output, m *Model, rep Reporter) (checkpoint.Source, error) {
+func startingWeights(out *output, m *Model, steps int, rep Reporter) (checkpoint.Source, error) {
 	if out.resume == "" {
 		return m.Source, nil
 	}
@@ -352,7 +326,7 @@ func startingWeights(out *output, m *Model, rep Reporter) (checkpoint.Source, er
 			return nil, fmt.Errorf("resume %s: it is a checkpoint of another model than %s", out.resume, m.Path)
 		}
 	}
-	return old.Source, rep.Resumed(out.resume, step)
+	return old.Source, rep.Resumed(out.resume, step, steps)
 }
 
 // workingCopy holds the weights during a run with offload: disk, spillFile the block inputs with activation_offload: disk.

@@ -3,6 +3,7 @@ package optim
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Schedule gives the learning rate of each step (algorithms.md 15; transformers/optimization.py).
@@ -24,14 +25,18 @@ func WarmupSteps(ratio float64, steps, total int) int {
 	return int(math.Ceil(ratio*float64(total) - 1e-9))
 }
 
-// Check reports an unknown kind.
+// polynomialEnd is the rate that polynomial falls to: transformers' lr_end, with power 1.
+const polynomialEnd = 1e-7
+
+// Check reports an unknown kind, and a rate that its course cannot begin with.
 func (s Schedule) Check() error {
-	for _, k := range Schedules {
-		if s.Kind == k {
-			return nil
-		}
+	if !slices.Contains(Schedules, s.Kind) {
+		return fmt.Errorf("lr_scheduler %q: want one of %v", s.Kind, Schedules)
 	}
-	return fmt.Errorf("lr_scheduler %q: want one of %v", s.Kind, Schedules)
+	if s.Kind == "polynomial" && s.LR <= polynomialEnd {
+		return fmt.Errorf("lr_scheduler: polynomial with learning_rate: %v: the rate falls to %v and must begin above it", s.LR, polynomialEnd)
+	}
+	return nil
 }
 
 // At is the learning rate of the step that follows done finished ones.
@@ -50,11 +55,10 @@ func (s Schedule) At(done int) float64 {
 	case "cosine":
 		return s.LR * math.Max(0, 0.5*(1+math.Cos(math.Pi*p)))
 	case "polynomial":
-		const end = 1e-7 // transformers' lr_end, power 1
 		if p >= 1 {
-			return end
+			return polynomialEnd
 		}
-		return (s.LR-end)*(1-p) + end
+		return (s.LR-polynomialEnd)*(1-p) + polynomialEnd
 	case "inverse_sqrt":
 		tau := w
 		if tau == 0 {

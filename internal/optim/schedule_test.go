@@ -34,6 +34,18 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
+// TestPolynomialBegins: transformers raises ValueError("lr_end (1e-07) must be smaller than initial lr") for the rates that are refused.
+func TestPolynomialBegins(t *testing.T) {
+	for lr, ok := range map[float64]bool{0: false, 1e-9: false, 9.9e-8: false, 1e-7: false, 1.01e-7: true, 1e-6: true, 1e-3: true} {
+		if err := (Schedule{Kind: "polynomial", LR: lr}).Check(); (err == nil) != ok {
+			t.Errorf("rate %v: %v", lr, err)
+		}
+		if err := (Schedule{Kind: "linear", LR: lr}).Check(); err != nil {
+			t.Errorf("linear falls to 0 from %v: %v", lr, err)
+		}
+	}
+}
+
 // TestWarmupLongerThanRun: the rate rises to the end, and no schedule divides by what is left.
 func TestWarmupLongerThanRun(t *testing.T) {
 	for _, kind := range Schedules {

@@ -202,8 +202,40 @@ func (t *Trainer) finish(in Inputs) error {
 	if !t.o.SaveFinal {
 		return nil
 	}
+	if t.state.SkippedInRow > 0 {
+		if err := t.checkHealth(in.Train); err != nil {
+			return err
+		}
+	}
 	t.giveBack()
 	return t.notFinite(t.writeModel(t.o.OutputDir, false))
+}
+
+// checkHealth tells bad data from bad weights where the last steps of a run were skipped: some of the next batches must have a finite loss, or the
+// model, which may take the place of a good one, is not written.
+func (t *Trainer) checkHealth(l *data.Loader) error {
+	for range maxSkips {
+		b, err := l.Next()
+		if err != nil {
+			return err
+		}
+		losses, err := t.sweep.TurnLosses([]data.Batch{b})
+		if err != nil {
+			return err
+		}
+		sum := 0.0
+		for _, x := range losses {
+			sum += float64(x)
+		}
+		if sum, err = t.sweep.addUp(sum); err != nil {
+			return err
+		}
+		if !math.IsNaN(sum) && !math.IsInf(sum, 0) {
+			return nil
+		}
+	}
+	return &DivergedError{Step: t.state.Step, Err: fmt.Errorf("the run ends with %d skipped steps, and the loss of other data is not finite either: the trained model is not written", t.state.SkippedInRow),
+		Hint: "go on from an earlier checkpoint with a lower learning_rate (--resume OUTPUT_DIR/checkpoint-N)"}
 }
 
 // giveBack returns the memory of a step to the system while something is done that needs less of it, or none.

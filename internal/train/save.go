@@ -177,6 +177,10 @@ func (t *Trainer) restore(dir string, l *data.Loader) error {
 	if st.Device != t.d.Name() && t.o.Note != nil {
 		t.o.Note("the checkpoint was made on %q, this run is on %q: results agree within rounding, not bit for bit", st.Device, t.d.Name())
 	}
+	if err := st.inMicroBatches(t.o.MicroBatch); err != nil {
+		return fmt.Errorf("resume %s: %w", dir, err)
+	}
+	t.noteTotal(st)
 	now := t.state
 	t.state = st
 	t.state.Total, t.state.Device, t.state.Devices, t.state.Accumulation = now.Total, now.Device, now.Devices, now.Accumulation
@@ -199,6 +203,32 @@ func (t *Trainer) restore(dir string, l *data.Loader) error {
 		}
 	}
 	return t.d.Sync()
+}
+
+// inMicroBatches counts the position in the data in micro-batches of another size.
+func (st *State) inMicroBatches(size int) error {
+	if st.MicroBatch == 0 || st.MicroBatch == size {
+		return nil
+	}
+	at := st.Data.Index * st.MicroBatch
+	if at%size != 0 {
+		return fmt.Errorf("its place in the data, behind sequence %d of an epoch, is not the end of a micro-batch of %d; set micro_batch_size to a divisor of %d", at, size, at)
+	}
+	st.Data.Index, st.MicroBatch = at/size, size
+	return nil
+}
+
+// noteTotal says what another number of steps than the checkpoint's makes of the learning rate.
+func (t *Trainer) noteTotal(st State) {
+	now, then := t.schedule(t.state.Total), t.schedule(st.Total)
+	if st.Total == t.state.Total || t.o.Note == nil {
+		return
+	}
+	if is, was := now.At(st.Step), then.At(st.Step); is != was {
+		t.o.Note("the run has %d steps, had %d when the checkpoint was made: the learning rate of step %d is %.4g, it would have been %.4g", now.Total, then.Total, st.Step+1, is, was)
+	} else {
+		t.o.Note("the run has %d steps, had %d when the checkpoint was made: the learning rate of step %d is %.4g as it was", now.Total, then.Total, st.Step+1, is)
+	}
 }
 
 // ReadState reads the position of the run that a checkpoint belongs to.

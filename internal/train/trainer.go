@@ -159,8 +159,12 @@ func (t *Trainer) Load(src store.Reader) error {
 // Schedule fixes the number of steps the learning rate is planned for.
 func (t *Trainer) Schedule(total int) {
 	t.state.Total = total
-	t.sched = optim.Schedule{Kind: t.o.Scheduler, LR: t.o.LearningRate, Total: total,
-		Warmup: optim.WarmupSteps(t.o.WarmupRatio, t.o.WarmupSteps, total)}
+	t.sched = t.schedule(total)
+}
+
+// schedule is the course of the learning rate over total steps.
+func (t *Trainer) schedule(total int) optim.Schedule {
+	return optim.Schedule{Kind: t.o.Scheduler, LR: t.o.LearningRate, Total: total, Warmup: optim.WarmupSteps(t.o.WarmupRatio, t.o.WarmupSteps, total)}
 }
 
 // Network is the model being trained.
