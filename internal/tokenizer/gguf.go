@@ -234,6 +234,7 @@ func (g *ggufTokenizer) finish() (*Tokenizer, error) {
 	t.names = special{bos: g.token("bos"), eos: g.token("eos"), pad: g.token("padding"), unk: g.token("unknown")}
 	t.names.addEOS(t.names.eos)
 	t.names.addEOS(g.token("eot"))
+	t.names.addEOS(g.token("eom")) // of a message that awaits a tool's answer
 	if t.names.unk < 0 {
 		t.names.unk = t.vocab.unk
 	}

@@ -127,3 +127,16 @@ func TestGGUFRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestGGUFStops: the ends of a text, of a turn and of a message all end a generated text.
+func TestGGUFStops(t *testing.T) {
+	kv := ggufOf(t, "llama2", "llama", "")
+	kv["tokenizer.ggml.eot_token_id"], kv["tokenizer.ggml.eom_token_id"] = uint32(5), uint32(4)
+	tok, err := fromGGUF(&gguf.File{KV: kv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := tok.EOSIDs(); !slices.Equal(got, []int32{2, 5, 4}) {
+		t.Errorf("ends %v", got)
+	}
+}
