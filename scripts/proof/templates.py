@@ -1,6 +1,7 @@
 """Public chat templates against jinja2: every *.jinja of the packages below, chat templates in their tokenizer_config.json files and
 in the text of unsloth's module, each rendered with 15 conversations by jinja2 in transformers' environment and by
 `lomo debug render`. Texts and {% generation %} ranges must be equal wherever jinja2 renders; where it refuses, lomo must.
+What `lomo inspect` shows as learned must be transformers' mask where a template has marks, and the spans of template_masks.py where it has none.
 
 The packages are fetched when the proof runs, by pip and npm, and kept under --dir; nothing of them is in this repository.
 
@@ -19,6 +20,7 @@ import tarfile
 import warnings
 import zipfile
 
+import template_masks
 from common import ROOT, Verdict
 
 PIP = {"axolotl": [], "trl": [], "unsloth": [], "llama-cpp-python": ["--no-binary", "llama-cpp-python"]}
@@ -189,6 +191,8 @@ def main():
     verdict.say(not lenient, f"{both} refused by both, {len(lenient)} by jinja2 only")
     verdict.say(len(refused) <= MOST_REFUSED, f"{len(refused)} templates refused by lomo only, at most {MOST_REFUSED}")
     verdict.say(slowest < 50000, f"the slowest rendering took {slowest / 1000:.1f} ms")
+    template_masks.marked(args.lomo, found, CONVERSATIONS, reference, verdict)
+    template_masks.unmarked(args.lomo, found, verdict)
     verdict.exit()
 
 
