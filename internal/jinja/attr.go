@@ -341,10 +341,8 @@ func (st *state) slice(x, start, stop, step Value) Value {
 	case *tuple:
 		return &tuple{items: st.pick(v.items, start, stop, inc)}
 	case *rangeValue:
-		from, _, count := st.indices(start, stop, inc, v.len())
-		r := &rangeValue{v.start + from*v.step, 0, v.step * inc}
-		r.stop = r.start + int64(count)*r.step
-		return r
+		from, to, _ := st.indices(start, stop, inc, v.len())
+		return &rangeValue{v.start + from*v.step, v.start + to*v.step, v.step * inc}
 	case *Dict:
 		st.failKind(typeOrValueError, "a dictionary cannot be sliced")
 	}

@@ -380,7 +380,9 @@ func (st *state) iterate(v Value) func() (Value, bool) {
 			st.pay(4)
 			n := runeLen(x.s[i:])
 			i += n
-			return x.slice(i-n, i).value(), true
+			c := x.slice(i-n, i)
+			c.markup = false
+			return c.value(), true
 		}
 	case *Dict:
 		return st.iterate(&dictView{v, 'k'})

@@ -367,8 +367,25 @@ func (n *forNode) filtered(st *state, next func() (Value, bool), e *env) func() 
 			st.step()
 			st.assign(n.testTarget, v, in)
 			if st.truth(n.test.eval(st, in)) {
-				return v, true
+				return st.read(n.testTarget, v, in), true
 			}
 		}
 	}
+}
+
+// read is what was assigned to a target: Jinja2's loops with a test make new tuples of several variables.
+func (st *state) read(target expr, v Value, e *env) Value {
+	t, ok := target.(*tupleNode)
+	if !ok {
+		if n, ok := target.(*nameNode); ok {
+			return *e.at(n.slot)
+		}
+		return v
+	}
+	st.pay(16 * len(t.items))
+	items := make([]Value, len(t.items))
+	for i, x := range t.items {
+		items[i] = st.read(x, nil, e)
+	}
+	return &tuple{items: items}
 }

@@ -197,6 +197,11 @@ func given(v Value) Value {
 // isTrue reports whether an optional argument is given and true.
 func (st *state) isTrue(v Value) bool { return v != missing && st.truth(v) }
 
+// reverseArg is the argument reverse of sorting, which must be a number.
+func (st *state) reverseArg(v Value, fn string) bool {
+	return v != missing && st.intArg(v, fn, 0) != 0
+}
+
 // ignoreCase is the key of a value for comparisons without case.
 func (st *state) ignoreCase(v Value) Value {
 	if x, ok := text(v); ok {
@@ -289,10 +294,13 @@ func filterAttr(st *state, v Value, a *args) Value {
 
 func filterBatch(st *state, v Value, a *args) Value {
 	p := st.bind(a, "batch", 1, "linecount", "fill_with")
-	next := st.iterate(v)
+	var next func() (Value, bool)
 	done := false
 	var held []Value // an item that begins the next batch
 	return st.generator(func() (Value, bool) {
+		if next == nil {
+			next = st.iterate(v)
+		}
 		batch := held
 		held = nil
 		for !done {
@@ -386,7 +394,7 @@ func filterDictSort(st *state, v Value, a *args) Value {
 			k = st.ignoreCase(k)
 		}
 		return k
-	}, st.isTrue(p[2]))}
+	}, st.reverseArg(p[2], "dictsort"))}
 }
 
 func filterFirst(st *state, v Value, a *args) Value {
@@ -413,8 +421,13 @@ func (st *state) reversed(v Value, fn string) func() (Value, bool) {
 		items = v.items
 	case *tuple:
 		items = v.items
-	case *Dict, *dictView, *rangeValue, string, *str:
+	case *Dict, *dictView, *rangeValue, string:
 		items = st.list(v)
+	case *str:
+		items = st.list(v)
+		if v.markup { // Python takes these characters by index, and those of iterate not
+			items = markup(&List{items}).(*List).items
+		}
 	case *undefined:
 		// Python asks for its length, which is zero.
 	default:
@@ -475,11 +488,14 @@ func filterInt(st *state, v Value, a *args) Value {
 	if p[0] == missing {
 		p[0] = int64(0)
 	}
-	base := st.intArg(p[1], "int", 10)
+	base, isInt := int64(10), true
+	if p[1] != missing {
+		base, isInt = toInt(p[1])
+	}
 	if x, ok := text(v); ok {
 		st.pay(len(x.s))
-		if base == 0 || base >= 2 && base <= 36 {
-			if n, ok := parseInt(x.s, base); ok {
+		if isInt && (base == 0 || base >= 2 && base <= 36) {
+			if n, ok := parseInt(x.s, int(base)); ok {
 				return n
 			}
 		}
@@ -837,7 +853,7 @@ func filterSort(st *state, v Value, a *args) Value {
 			all.Append(k(item))
 		}
 		return all
-	}, st.isTrue(p[0]))}
+	}, st.reverseArg(p[0], "sort"))}
 }
 
 func filterSum(st *state, v Value, a *args) Value {

@@ -42,7 +42,7 @@ var hostile = []struct {
 	{"repeat, beyond int64", "{{ 'x' * 10**30 }}", false},
 	{"repeat of a list", "{{ ([1] * 10**9)|length }}", false},
 	{"repeat of nothing", "{{ '' * 10**18 }}{{ [] * 10**18 }}", true},
-	{"repeat of nothing in a loop", "{% for i in range(100000) %}{{ '' * 10**12 }}{% endfor %}", true},
+	{"repeat of nothing in a loop", "{% for i in range(10000) %}{{ '' * 10**12 }}{% endfor %}", true},
 	{"width of %", "{{ '%1000000000d' % 1 }}", false},
 	{"precision of %", "{{ '%.1000000000f' % 1 }}", false},
 	{"precision of %d", "{{ '%.1000000000d' % 1 }}", false},
@@ -128,7 +128,12 @@ func TestHostile(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			start := time.Now()
-			r, err := render(c.source, NewDict())
+			var r Result
+			tmpl, err := Compile(c.source)
+			if err == nil {
+				// An eighth of the usual limits, to be quick.
+				r, err = tmpl.Render(NewDict(), Options{Limits: Limits{Bytes: defaultBytes / 8, Steps: defaultSteps / 8}})
+			}
 			took := time.Since(start)
 			runtime.ReadMemStats(&after)
 			if (err == nil) != c.ok {
@@ -137,7 +142,7 @@ func TestHostile(t *testing.T) {
 			if err != nil && (len(err.Error()) > 500 || strings.Contains(err.Error(), "cannot be rendered")) {
 				t.Errorf("the error is %q", err)
 			}
-			if made := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 20*time.Second || made > 512 {
+			if made := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 20*time.Second || made > 256 {
 				t.Errorf("took %v and made %d MiB", took, made)
 			}
 			t.Log(took, (after.TotalAlloc-before.TotalAlloc)>>20, "MiB", err)

@@ -194,7 +194,7 @@ func (st *state) power(x, y *big.Int) Value {
 		if x.Sign() == 0 {
 			st.fail("zero cannot have a negative power")
 		}
-		return math.Pow(st.toFloat(number{b: x}), st.toFloat(number{b: y}))
+		return st.floatPower(st.toFloat(number{b: x}), st.toFloat(number{b: y}))
 	}
 	if x.BitLen() <= 1 { // -1, 0, 1
 		if x.Sign() < 0 && y.Bit(0) == 0 {
@@ -239,7 +239,7 @@ func (st *state) floatArith(op string, a, b number) Value {
 		if x < 0 && y != math.Floor(y) && !math.IsInf(x, 0) && !math.IsInf(y, 0) {
 			st.fail("the power is a complex number, which is not supported")
 		}
-		f := math.Pow(x, y)
+		f := st.floatPower(x, y)
 		if math.IsInf(f, 0) && !math.IsInf(x, 0) && !math.IsInf(y, 0) {
 			st.fail("the power is too large for a float")
 		}
@@ -257,6 +257,36 @@ func (st *state) floatArith(op string, a, b number) Value {
 	}
 	d, _ := floatDivMod(x, y)
 	return d
+}
+
+// floatPower is x ** y, rounded rightly as C's pow is. math.Pow is not.
+func (st *state) floatPower(x, y float64) float64 {
+	whole := y == math.Floor(y)
+	switch {
+	case x == 0 || y == 0 || x == 1 || math.IsNaN(x) || math.IsNaN(y) || math.IsInf(x, 0) || math.IsInf(y, 0):
+		return math.Pow(x, y)
+	case y == 0.5:
+		return math.Sqrt(x)
+	case !whole || math.Abs(y) > 1<<20:
+		st.fail("powers of floats are supported for whole exponents only")
+	}
+	const precision = 400
+	p, square := big.NewFloat(1).SetPrec(precision), big.NewFloat(math.Abs(x)).SetPrec(precision)
+	for n := int64(math.Abs(y)); n > 0; n >>= 1 {
+		st.pay(precision)
+		if n&1 == 1 {
+			p.Mul(p, square)
+		}
+		square.Mul(square, square)
+	}
+	if y < 0 {
+		p.Quo(big.NewFloat(1).SetPrec(precision), p)
+	}
+	f, _ := p.Float64()
+	if x < 0 && int64(y)&1 == 1 {
+		f = -f
+	}
+	return f
 }
 
 // floatDivMod is Python's divmod of floats.

@@ -85,7 +85,7 @@ func init() {
 		"rsplit":     func(st *state, x str, a *args) Value { return st.split(x, a, true) },
 		"splitlines": func(st *state, x str, a *args) Value {
 			keep := st.bind(a, "splitlines", 0, "keepends")[0]
-			return textList(st.lines(x, keep != missing && st.truth(keep)))
+			return textList(st.lines(x, st.intArg(keep, "splitlines", 0) != 0))
 		},
 		"join": func(st *state, x str, a *args) Value {
 			return st.join(x, st.positional(a, "join", 1, 1)[0]).value()

@@ -52,6 +52,13 @@ EXPRESSIONS = r"""
 2.0 ** 3
 0 ** 0
 0 ** -1
+0.1 ** 3
+1.1 ** 100
+2.5 ** -3
+(-2.5) ** 3
+2.0 ** 0.5
+10 ** -3
+3 ** -20
 (-1) ** 5
 (-8) ** 2
 big
@@ -382,6 +389,10 @@ range(0)|list
 range(3)[1]
 range(10)[2:5]
 range(10)[::-2]|list
+range(3)[::-2]
+range(10)[8:2:-3]
+range(10)[3:3]
+range(2, 20, 3)[1:-1]
 range(3)|length
 range(1, 2) == range(1, 3, 5)
 range(100001)
@@ -805,6 +816,17 @@ f|round
 1e300|round(2)
 7|round(2, 'floor')
 num|int
+'7'|int(1, 'x')
+'x'|int(1, 'x')
+ls|sort('x')
+ls|sort(none)
+ls|sort(reverse=1)
+d|dictsort(reverse='x')
+('<'|safe)|list
+('<a'|safe)|first is escaped
+('<a'|safe)|last is escaped
+('<a'|safe)[0] is escaped
+lines.splitlines('x')
 '3.7'|int
 'abc'|int
 'abc'|int(-1)
@@ -1257,6 +1279,7 @@ TEMPLATES = [
     "{% for x in l %}{% if loop.first %}<{% elif loop.last %}>{% else %}-{% endif %}{% endfor %}", "{% for x in l[::-1] %}{{ x }}{% endfor %}", "{% for x in l|reverse %}{{ x }}{% endfor %}", "{% for x in l|sort(reverse=true) %}{{ x }}{% endfor %}",
     "{% for b in l|batch(2) %}{% for x in b %}{{ x }}{% endfor %}|{% endfor %}", "{% for g in users|groupby('age') %}{{ g.grouper }}:{% for u in g.list %}{{ u.name }},{% endfor %}{% endfor %}", "{% for age, us in users|groupby('age') %}{{ age }}:{{ us|length }} {% endfor %}",
     "{% for x in l %}{{ x }}{% endfor %}{% for y in l %}{{ x }}{% endfor %}", "{% for x in [1, 2] %}{% for x in [3] %}{{ x }}{% endfor %}{{ x }}{% endfor %}", "{% for m in messages %}{{ m['role'] }}{{ m.content if m.content is string else '[parts]' }}\n{% endfor %}",
+    "{% for x, y in [[1, 2], [3, 4]] if x %}{{ loop.previtem }}{{ loop.nextitem }}{% endfor %}", "{% for a, (b, c) in [[1, [2, 3]]] * 2 if b %}{{ loop.nextitem }}{% endfor %}", "{% for x in [[1]] * 2 if x %}{{ loop.nextitem }}{% endfor %}",
     # if
     "{% if t %}a{% elif no %}b{% else %}c{% endif %}", "{% if no %}a{% elif t %}b{% else %}c{% endif %}", "{% if no %}a{% elif no %}b{% else %}c{% endif %}", "{% if no %}a{% endif %}", "{% if undefd %}a{% else %}b{% endif %}", "{% if undefd.x %}a{% endif %}", "{% if l %}a{% endif %}{% if le %}b{% endif %}",
     "{% if t and not no %}a{% endif %}", "{% if (t) %}a{% endif %}", "{% if t if no else t %}a{% endif %}", "{% if 1, 2 %}a{% endif %}", "{% if t: %}a{% endif %}", "{% if t %}a{% else if %}b{% endif %}", "{% if t %}a{% elseif no %}b{% endif %}", "{% if t %}a", "{% else %}", "{% if t %}{% endfor %}", "{% if i == 7 %}seven{% endif %}",
