@@ -83,7 +83,16 @@ func init() {
 	add(off, biases, "attention_bias", "mlp_bias", "bias", "use_bias", "qkv_bias", "use_qkv_bias", "add_qkv_bias", "attn_bias", "attention_qkv_bias",
 		"attention_out_bias", "add_bias_linear", "lm_head_bias")
 	add(on, biases, "no_bias")
+	advise := func(advice string, keys ...string) {
+		for _, k := range keys {
+			rule := rules[k]
+			rule.advice = advice
+			rules[k] = rule
+		}
+	}
+	advise("take a model without biases; where the files hold no bias tensors, the key may be set to false", "attention_bias", "mlp_bias")
 	add(word("silu", "swish", "swiglu"), "the activation is silu in the models of this build", "hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act")
+	advise("take a model whose activation is silu, as all that its makers call LLaMA have", "hidden_act")
 
 	add(one, "a multiplier of another family", "embedding_multiplier", "residual_multiplier", "logits_scaling", "logit_scale", "scale_emb", "embedding_scale",
 		"embedding_multiplier_scale", "output_multiplier_scale", "lm_head_multiplier", "key_multiplier", "attention_in_multiplier", "attention_out_multiplier",
@@ -112,6 +121,7 @@ func init() {
 
 	add(off, "mixtures of experts are not computed by this build", "num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts",
 		"n_experts", "n_shared_experts", "moe_layers", "num_experts_per_layer")
+	advise("take a dense model: one without experts", "num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts", "n_experts", "n_shared_experts")
 	add(off, "low-rank attention is of another family", "kv_lora_rank", "q_lora_rank", "qk_rope_head_dim")
 	add(off, "attention within chunks or windows of another family", "attention_chunk_size", "attention_window_size", "attn_window_size", "local_attention_window")
 	add(off, "attention sinks are of another family", "use_attention_sinks", "attention_sink", "attention_sinks", "swiglu_limit", "swiglu_alpha")

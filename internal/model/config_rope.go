@@ -110,7 +110,7 @@ func (d *reader) ropeKind(note func(format string, args ...any)) string {
 	case d.err != nil || slices.Contains([]string{"default", "linear", "dynamic", "llama3"}, kind):
 	case slices.Contains([]string{"yarn", "longrope", "su", "proportional", "mrope"}, kind):
 		d.fail(&ConfigError{Msg: fmt.Sprintf("%srope_type is %q: this build computes default, linear, llama3, and dynamic within the known positions", d.prefix, kind),
-			Advice: "models with other rotary scaling are not trained by this build"})
+			Advice: "take the model as it was before its context was extended, or one with another kind of scaling"})
 	default:
 		d.fail(&ConfigError{Msg: fmt.Sprintf("%srope_type is %q, which transformers does not know; this build computes default, linear, llama3 and dynamic", d.prefix, kind)})
 	}
