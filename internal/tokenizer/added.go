@@ -132,7 +132,7 @@ func (m *matcher) split(t text, plain func(text) error, found func(text, addedTo
 // isWord is \w of Unicode technical standard 18.
 func isWord(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsMark(r) || unicode.In(r, unicode.Nd, unicode.Nl, unicode.Pc,
-		unicode.Other_Alphabetic, unicode.Join_Control)
+		unicode.Other_Alphabetic, unicode.Join_Control) || in(newWords, r)
 }
 
 func endsWithWord(s string) bool {

@@ -20,6 +20,7 @@ func newNormalizer(raw json.RawMessage) (normalizer, error) {
 		StripLeft   bool            `json:"strip_left"`
 		StripRight  bool            `json:"strip_right"`
 		Charsmap    json.RawMessage `json:"precompiled_charsmap"`
+		bertJSON
 	}
 	if isNull(raw) {
 		return normalizers(nil), nil
@@ -42,7 +43,10 @@ func newNormalizer(raw json.RawMessage) (normalizer, error) {
 		return prepend(p.Prepend), nil
 	case "Replace":
 		pattern, err := newPattern(p.Pattern)
-		return replace{pattern, p.Content}, err
+		if err != nil {
+			return nil, fmt.Errorf("Replace: %w", err)
+		}
+		return replace{pattern, p.Content}, nil
 	case "NFC":
 		return unicodeForm(norm.NFC), nil
 	case "NFD":
@@ -57,8 +61,16 @@ func newNormalizer(raw json.RawMessage) (normalizer, error) {
 		return strip{p.StripLeft, p.StripRight}, nil
 	case "Precompiled":
 		return readPrecompiled(p.Charsmap)
+	case "StripAccents":
+		return stripAccents{}, nil
+	case "Nmt":
+		return nmt{}, nil
+	case "ByteLevel":
+		return alphabetNormalizer{}, nil
+	case "BertNormalizer", "Bert":
+		return p.bert()
 	}
-	return nil, unsupported(p.Type, "Sequence", "Prepend", "Replace", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip", "Precompiled")
+	return nil, unsupported(p.Type, "Sequence", "Prepend", "Replace", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip", "StripAccents", "Nmt", "BertNormalizer", "ByteLevel", "Precompiled")
 }
 
 // newPreTokenizer reads the "pre_tokenizer" of tokenizer.json.
@@ -87,8 +99,10 @@ func appendPreTokenizers(ps preTokenizers, raw json.RawMessage) (preTokenizers, 
 		IndividualDigits bool  `json:"individual_digits"`
 		AddPrefixSpace   *bool `json:"add_prefix_space"`
 		UseRegex         bool  `json:"use_regex"`
+		Delimiter        string
+		Length           int
 		metaspaceJSON
-	}{UseRegex: true}
+	}{UseRegex: true, Length: 5}
 	if isNull(raw) {
 		return ps, nil
 	}
@@ -107,12 +121,10 @@ func appendPreTokenizers(ps preTokenizers, raw json.RawMessage) (preTokenizers, 
 	case "Split":
 		pattern, err := newPattern(p.Pattern)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("Split: %w", err)
 		}
-		switch p.Behavior {
-		case "Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous":
-		default:
-			return nil, fmt.Errorf("Split: unknown behavior %q", p.Behavior)
+		if err := checkBehavior("Split", p.Behavior); err != nil {
+			return nil, err
 		}
 		return append(ps, &splitter{pattern, p.Behavior, p.Invert}), nil
 	case "ByteLevel":
@@ -122,8 +134,39 @@ func appendPreTokenizers(ps preTokenizers, raw json.RawMessage) (preTokenizers, 
 	case "Metaspace":
 		m, err := p.metaspace(p.AddPrefixSpace)
 		return append(ps, m), err
+	case "Whitespace":
+		return append(ps, words{}), nil
+	case "WhitespaceSplit":
+		return append(ps, splitClass{isSpace, "Removed"}), nil
+	case "BertPreTokenizer":
+		return append(ps, splitClass{isSpace, "Removed"}, splitClass{isPunctuation, "Isolated"}), nil
+	case "Punctuation":
+		if p.Behavior == "" {
+			p.Behavior = "Isolated"
+		}
+		return append(ps, splitClass{isPunctuation, p.Behavior}), checkBehavior("Punctuation", p.Behavior)
+	case "CharDelimiterSplit":
+		if utf8.RuneCountInString(p.Delimiter) != 1 {
+			return nil, fmt.Errorf("CharDelimiterSplit: delimiter %q is not one character", p.Delimiter)
+		}
+		delimiter, _ := utf8.DecodeRuneInString(p.Delimiter)
+		return append(ps, splitClass{func(r rune) bool { return r == delimiter }, "Removed"}), nil
+	case "FixedLength":
+		if p.Length < 1 {
+			return nil, fmt.Errorf("FixedLength: length %d is not positive", p.Length)
+		}
+		return append(ps, fixedLength(p.Length)), nil
 	}
-	return nil, unsupported(p.Type, "Sequence", "Split", "ByteLevel", "Digits", "Metaspace")
+	return nil, unsupported(p.Type, "Sequence", "Split", "ByteLevel", "Digits", "Metaspace", "Punctuation", "Whitespace", "WhitespaceSplit",
+		"BertPreTokenizer", "CharDelimiterSplit", "FixedLength")
+}
+
+func checkBehavior(kind, behavior string) error {
+	switch behavior {
+	case "Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous":
+		return nil
+	}
+	return fmt.Errorf("%s: unknown behavior %q", kind, behavior)
 }
 
 // metaspaceJSON is the description that pre-tokenizer and decoder share.
@@ -136,6 +179,9 @@ type metaspaceJSON struct {
 // metaspace reads the description; old files say add_prefix_space instead of prepend_scheme.
 func (p metaspaceJSON) metaspace(addPrefixSpace *bool) (metaspace, error) {
 	m := metaspace{replacement: p.Replacement, scheme: p.PrependScheme, cut: p.Split == nil || *p.Split}
+	if addPrefixSpace != nil && !*addPrefixSpace && (m.scheme == "first" || m.scheme == "always") {
+		return m, fmt.Errorf("Metaspace: add_prefix_space false contradicts prepend_scheme %q; take one of them away", m.scheme)
+	}
 	if m.scheme == "" {
 		m.scheme = "always"
 		if addPrefixSpace != nil && !*addPrefixSpace {
@@ -159,6 +205,9 @@ func newDecoder(raw json.RawMessage) (decoders, error) {
 		Pattern        json.RawMessage
 		Content        string
 		Start, Stop    int
+		Suffix         *string // of BPEDecoder
+		Prefix         *string // of WordPiece
+		Cleanup        *bool
 		AddPrefixSpace *bool `json:"add_prefix_space"`
 		metaspaceJSON
 	}
@@ -187,7 +236,10 @@ func newDecoder(raw json.RawMessage) (decoders, error) {
 		return decoders{decodeFuse{}}, nil
 	case "Replace":
 		pattern, err := newPattern(p.Pattern)
-		return decoders{decodeReplace{pattern, p.Content}}, err
+		if err != nil {
+			return nil, fmt.Errorf("Replace: %w", err)
+		}
+		return decoders{decodeReplace{pattern, p.Content}}, nil
 	case "Strip":
 		if utf8.RuneCountInString(p.Content) != 1 {
 			return nil, fmt.Errorf("Strip: content %q is not one character", p.Content)
@@ -196,8 +248,20 @@ func newDecoder(raw json.RawMessage) (decoders, error) {
 	case "Metaspace":
 		m, err := p.metaspace(p.AddPrefixSpace)
 		return decoders{decodeMetaspace{m.replacement, m.scheme != "never"}}, err
+	case "BPEDecoder":
+		d := decodeBPE("</w>")
+		if p.Suffix != nil {
+			d = decodeBPE(*p.Suffix)
+		}
+		return decoders{d}, nil
+	case "WordPiece":
+		d := decodeWordPiece{prefix: "##", cleanup: p.Cleanup == nil || *p.Cleanup}
+		if p.Prefix != nil {
+			d.prefix = *p.Prefix
+		}
+		return decoders{d}, nil
 	}
-	return nil, unsupported(p.Type, "Sequence", "ByteLevel", "ByteFallback", "Fuse", "Replace", "Strip", "Metaspace")
+	return nil, unsupported(p.Type, "Sequence", "ByteLevel", "ByteFallback", "Fuse", "Replace", "Strip", "Metaspace", "BPEDecoder", "WordPiece")
 }
 
 func unsupported(kind string, known ...string) error {

@@ -109,7 +109,7 @@ type decodeReplace struct {
 func (d decodeReplace) decode(tokens []string) []string {
 	for k, t := range tokens {
 		u, err := replace(d).normalize(text{s: t}, false)
-		if err == nil { // a token is short: only a hostile pattern can run out of time, and is then not applied
+		if err == nil { // a token is short: only a hostile pattern can ask too much, and is then not applied
 			tokens[k] = u.s
 		}
 	}
@@ -156,4 +156,53 @@ func (d decodeMetaspace) decode(tokens []string) []string {
 		tokens[k] = strings.ReplaceAll(t, d.replacement, space)
 	}
 	return tokens
+}
+
+// decodeBPE writes a space for the mark of a word's end, in the last token nothing.
+type decodeBPE string
+
+func (d decodeBPE) decode(tokens []string) []string {
+	for k, t := range tokens {
+		space := " "
+		if k == len(tokens)-1 {
+			space = ""
+		}
+		tokens[k] = strings.ReplaceAll(t, string(d), space)
+	}
+	return tokens
+}
+
+// decodeWordPiece joins tokens that begin with prefix to the token before, and puts a space before
+// others. cleanup takes away spaces before English punctuation and endings.
+type decodeWordPiece struct {
+	prefix  string
+	cleanup bool
+}
+
+func (d decodeWordPiece) decode(tokens []string) []string {
+	for k, t := range tokens {
+		if k > 0 {
+			if rest, joined := strings.CutPrefix(t, d.prefix); joined {
+				t = rest
+			} else {
+				t = " " + t
+			}
+		}
+		if d.cleanup {
+			t = cleanup(t)
+		}
+		tokens[k] = t
+	}
+	return tokens
+}
+
+// cleanup is the library's, one replacement after the other.
+func cleanup(t string) string {
+	for _, r := range [...][2]string{
+		{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"},
+		{" 've", "'ve"}, {" 're", "'re"},
+	} {
+		t = strings.ReplaceAll(t, r[0], r[1])
+	}
+	return t
 }

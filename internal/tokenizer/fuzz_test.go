@@ -7,13 +7,13 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/dlclark/regexp2"
+	"lomo/internal/onig"
 )
 
-// mustPattern is a pattern for regexp2 even where there is a scanner.
+// mustPattern is a pattern for package onig even where there is a scanner.
 func mustPattern(t testing.TB, source string) *pattern {
 	t.Helper()
-	re, err := regexp2.Compile(source, regexp2.None)
+	re, err := onig.Compile(source)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,8 +20,8 @@ const maxTemplateParts = 64
 // plainText is the template of a tokenizer that adds nothing.
 var plainText = template{{text: true}}
 
-// newPost reads "post_processor": TemplateProcessing, ByteLevel (which only trims Hugging Face's
-// offsets), or a Sequence of those.
+// newPost reads "post_processor": TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel
+// (which only trims Hugging Face's offsets), or a Sequence of those.
 func newPost(raw json.RawMessage, valid func(id int32) bool) (template, error) {
 	var p struct {
 		Type       string
@@ -30,6 +30,7 @@ func newPost(raw json.RawMessage, valid func(id int32) bool) (template, error) {
 			SpecialToken, Sequence *struct{ ID string }
 		}
 		SpecialTokens map[string]struct{ IDs []int32 } `json:"special_tokens"`
+		CLS, SEP      json.RawMessage                  // of BERT's and RoBERTa's
 	}
 	if isNull(raw) {
 		return plainText, nil
@@ -52,9 +53,16 @@ func newPost(raw json.RawMessage, valid func(id int32) bool) (template, error) {
 			}
 		}
 		return result, nil
+	case "BertProcessing", "RobertaProcessing":
+		before, err := readSpecial("cls", p.CLS, valid)
+		if err != nil {
+			return nil, err
+		}
+		after, err := readSpecial("sep", p.SEP, valid)
+		return template{before, {text: true}, after}, err
 	case "TemplateProcessing":
 	default:
-		return nil, fmt.Errorf("type %q is not supported (TemplateProcessing, ByteLevel, Sequence are)", p.Type)
+		return nil, unsupported(p.Type, "TemplateProcessing", "ByteLevel", "BertProcessing", "RobertaProcessing", "Sequence")
 	}
 	var t template
 	if len(p.Single) > maxTemplateParts {
@@ -78,6 +86,19 @@ func newPost(raw json.RawMessage, valid func(id int32) bool) (template, error) {
 		}
 	}
 	return t, nil
+}
+
+// readSpecial reads ["token", id].
+func readSpecial(key string, raw json.RawMessage, valid func(id int32) bool) (templatePart, error) {
+	var token string
+	var id int32
+	if err := json.Unmarshal(raw, &[]any{&token, &id}); err != nil {
+		return templatePart{}, fmt.Errorf("%s is not a token with its id", key)
+	}
+	if !valid(id) {
+		return templatePart{}, fmt.Errorf("%s: %q has id %d, which is not in the vocabulary", key, token, id)
+	}
+	return templatePart{ids: []int32{id}}, nil
 }
 
 // around is t applied first and outer to its result.

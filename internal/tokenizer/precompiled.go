@@ -128,5 +128,5 @@ func (p precompiled) normalize(t text, track bool) (text, error) {
 			i += n
 		}
 	}
-	return r.text(), nil
+	return r.text()
 }

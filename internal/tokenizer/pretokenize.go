@@ -2,7 +2,6 @@ package tokenizer
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -22,13 +21,21 @@ func (ps preTokenizers) split(t text, track bool, emit func(text) error) error {
 	return ps[0].split(t, track, func(u text) error { return ps[1:].split(u, track, emit) })
 }
 
+// prefixed is t with s in front, which stands for no input.
+func prefixed(t text, s string, track bool) (text, error) {
+	r := newRewrite(t, track)
+	r.put(s, 0, 0)
+	r.keep(0, len(t.s))
+	return r.text()
+}
+
 // digits sets numbers apart: each character, or each run of them.
 type digits struct{ individual bool }
 
 func (d digits) split(t text, _ bool, emit func(text) error) error {
 	start, inNumber := 0, false
 	for i, r := range t.s {
-		is := unicode.IsNumber(r)
+		is := isNumeric(r)
 		if i > start && (is != inNumber || is && d.individual) {
 			if err := emit(t.slice(start, i)); err != nil {
 				return err
@@ -50,14 +57,20 @@ type byteLevel struct {
 
 func (b byteLevel) split(t text, track bool, emit func(text) error) error {
 	if b.addPrefixSpace && !strings.HasPrefix(t.s, " ") {
-		r := newRewrite(t, track)
-		r.put(" ", 0, 0)
-		r.keep(0, len(t.s))
-		t = r.text()
+		var err error
+		if t, err = prefixed(t, " ", track); err != nil {
+			return err
+		}
 	}
 	if !b.last {
 		plain := emit
-		emit = func(u text) error { return plain(inAlphabet(u, track)) }
+		emit = func(u text) error {
+			u, err := inAlphabet(u, track)
+			if err != nil {
+				return err
+			}
+			return plain(u)
+		}
 	} else {
 		t.alphabet = true
 	}
@@ -75,7 +88,7 @@ func (b byteLevel) split(t text, track bool, emit func(text) error) error {
 }
 
 // inAlphabet writes the bytes of t in the byte alphabet.
-func inAlphabet(t text, track bool) text {
+func inAlphabet(t text, track bool) (text, error) {
 	r := newRewrite(t, track)
 	for i := 0; i < len(t.s); i++ {
 		r.put(string(byteRune[t.s[i]]), i, i+1)
@@ -102,13 +115,16 @@ func (m metaspace) split(t text, track bool, emit func(text) error) error {
 				r.keep(i, i+1)
 			}
 		}
-		t = r.text()
+		var err error
+		if t, err = r.text(); err != nil {
+			return err
+		}
 	}
 	if (m.scheme == "always" || m.scheme == "first" && first) && !strings.HasPrefix(t.s, m.replacement) {
-		r := newRewrite(t, track)
-		r.put(m.replacement, 0, 0)
-		r.keep(0, len(t.s))
-		t = r.text()
+		var err error
+		if t, err = prefixed(t, m.replacement, track); err != nil {
+			return err
+		}
 	}
 	if !m.cut {
 		return emit(t)

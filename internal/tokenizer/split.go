@@ -31,11 +31,11 @@ func (p *splitter) split(t text, _ bool, emit func(text) error) error {
 		}
 		return nil
 	}
-	cuts, err := p.cuts(t.s)
+	cuts, err := p.cuts(t)
 	if err != nil {
 		return err
 	}
-	for _, c := range p.merge(cuts) {
+	for _, c := range mergeCuts(cuts, p.behavior) {
 		if p.behavior == "Removed" && c.match || c.i == c.j {
 			continue
 		}
@@ -47,10 +47,11 @@ func (p *splitter) split(t text, _ bool, emit func(text) error) error {
 }
 
 // cuts covers s with matches and the gaps between them.
-func (p *splitter) cuts(s string) ([]cut, error) {
+func (p *splitter) cuts(t text) ([]cut, error) {
+	s := t.s
 	var cuts []cut
 	end := 0
-	err := p.pattern.find(s, func(i, j int) {
+	err := p.pattern.find(s, t.allowed(), func(i, j int) {
 		if i > end {
 			cuts = append(cuts, cut{end, i, p.invert})
 		}
@@ -63,15 +64,15 @@ func (p *splitter) cuts(s string) ([]cut, error) {
 	return cuts, err
 }
 
-// merge joins neighbours as the behavior wants, in place.
-func (p *splitter) merge(cuts []cut) []cut {
-	switch p.behavior {
+// mergeCuts joins neighbours as the behavior wants, in place.
+func mergeCuts(cuts []cut, behavior string) []cut {
+	switch behavior {
 	case "MergedWithPrevious", "Contiguous":
 		out := cuts[:0]
 		before := false // was the cut before this one a match?
 		for _, c := range cuts {
 			join := c.match && !before
-			if p.behavior == "Contiguous" {
+			if behavior == "Contiguous" {
 				join = c.match == before
 			}
 			before = c.match

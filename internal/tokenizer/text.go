@@ -12,11 +12,21 @@ type text struct {
 	// alphabet reports that the bytes of s stand for characters of the byte-level alphabet: the
 	// mapping is left to the model, which knows the symbol of each byte.
 	alphabet bool
+	// cost is shared by all texts that come from one input; nil: this text pays for itself.
+	cost *allowance
+}
+
+// allowed is what may still be spent on t.
+func (t text) allowed() *allowance {
+	if t.cost == nil {
+		return allow(len(t.s))
+	}
+	return t.cost
 }
 
 // slice is the part s[i:j], keeping its way back to the input.
 func (t text) slice(i, j int) text {
-	u := text{s: t.s[i:j], at: t.at + i, alphabet: t.alphabet}
+	u := text{s: t.s[i:j], at: t.at + i, alphabet: t.alphabet, cost: t.cost}
 	if t.src != nil {
 		u.src = t.src[i:j]
 	}
@@ -55,10 +65,12 @@ type rewrite struct {
 	src  [][2]int32
 	// track is false when the caller wants no offsets: src then stays nil and costs nothing.
 	track bool
+	cost  *allowance
+	err   error // the text would be too long; what was put since is lost
 }
 
 func newRewrite(from text, track bool) *rewrite {
-	return &rewrite{from: from, buf: make([]byte, 0, len(from.s)+16), track: track}
+	return &rewrite{from: from, buf: make([]byte, 0, len(from.s)+16), track: track, cost: from.allowed()}
 }
 
 // keep copies bytes [i,j) of the old text unchanged.
@@ -75,6 +87,12 @@ func (r *rewrite) keep(i, j int) {
 
 // put writes s in the place of bytes [i,j) of the old text; i == j inserts.
 func (r *rewrite) put(s string, i, j int) {
+	if more := len(s) - (j - i); more > 0 && r.err == nil {
+		r.err = r.cost.grow(more, len(r.buf)+len(s))
+	}
+	if r.err != nil {
+		return
+	}
 	r.buf = append(r.buf, s...)
 	if !r.track {
 		return
@@ -86,6 +104,9 @@ func (r *rewrite) put(s string, i, j int) {
 }
 
 // text is the finished successor.
-func (r *rewrite) text() text {
-	return text{s: string(r.buf), at: r.from.at, src: r.src, alphabet: r.from.alphabet}
+func (r *rewrite) text() (text, error) {
+	if r.err != nil {
+		return text{}, r.err
+	}
+	return text{s: string(r.buf), at: r.from.at, src: r.src, alphabet: r.from.alphabet, cost: r.from.cost}, nil
 }

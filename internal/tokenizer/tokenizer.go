@@ -124,7 +124,7 @@ func (t *Tokenizer) encodeText(s string, track bool, emit func(int32, [2]int)) e
 		}
 		return t.normalized.split(p, func(p text) error { return t.pre.split(p, track, piece) }, found)
 	}
-	return t.raw.split(text{s: s}, unnormalized, found)
+	return t.raw.split(text{s: s, cost: allow(len(s))}, unnormalized, found)
 }
 
 // VocabSize is the highest id plus one, added tokens included.
