@@ -105,6 +105,18 @@ func Compile(source string) (re *Regexp, err error) {
 	return c.re, nil
 }
 
+// Class is the set of characters that a pattern of a single class matches, such as `\p{L}`.
+func Class(pattern string) (has func(r rune) bool, err error) {
+	n, _, err := parse(pattern)
+	if err != nil {
+		return nil, err
+	}
+	if n.kind != class {
+		return nil, &Error{"a pattern that is not a class", 0}
+	}
+	return n.set.members().has, nil
+}
+
 func (c *compiler) fail(at int, what string) { panic(&Error{what, at}) }
 
 func (c *compiler) emit(i inst) int {

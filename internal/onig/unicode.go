@@ -20,8 +20,16 @@ func flip(s set, not bool) set {
 func memo(build func() set) func() set { return sync.OnceValue(build) }
 
 func category(name string) set {
-	s := fromTable(unicode.Categories[name])
-	return newer(s, func(c change) (bool, bool) { return strings.HasPrefix(c.is, name), strings.HasPrefix(c.was, name) })
+	minor, major := minors[name]
+	if !major {
+		return latest(name, fromTable(unicode.Categories[name]))
+	}
+	return categories(strings.Fields(minor)...)
+}
+
+// minors are the categories that larger ones consist of. C has unassigned characters too, see properties.
+var minors = map[string]string{
+	"L": "Lu Ll Lt Lm Lo", "LC": "Lu Ll Lt", "M": "Mn Mc Me", "N": "Nd Nl No", "P": "Pc Pd Ps Pe Pi Pf Po", "S": "Sm Sc Sk So", "Z": "Zs Zl Zp", "C": "Cc Cf Co Cs",
 }
 
 func categories(names ...string) (s set) {
@@ -31,13 +39,9 @@ func categories(names ...string) (s set) {
 	return s
 }
 
-func script(name string) set {
-	return newer(fromTable(unicode.Scripts[name]), func(c change) (bool, bool) { return c.script == name, c.wasScript == name })
-}
+func script(name string) set { return latest(name, fromTable(unicode.Scripts[name])) }
 
-func binary(name string) set {
-	return fromTable(unicode.Properties[name]).union(ofNames(newerProperties[name]))
-}
+func binary(name string) set { return latest(name, fromTable(unicode.Properties[name])) }
 
 // Sets with a name in POSIX brackets, which mean Unicode here.
 var (
@@ -105,9 +109,9 @@ var properties = sync.OnceValue(func() map[string]func() set {
 	m := map[string]func() set{
 		"any": memo(func() set { return set(nil).not() }), "assigned": memo(func() set { return unassigned().not() }),
 		"unassigned": unassigned, "cn": unassigned, "c": memo(func() set { return category("C").union(unassigned()) }),
-		"other": memo(func() set { return category("C").union(unassigned()) }),
-		"lc":    memo(func() set { return categories("Lu", "Ll", "Lt") }), "casedletter": memo(func() set { return categories("Lu", "Ll", "Lt") }),
-		"alphabetic": alphabetic, "lowercase": lowercase, "uppercase": uppercase, "whitespace": whiteSpace, "wspace": whiteSpace,
+		"other":       memo(func() set { return category("C").union(unassigned()) }),
+		"casedletter": memo(func() set { return category("LC") }),
+		"alphabetic":  alphabetic, "lowercase": lowercase, "uppercase": uppercase, "whitespace": whiteSpace, "wspace": whiteSpace,
 		"posixpunct": posixPunct, "punct": memo(func() set { return category("P") }),
 	}
 	put := func(name string, build func() set) {
@@ -117,6 +121,9 @@ var properties = sync.OnceValue(func() map[string]func() set {
 	}
 	for name, s := range posixSets {
 		put(name, s)
+	}
+	for name := range minors {
+		put(name, func() set { return category(name) })
 	}
 	for name := range unicode.Categories {
 		put(name, func() set { return category(name) })

@@ -24,7 +24,10 @@ func (f *file) model() (model, error) {
 		return nil, err
 	}
 	m := newBPE(v, f.merges)
-	m.fuseUnk, m.byteFallback, m.ignoreMerges = f.fuseUnk, f.byteFallback, f.ignoreMerges
+	m.fuseUnk, m.byteFallback, m.ignoreMerges, m.prefix, m.suffix = f.fuseUnk, f.byteFallback, f.ignoreMerges, f.prefix, f.suffix
+	if m.byteFallback && m.prefix+m.suffix != "" {
+		return nil, errors.New("model: byte_fallback beside continuing_subword_prefix or end_of_word_suffix is not supported; set byte_fallback to false")
+	}
 	if f.unk != nil {
 		if m.unk = m.id(*f.unk); m.unk < 0 {
 			return nil, fmt.Errorf("model: unk_token %q is not in the vocabulary", *f.unk)
@@ -60,7 +63,8 @@ func (f *file) with(add func(*Tokenizer) error) (*Tokenizer, error) {
 	if t.normalizer, err = newNormalizer(f.normalizer); err != nil {
 		return nil, fmt.Errorf("normalizer: %w", err)
 	}
-	if t.pre, err = newPreTokenizer(f.preTokenizer); err != nil {
+	// Marks of parts of words belong to characters, so that the bytes must be written out before them.
+	if t.pre, err = newPreTokenizer(f.preTokenizer, f.prefix+f.suffix == ""); err != nil {
 		return nil, fmt.Errorf("pre_tokenizer: %w", err)
 	}
 	t.trackStart = !isNull(f.normalizer) && slices.ContainsFunc(t.pre, func(p preTokenizer) bool { m, ok := p.(metaspace); return ok && m.scheme == "first" })

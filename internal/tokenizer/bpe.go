@@ -22,6 +22,9 @@ type bpe struct {
 	fuseUnk      bool // neighbouring unknown characters become one token
 	byteFallback bool // an unknown character becomes its bytes <0xHH> where all of them exist
 	ignoreMerges bool // a piece that is a token is taken whole, whatever the merges say
+	// prefix stands before the characters of a piece but the first, suffix behind the last, as in the first
+	// BPE models ("</w>"). The vocabulary has them; texts do not.
+	prefix, suffix string
 
 	alphabet [256]int32 // id of each byte's character in the byte alphabet, -1: none
 	fallback [256]int32 // id of <0xHH>, -1: none
@@ -46,7 +49,7 @@ func newBPE(v vocabulary, merges bpemodel.MergeMap) *bpe {
 // setWords decides words; the rest of m must be set. Where unknown characters vanish, a piece's two
 // sides of one would become neighbours.
 func (m *bpe) setWords() {
-	m.words = m.id(wordMark) >= 0 && !m.ignoreMerges && (m.unk >= 0 || m.byteFallback && !slices.Contains(m.fallback[:], -1))
+	m.words = m.id(wordMark) >= 0 && !m.ignoreMerges && m.prefix == "" && m.suffix == "" && (m.unk >= 0 || m.byteFallback && !slices.Contains(m.fallback[:], -1))
 	for pair := range m.merges {
 		left, right := m.tokens[pair[0]], m.tokens[pair[1]]
 		if strings.HasPrefix(right, wordMark) && !strings.HasSuffix(left, wordMark) {
@@ -57,8 +60,8 @@ func (m *bpe) setWords() {
 }
 
 // addMerge gives the pair (left, right) a rank; lower ranks merge first. Both and their
-// concatenation must be tokens.
-func addMerge(merges bpemodel.MergeMap, ids map[string]int32, left, right string, rank int) error {
+// concatenation must be tokens; a prefix of characters inside words stands once in it.
+func addMerge(merges bpemodel.MergeMap, ids map[string]int32, left, right, prefix string, rank int) error {
 	l, ok := ids[left]
 	if !ok {
 		return fmt.Errorf("merge %d: %q is not in the vocabulary", rank, left)
@@ -67,9 +70,10 @@ func addMerge(merges bpemodel.MergeMap, ids map[string]int32, left, right string
 	if !ok {
 		return fmt.Errorf("merge %d: %q is not in the vocabulary", rank, right)
 	}
-	both, ok := ids[left+right]
+	token := left + strings.TrimPrefix(right, prefix)
+	both, ok := ids[token]
 	if !ok {
-		return fmt.Errorf("merge %d: %q + %q = %q is not in the vocabulary", rank, left, right, left+right)
+		return fmt.Errorf("merge %d: %q + %q = %q is not in the vocabulary", rank, left, right, token)
 	}
 	merges.Set(int(l), int(r), bpemodel.MergeValue{Rank: rank, ID: int(both)})
 	return nil
@@ -172,7 +176,14 @@ func (m *bpe) characters(s string, e *encoder) {
 	var unk symbol
 	for i := 0; i < len(s); {
 		_, n := utf8.DecodeRuneInString(s[i:])
-		here := symbol{m.id(s[i : i+n]), int32(i), int32(i + n)}
+		char := s[i : i+n]
+		if m.prefix != "" && i > 0 {
+			char = m.prefix + char
+		}
+		if m.suffix != "" && i+n == len(s) {
+			char += m.suffix
+		}
+		here := symbol{m.id(char), int32(i), int32(i + n)}
 		if here.id < 0 {
 			m.unknown(s[i:i+n], here, &unk, e)
 		} else {

@@ -78,7 +78,7 @@ func TestWordsAreNotCutWhereMergesCross(t *testing.T) {
 	f := file{kind: "BPE", ids: map[string]int32{"a": 0, "▁": 1, "a▁": 2, "<unk>": 3}, merges: bpemodel.MergeMap{}}
 	unk := "<unk>"
 	f.unk = &unk
-	if err := addMerge(f.merges, f.ids, "a", "▁", 0); err != nil {
+	if err := addMerge(f.merges, f.ids, "a", "▁", "", 0); err != nil {
 		t.Fatal(err)
 	}
 	m, err := f.model()

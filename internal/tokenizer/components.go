@@ -73,13 +73,14 @@ func newNormalizer(raw json.RawMessage) (normalizer, error) {
 	return nil, unsupported(p.Type, "Sequence", "Prepend", "Replace", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip", "StripAccents", "Nmt", "BertNormalizer", "ByteLevel", "Precompiled")
 }
 
-// newPreTokenizer reads the "pre_tokenizer" of tokenizer.json.
-func newPreTokenizer(raw json.RawMessage) (preTokenizers, error) {
+// newPreTokenizer reads the "pre_tokenizer" of tokenizer.json. bytes: the model takes the bytes that a
+// last ByteLevel would write out.
+func newPreTokenizer(raw json.RawMessage, bytes bool) (preTokenizers, error) {
 	ps, err := appendPreTokenizers(nil, raw)
 	if err != nil {
 		return nil, err
 	}
-	if n := len(ps) - 1; n >= 0 {
+	if n := len(ps) - 1; n >= 0 && bytes {
 		if b, ok := ps[n].(byteLevel); ok {
 			b.last = true
 			ps[n] = b

@@ -92,32 +92,17 @@ const (
 	jsonDigits         = `{"type":"Digits","individual_digits":true}`
 )
 
-// splitJSON is a Split at a pattern followed by the byte alphabet.
-func splitJSON(pattern string) json.RawMessage {
-	quoted, _ := json.Marshal(pattern) // a string always marshals
-	return json.RawMessage(`{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":` + string(quoted) +
-		`},"behavior":"Isolated","invert":false},` + jsonByteLevelPlain + `]}`)
-}
-
 // byteLevel fills in a byte-level BPE model.
 func (g *ggufTokenizer) byteLevel() error {
 	g.file.decoder = json.RawMessage(jsonByteLevel)
-	pre, _ := g.gguf.String("tokenizer.ggml.pre")
-	switch pre {
-	case "", "default", "gpt-2", "gpt2":
-		// llama.cpp's "default" splits somewhat differently, but is what it falls back to for files
-		// that do not say what they are: GPT-2's pattern is what such models were trained with.
-		g.file.preTokenizer = json.RawMessage(jsonByteLevel)
-	case "smollm", "starcoder", "refact":
-		g.file.preTokenizer = json.RawMessage(`{"type":"Sequence","pretokenizers":[` + jsonDigits + `,` + jsonByteLevel + `]}`)
-	case "llama-bpe", "llama3", "llama-v3":
-		g.file.preTokenizer = splitJSON(llama3Pattern)
-		g.file.ignoreMerges = true
-	case "qwen2":
+	name, _ := g.gguf.String("tokenizer.ggml.pre")
+	pre, err := findPre(name)
+	if err != nil {
+		return err
+	}
+	g.file.preTokenizer, g.file.ignoreMerges = pre.json(), pre.ignoreMerges
+	if pre.nfc {
 		g.file.normalizer = json.RawMessage(`{"type":"NFC"}`)
-		g.file.preTokenizer = splitJSON(qwen2Pattern)
-	default:
-		return fmt.Errorf("tokenizer.ggml.pre %q is not supported (default, gpt-2, smollm, llama-bpe, qwen2 are)", pre)
 	}
 	merges := g.gguf.Strings("tokenizer.ggml.merges")
 	if len(merges) > maxMerges {
@@ -129,11 +114,11 @@ func (g *ggufTokenizer) byteLevel() error {
 		if !ok {
 			return fmt.Errorf("merge %d: %q is not two tokens", rank, s)
 		}
-		if err := addMerge(g.file.merges, g.file.ids, left, right, rank); err != nil {
+		if err := addMerge(g.file.merges, g.file.ids, left, right, "", rank); err != nil {
 			return err
 		}
 	}
-	return g.addTemplate(strings.HasPrefix(pre, "llama"))
+	return g.addTemplate(pre.bos)
 }
 
 // sentencePiece fills in a SentencePiece BPE model: its scores become merges.

@@ -87,6 +87,10 @@ func TestGoldenIsCurrent(t *testing.T) {
 	pieces, folders, masks := chat, chat, chat
 	golden(t, "chat.json", &chat)
 	golden(t, "pieces.json", &pieces)
+	patterns := struct {
+		MadeBy map[string]string `json:"made_by"`
+	}{}
+	golden(t, "patterns.json", &patterns)
 	golden(t, "folders.json", &folders)
 	golden(t, "masks.json", &masks)
 	for _, c := range []struct {
@@ -97,6 +101,7 @@ func TestGoldenIsCurrent(t *testing.T) {
 		{chat.MadeBy, []string{"tokenizer_chat.py"}},
 		{masks.MadeBy, []string{"chat_masks.py"}},
 		{loadParts().MadeBy, []string{"tokenizer_parts.py"}},
+		{patterns.MadeBy, []string{"tokenizer_patterns.py"}},
 		{folders.MadeBy, []string{"tokenizer_folders.py", "tokenizer.py", "tokenizer_lines.py"}},
 		{pieces.MadeBy, []string{"tokenizer_pieces.py", "tokenizer.py", "tokenizer_lines.py"}},
 	} {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,6 +33,7 @@ type file struct {
 	later                               json.RawMessage // merges that came before the vocabulary
 	unk                                 *string
 	fuseUnk, byteFallback, ignoreMerges bool
+	prefix, suffix                      string // of the characters of a word but the first, and of the last
 
 	pieces []string // of a Unigram model, by id
 	scores []float64
@@ -139,15 +141,14 @@ func (f *file) readModel(d *json.Decoder) error {
 			return d.Decode(&f.ignoreMerges)
 		case "unk_id":
 			return d.Decode(&f.unkID)
-		case "continuing_subword_prefix", "end_of_word_suffix":
-			var affix *string
-			if err := d.Decode(&affix); err != nil {
-				return err
+		case "continuing_subword_prefix":
+			// A merge leaves the prefix of its second token out, so that merges wait for it where it comes late.
+			if f.merges != nil {
+				return errors.New("stands behind the merges; put it before them")
 			}
-			if affix != nil && *affix != "" {
-				return fmt.Errorf("%q is not supported: no LLaMA-family tokenizer marks parts of words", *affix)
-			}
-			return nil
+			return decodeText(d, &f.prefix)
+		case "end_of_word_suffix":
+			return decodeText(d, &f.suffix)
 		case "dropout":
 			var p *float64
 			if err := d.Decode(&p); err != nil {
@@ -250,8 +251,18 @@ func (f *file) readMerges(d *json.Decoder) error {
 		default:
 			return fmt.Errorf("%v is not a pair", first)
 		}
-		return addMerge(f.merges, f.ids, left, right, n)
+		return addMerge(f.merges, f.ids, left, right, f.prefix, n)
 	})
+}
+
+// decodeText reads a string or null.
+func decodeText(d *json.Decoder, to *string) error {
+	var s *string
+	err := d.Decode(&s)
+	if s != nil {
+		*to = *s
+	}
+	return err
 }
 
 // readPair reads the rest of ["a","b"].

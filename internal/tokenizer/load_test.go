@@ -42,7 +42,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"unknown merge", `["a b"]`, `["b a"]`, `"ba" is not in the vocabulary`},
 		{"unk", `"unk_token":null`, `"unk_token":"?"`, `unk_token "?" is not in the vocabulary`},
 		{"dropout", `"unk_token":null`, `"dropout":0.1`, "must not be random"},
-		{"suffix", `"unk_token":null`, `"end_of_word_suffix":"</w>"`, "is not supported"},
+		{"suffix", `"type":"BPE"`, `"type":"BPE","byte_fallback":true,"end_of_word_suffix":"</w>"`, "byte_fallback beside"},
 		{"added id of another", `"id":3`, `"id":1`, `id 1 is "b" in the vocabulary`},
 		{"added id too large", `"id":3`, `"id":99999999`, "is outside"},
 		{"normalizer", `"normalizer":null`, `"normalizer":{"type":"Casefold"}`, `normalizer: type "Casefold" is not supported`},

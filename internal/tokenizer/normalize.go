@@ -80,7 +80,7 @@ func (f unicodeForm) normalize(t text, track bool) (text, error) {
 		switch s := t.s[i:j]; {
 		case marks < 0:
 			r.keep(i, j)
-		case marks > maxMarks:
+		case marks > maxMarks || form == norm.NFC || form == norm.NFKC:
 			r.put(f.long(s), i, j)
 		default:
 			r.put(form.String(s), i, j)
@@ -91,7 +91,8 @@ func (f unicodeForm) normalize(t text, track bool) (text, error) {
 }
 
 // maxMarks: package norm writes a character of its own into longer runs of marks (the stream-safe
-// text format).
+// text format). Its compositions are not used at all, for some are wrong: U+10041 U+0301 becomes
+// U+00C1, and a U+09BE U+0301 is composed around its middle.
 const maxMarks = 28
 
 // segment is the end of the segment that begins at i, a base character with what follows up to the
@@ -116,8 +117,8 @@ func (f unicodeForm) segment(s string, i int) (j, marks int) {
 	return j, marks
 }
 
-// long is the form of a segment with many marks: each character decomposed, marks ordered by class,
-// and the rest of the algorithm done in steps of two characters.
+// long is the form of a segment, with any number of marks: each character decomposed, marks ordered by
+// class, and for NFC and NFKC composed in steps of two characters.
 func (f unicodeForm) long(s string) string {
 	form, decomposed := norm.Form(f), norm.NFD
 	if form == norm.NFKC || form == norm.NFKD {
@@ -148,8 +149,8 @@ func (f unicodeForm) long(s string) string {
 	for _, r := range rs {
 		c := class(r)
 		if base >= 0 && (len(out) == base+1 || last < c) {
-			if both := []rune(norm.NFC.String(string([]rune{out[base], r}))); len(both) == 1 {
-				out[base] = both[0]
+			if both, ok := compose(out[base], r); ok {
+				out[base] = both
 				continue
 			}
 		}
@@ -160,6 +161,14 @@ func (f unicodeForm) long(s string) string {
 		}
 	}
 	return string(out)
+}
+
+// compose is the character that two make.
+func compose(a, b rune) (both rune, ok bool) {
+	pair := string([]rune{a, b})
+	s := norm.NFC.String(pair)
+	both, n := utf8.DecodeRuneInString(s)
+	return both, n == len(s) && norm.NFD.String(s) == norm.NFD.String(pair)
 }
 
 // lowercase maps each character by itself, without context, as Rust's char::to_lowercase does.

@@ -1,8 +1,11 @@
 package tokenizer
 
 import (
+	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"lomo/internal/onig"
 )
 
 // Go's regexp has no look-ahead, which every GPT-style splitting pattern uses, and a general
@@ -38,22 +41,41 @@ const (
 // asciiClass answers for the first 128 characters without a table search.
 var asciiClass = func() (table [utf8.RuneSelf]class) {
 	for r := range table {
-		table[r] = classOf(rune(r))
+		switch r := rune(r); {
+		case unicode.IsLetter(r):
+			table[r] = letter
+		case unicode.IsNumber(r):
+			table[r] = number
+		case unicode.IsSpace(r):
+			table[r] = space
+		}
 	}
 	return table
 }()
 
 func classOf(r rune) class {
-	switch {
-	case unicode.IsLetter(r):
-		return letter
-	case unicode.IsNumber(r):
-		return number
-	case unicode.IsSpace(r):
-		return space
+	if table := charClasses(); int(r) < len(table) {
+		return table[r]
 	}
-	return other
+	return other // planes without letters
 }
+
+// charClasses has the classes of the planes that have letters, as package onig knows them.
+var charClasses = sync.OnceValue(func() (table *[0x40000]class) {
+	table = new([0x40000]class)
+	for c, pattern := range map[class]string{letter: `\p{L}`, number: `\p{N}`, space: `\s`} {
+		has, err := onig.Class(pattern)
+		if err != nil {
+			panic(err) // a typing error above
+		}
+		for r := range table {
+			if has(rune(r)) {
+				table[r] = c
+			}
+		}
+	}
+	return table
+})
 
 // at is the class and length in bytes of the character at byte i < len(s). A byte that is no
 // UTF-8 is one "other" character.

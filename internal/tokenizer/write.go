@@ -123,6 +123,14 @@ func (t *Tokenizer) writeJSON(out io.Writer) error {
 	return w.err
 }
 
+// orNull is nil for a text that is not there.
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
 func (m *bpe) write(w *jsonFile) {
 	var unk any
 	if m.unk >= 0 {
@@ -130,8 +138,11 @@ func (m *bpe) write(w *jsonFile) {
 	}
 	w.raw(`"model":{"type":"BPE","dropout":null,"unk_token":`)
 	w.value(unk)
-	w.raw(fmt.Sprintf(`,"continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":%v,"byte_fallback":%v,"ignore_merges":%v,`,
-		m.fuseUnk, m.byteFallback, m.ignoreMerges))
+	w.raw(`,"continuing_subword_prefix":`)
+	w.value(orNull(m.prefix))
+	w.raw(`,"end_of_word_suffix":`)
+	w.value(orNull(m.suffix))
+	w.raw(fmt.Sprintf(`,"fuse_unk":%v,"byte_fallback":%v,"ignore_merges":%v,`, m.fuseUnk, m.byteFallback, m.ignoreMerges))
 	w.raw("\n" + `"vocab":{`)
 	n := 0
 	for id, token := range m.tokens {

@@ -82,6 +82,24 @@ def matches(pattern, text):
     return " ".join(out)
 
 
+# Sets of characters, whole: what single classes match. Names that package unicode knows.
+SETS = [r"\w", r"[\w]", r"\d", r"[\d]", r"\s", r"[\s]", r"\h", "."] + [
+    r"\p{%s}" % n for n in ("L M N P S Z C Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Cc Cf Co Cn LC Alphabetic Lowercase Uppercase White_Space punct "
+                           "PosixPunct word graph print Any Assigned space alnum cntrl blank Han Latin Arabic Common Inherited Cyrillic Hiragana Katakana Greek Hangul Devanagari "
+                           "Thai Hebrew Egyptian_Hieroglyphs Balinese Myanmar Kawi Ideographic Hex_Digit Dash Diacritic Extender Terminal_Punctuation Sentence_Terminal "
+                           "Other_Alphabetic").split()] + [
+    "[[:%s:]]" % n for n in "alnum alpha ascii blank cntrl digit graph lower print punct space upper xdigit word".split()]
+
+
+def members(pattern):
+    """How many characters a class matches, and a hash of them as ranges."""
+    split, hit = pre_tokenizers.Split(Regex(pattern), "removed", invert=True), []
+    chars = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000 and (c < 0x20000 or c % 64 == 0)]
+    for k in range(0, len(chars), 4000):
+        hit += [ord(piece) for piece, _ in split.pre_tokenize_str("".join(chars[k:k + 4000]))]
+    return [len(hit), hashlib.sha256(" ".join(map(str, hit)).encode()).hexdigest()[:16]]
+
+
 def main(path):
     tests = {}
     for p in PATTERNS:
@@ -93,7 +111,7 @@ def main(path):
         tests[p] = {n: m for n, t in enumerate(TEXTS) if (m := matches(p, t))}
     made_by = {"tokenizers": tokenizers.__version__, "script_sha256": hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest()}
     with open(path, "w") as f:
-        json.dump({"made_by": made_by, "texts": TEXTS, "patterns": tests}, f, ensure_ascii=False, separators=(",", ":"))
+        json.dump({"made_by": made_by, "texts": TEXTS, "patterns": tests, "sets": {p: members(p) for p in SETS}}, f, ensure_ascii=False, separators=(",", ":"))
         f.write("\n")
     print(len(tests), "patterns,", sum(isinstance(t, str) for t in tests.values()), "refused,", len(TEXTS), "texts")
 
