@@ -7,96 +7,83 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// x/text normalizes to its stream-safe form: behind 30 characters that do not start anything (combining marks) it puts a U+034F, which the standard's
-// normalization, and the tokenizers library's, does not. Texts with long runs of such characters are therefore normalized here.
+// maxMarks: package norm writes U+034F into runs of 30 marks (the stream-safe text format), which neither
+// the standard nor the library does. Its compositions are not used at all, for some are wrong: U+10041 U+0301 becomes
+// U+00C1, and a U+09BE U+0301 is composed around its middle.
+const maxMarks = 7 // each may become up to four
 
-// maxMarks is how many characters x/text may see between two boundaries: each may become up to four, and it counts to 30.
-const maxMarks = 7
-
-// longMarks reports whether s has more than maxMarks characters between two boundaries.
-func longMarks(form norm.Form, s string) bool {
-	run := 0
-	for i := 0; i < len(s); {
-		if s[i] < utf8.RuneSelf {
-			run = 0
-			i++
-			continue
+// segment is the end of the segment that begins at i, a base character with what follows up to the
+// next, and how many of its characters are no base; -1 if it is a single character that stays.
+func (f unicodeForm) segment(s string, i int) (j, marks int) {
+	form := norm.Form(f)
+	for j = i; j < len(s); {
+		c, n := utf8.DecodeRuneInString(s[j:])
+		if in(inert, c) {
+			if j == i {
+				return j + n, -1
+			}
+			return j, marks
 		}
-		p := form.PropertiesString(s[i:])
-		if p.Size() == 0 {
-			return run > maxMarks
+		if p := form.PropertiesString(s[j:]); j > i && p.BoundaryBefore() {
+			return j, marks
+		} else if p.CCC() > 0 || j > i {
+			marks++
 		}
-		if p.BoundaryBefore() {
-			run = 0
-		} else if run++; run >= maxMarks {
-			return true
-		}
-		i += p.Size()
+		j += n
 	}
-	return false
+	return j, marks
 }
 
-// segments calls f with each part of s from one boundary to the next.
-func segments(form norm.Form, s string, f func(i, j int)) {
-	start := 0
-	for i := 0; i < len(s); {
-		p := form.PropertiesString(s[i:])
-		if i > start && (p.Size() == 0 || p.BoundaryBefore()) {
-			f(start, i)
-			start = i
-		}
-		i += max(p.Size(), 1)
+// long is the form of a segment, with any number of marks: each character decomposed, marks ordered by
+// class, and for NFC and NFKC composed in steps of two characters.
+func (f unicodeForm) long(s string) string {
+	form, decomposed := norm.Form(f), norm.NFD
+	if form == norm.NFKC || form == norm.NFKD {
+		decomposed = norm.NFKD
 	}
-	if start < len(s) {
-		f(start, len(s))
-	}
-}
-
-// normalForm is the normal form of a segment of any length, by the standard's own steps: decompose, order, compose.
-func normalForm(form norm.Form, s string) string {
-	if utf8.RuneCountInString(s) <= maxMarks || !utf8.ValidString(s) {
-		return form.String(s)
-	}
-	type char struct {
-		r     rune
-		class uint8
-	}
-	var chars []char
+	class := func(r rune) uint8 { return norm.NFD.PropertiesString(string(r)).CCC() }
+	var rs []rune
 	for _, r := range s {
-		for _, r := range decomposed(form).String(string(r)) {
-			chars = append(chars, char{r, norm.NFD.PropertiesString(string(r)).CCC()})
-		}
+		rs = append(rs, []rune(decomposed.String(string(r)))...)
 	}
-	for i := 0; i < len(chars); {
+	for i := 0; i < len(rs); { // each run of marks by itself
 		j := i + 1
-		for ; chars[i].class > 0 && j < len(chars) && chars[j].class > 0; j++ {
+		for j < len(rs) && class(rs[j]) > 0 {
+			j++
 		}
-		slices.SortStableFunc(chars[i:j], func(a, b char) int { return int(a.class) - int(b.class) })
+		if class(rs[i]) > 0 {
+			slices.SortStableFunc(rs[i:j], func(a, b rune) int { return int(class(a)) - int(class(b)) })
+		} else {
+			slices.SortStableFunc(rs[i+1:j], func(a, b rune) int { return int(class(a)) - int(class(b)) })
+		}
 		i = j
 	}
-	out := make([]rune, 0, len(chars))
-	starter, last := -1, uint8(0) // where composition may go on, and the class of the last character that was left behind it
-	for _, c := range chars {
-		adjacent := starter == len(out)-1
-		if starter >= 0 && (form == norm.NFC || form == norm.NFKC) && (adjacent || last > 0 && last < c.class) {
-			if both := []rune(norm.NFC.String(string(out[starter]) + string(c.r))); len(both) == 1 {
-				out[starter] = both[0]
+	if form == norm.NFD || form == norm.NFKD {
+		return string(rs)
+	}
+	base, last := -1, uint8(0) // the last base, and the class of the last mark that stayed behind it
+	out := rs[:0]
+	for _, r := range rs {
+		c := class(r)
+		if base >= 0 && (len(out) == base+1 || last < c) {
+			if both, ok := compose(out[base], r); ok {
+				out[base] = both
 				continue
 			}
 		}
-		if c.class == 0 {
-			starter = len(out)
+		if out = append(out, r); c == 0 {
+			base, last = len(out)-1, 0
+		} else {
+			last = c
 		}
-		last = c.class
-		out = append(out, c.r)
 	}
 	return string(out)
 }
 
-// decomposed is the form of the same characters, taken apart.
-func decomposed(form norm.Form) norm.Form {
-	if form == norm.NFKC || form == norm.NFKD {
-		return norm.NFKD
-	}
-	return norm.NFD
+// compose is the character that two make.
+func compose(a, b rune) (both rune, ok bool) {
+	pair := string([]rune{a, b})
+	s := norm.NFC.String(pair)
+	both, n := utf8.DecodeRuneInString(s)
+	return both, n == len(s) && norm.NFD.String(s) == norm.NFD.String(pair)
 }

@@ -23,7 +23,11 @@ func TestNormalForm(t *testing.T) {
 			want := form.String(string(s))
 			// By the long way: the same, also where a character follows.
 			var got strings.Builder
-			segments(form, string(s), func(i, j int) { got.WriteString(normalForm(form, string(s)[i:j])) })
+			for i := 0; i < len(string(s)); {
+				j, _ := unicodeForm(form).segment(string(s), i)
+				got.WriteString(unicodeForm(form).long(string(s)[i:j]))
+				i = j
+			}
 			if got.String() != want {
 				t.Fatalf("form %d of %+q is %+q, want %+q", form, string(s), got.String(), want)
 			}
