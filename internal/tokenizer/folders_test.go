@@ -13,16 +13,18 @@ import (
 type foldersGolden struct {
 	Bases map[string]json.RawMessage
 	Texts []string
-	Tests []struct {
-		Name  string
-		Files map[string]json.RawMessage
-		Want  struct {
-			Error              string
-			Size               int
-			BOS, EOS, PAD, UNK *int32
-			Plain, Special     [][]int32
-			Decoded, Skipped   []string
-		}
+	Tests []folderTest
+}
+
+type folderTest struct {
+	Name  string
+	Files map[string]json.RawMessage
+	Want  struct {
+		Error              string
+		Size               int
+		BOS, EOS, PAD, UNK *int32
+		Plain, Special     [][]int32
+		Decoded, Skipped   []string
 	}
 }
 

@@ -18,6 +18,7 @@ const (
 	typeUnknown     = 2
 	typeControl     = 3
 	typeUserDefined = 4
+	typeByte        = 6
 )
 
 // openGGUF builds the tokenizer that a GGUF file carries in its metadata.
@@ -61,15 +62,17 @@ func fromGGUF(f *gguf.File) (*Tokenizer, error) {
 			d.added = append(d.added, addedToken{ID: int32(id), Content: token, Special: k != typeUserDefined})
 		}
 	}
-	g := ggufTokenizer{f, &d, tokens, types}
+	g := ggufTokenizer{gguf: f, file: &d, tokens: tokens, types: types}
 	var err error
 	switch model, _ := f.String("tokenizer.ggml.model"); model {
 	case "gpt2":
 		err = g.byteLevel()
 	case "llama":
 		err = g.sentencePiece()
+	case "t5":
+		err = g.unigram()
 	default:
-		err = fmt.Errorf("tokenizer.ggml.model %q is not supported (gpt2 and llama are)", model)
+		err = fmt.Errorf("tokenizer.ggml.model %q is not supported (gpt2, llama and t5 are); put the model's tokenizer.json into a folder with the weights", model)
 	}
 	if err != nil {
 		return nil, err
@@ -83,6 +86,8 @@ type ggufTokenizer struct {
 	file   *file
 	tokens []string
 	types  []int32
+
+	eosByDefault bool
 }
 
 // The pre-tokenizers that the values of tokenizer.ggml.pre stand for.
@@ -147,6 +152,39 @@ func (g *ggufTokenizer) sentencePiece() error {
 	return g.addTemplate(true)
 }
 
+// unigram fills in a SentencePiece Unigram model with its table of normalization.
+func (g *ggufTokenizer) unigram() error {
+	scores, _ := g.gguf.KV["tokenizer.ggml.scores"].([]float32)
+	if len(scores) != len(g.tokens) {
+		return fmt.Errorf("%d tokens but %d scores", len(g.tokens), len(scores))
+	}
+	if g.types == nil {
+		return fmt.Errorf("no tokenizer.ggml.token_type: which tokens are bytes or special is not known")
+	}
+	yes := func(key string) bool { // true where the file does not say
+		v, given := g.gguf.KV["tokenizer.ggml."+key].(bool)
+		return v || !given
+	}
+	p := &pieceFile{tokens: g.tokens, scores: scores, types: g.types, kind: kindUnigram, prefix: yes("add_space_prefix"), removeSpaces: yes("remove_extra_whitespaces"),
+		escape: true, unk: int64(g.token("unknown")), bos: -1, eos: -1, byteFallback: slices.Contains(g.types, typeByte)}
+	switch table := g.gguf.KV["tokenizer.ggml.precompiled_charsmap"].(type) {
+	case []uint8:
+		p.charsmap = table
+	case []int8:
+		for _, b := range table {
+			p.charsmap = append(p.charsmap, byte(b))
+		}
+	}
+	f, err := p.file(asFile, newSides(""))
+	if err != nil {
+		return err
+	}
+	// User-defined pieces are cut out by the pre-tokenizer, behind the ▁ of a text.
+	f.added = slices.DeleteFunc(g.file.added, func(a addedToken) bool { return !a.Special })
+	*g.file, g.eosByDefault = *f, true
+	return g.addTemplate(false)
+}
+
 // scoredMerges are the merges equivalent to SentencePiece's scores: every way to write a piece as two
 // pieces, the best score first, then the longer left and right parts (generate_merges of
 // transformers' convert_slow_tokenizer.py).
@@ -179,7 +217,8 @@ const maxPiece = 512 // bytes
 // addTemplate makes the post-processor of add_bos_token (with its default) and add_eos_token.
 func (g *ggufTokenizer) addTemplate(bosByDefault bool) error {
 	bos, given := g.gguf.KV["tokenizer.ggml.add_bos_token"].(bool)
-	eos, _ := g.gguf.KV["tokenizer.ggml.add_eos_token"].(bool)
+	eos, said := g.gguf.KV["tokenizer.ggml.add_eos_token"].(bool)
+	eos = eos || !said && g.eosByDefault
 	var p postBuilder
 	add := func(key string, typeID int) {
 		if id := g.token(key); id >= 0 {

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -138,5 +139,40 @@ func TestGGUFStops(t *testing.T) {
 	}
 	if got := tok.EOSIDs(); !slices.Equal(got, []int32{2, 5, 4}) {
 		t.Errorf("ends %v", got)
+	}
+}
+
+// TestGGUFUnigram: a Unigram vocabulary in GGUF encodes as the SentencePiece file that it was made of.
+func TestGGUFUnigram(t *testing.T) {
+	var g foldersGolden
+	golden(t, "folders.json", &g)
+	for _, base := range []string{"unigram.model", "bytes.model", "plain.model", "fold.model"} {
+		n := slices.IndexFunc(g.Tests, func(e folderTest) bool { return e.Name == base+" alone" })
+		dir := t.TempDir()
+		g.lay(t, n, dir)
+		raw, err := readVocabulary(filepath.Join(dir, "tokenizer.model"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := readPieces(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table := make([]int8, len(p.charsmap))
+		for i, b := range p.charsmap {
+			table[i] = int8(b)
+		}
+		kv := map[string]any{"tokenizer.ggml.model": "t5", "tokenizer.ggml.tokens": p.tokens, "tokenizer.ggml.scores": p.scores, "tokenizer.ggml.token_type": p.types,
+			"tokenizer.ggml.unknown_token_id": uint32(p.unk), "tokenizer.ggml.eos_token_id": uint32(p.eos), "tokenizer.ggml.add_space_prefix": p.prefix,
+			"tokenizer.ggml.remove_extra_whitespaces": p.removeSpaces, "tokenizer.ggml.precompiled_charsmap": table}
+		tok, err := fromGGUF(&gguf.File{KV: kv})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range g.Tests[n].Want.Plain {
+			if got, err := tok.Encode(g.Texts[i], true); err != nil || !slices.Equal(got, append(slices.Clone(want), int32(p.eos))) && !strings.Contains(g.Texts[i], "<unk>") {
+				t.Errorf("%s: %q is %v (%v), want %v and eos", base, g.Texts[i], spell(tok, got), err, spell(tok, want))
+			}
+		}
 	}
 }

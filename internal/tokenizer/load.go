@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/nlpodyssey/gotokenizers/models/bpemodel"
@@ -214,13 +216,66 @@ func readPiece(d *json.Decoder) (token string, score float64, err error) {
 	if err := d.Decode(&token); err != nil {
 		return "", 0, err
 	}
-	if err := d.Decode(&score); err != nil {
+	var number json.Number
+	if err := d.Decode(&number); err != nil {
 		return "", 0, err
+	}
+	if score, err = serdeFloat(string(number)); err != nil {
+		return "", 0, fmt.Errorf("score of %q: %w", token, err)
 	}
 	if end, err := d.Token(); err != nil || end != json.Delim(']') {
 		return "", 0, fmt.Errorf("more than token and score, after %q", token)
 	}
 	return token, score, nil
+}
+
+// serdeFloat reads a number as the tokenizers library does, with serde_json: digits as an integer, then one multiplication or division by a power of ten. The
+// result may be off by the last bit, and which of two equally good ways through a text wins hangs on it.
+func serdeFloat(s string) (float64, error) {
+	digits, exp, err := strings.TrimPrefix(s, "-"), 0, error(nil)
+	if i := strings.IndexAny(digits, "eE"); i >= 0 {
+		if exp, err = strconv.Atoi(digits[i+1:]); err != nil {
+			return 0, err
+		}
+		digits = digits[:i]
+	}
+	whole, fraction, _ := strings.Cut(digits, ".")
+	var n uint64
+	full := false // more digits do not fit
+	for i, c := range whole + fraction {
+		switch d := uint64(c - '0'); {
+		case !full && n <= (math.MaxUint64-d)/10:
+			n = n*10 + d
+			if i >= len(whole) {
+				exp--
+			}
+		case i < len(whole):
+			full = true
+			exp++
+		default:
+			full = true
+		}
+	}
+	f := float64(n)
+	for ; exp < -308 && f != 0; exp += 308 {
+		f /= 1e308
+	}
+	switch {
+	case f == 0:
+	case exp < 0:
+		f /= math.Pow10(-exp)
+	case exp <= 308:
+		f *= math.Pow10(exp)
+	default:
+		f = math.Inf(1)
+	}
+	if math.IsInf(f, 0) {
+		return 0, fmt.Errorf("%s is too large", s)
+	}
+	if strings.HasPrefix(s, "-") {
+		f = -f
+	}
+	return f, nil
 }
 
 // readMerges reads ["a b", …] or [["a","b"], …].
