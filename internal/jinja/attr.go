@@ -223,7 +223,7 @@ func (st *state) sequenceAttr(items []Value, name string, other func() (Value, b
 					return int64(i)
 				}
 			}
-			st.failKind(typeOrValueError, "index: the value is not in the list")
+			st.fail("index: the value is not in the list")
 			return nil
 		}), true
 	}
@@ -241,7 +241,7 @@ func (st *state) bounds(start, stop Value, n int) (int, int) {
 			if b, isBig := v.(*big.Int); isBig {
 				i = math.MaxInt64 / 2 * int64(b.Sign())
 			} else {
-				st.failKind(typeOrValueError, "a place must be an integer or none, not of type %s", typeName(v))
+				st.fail("a place must be an integer or none, not of type %s", typeName(v))
 			}
 		}
 		if i < 0 {
@@ -326,10 +326,10 @@ func (st *state) slice(x, start, stop, step Value) Value {
 	if step != nil {
 		var ok bool
 		if inc, ok = toInt(step); !ok {
-			st.failKind(typeOrValueError, "the step of a slice must be an integer or none, not of type %s", typeName(step))
+			st.fail("the step of a slice must be an integer or none, not of type %s", typeName(step))
 		}
 		if inc == 0 {
-			st.failKind(typeOrValueError, "the step of a slice is zero")
+			st.fail("the step of a slice is zero")
 		}
 	}
 	switch v := x.(type) {
@@ -344,9 +344,9 @@ func (st *state) slice(x, start, stop, step Value) Value {
 		from, to, _ := st.indices(start, stop, inc, v.len())
 		return &rangeValue{v.start + from*v.step, v.start + to*v.step, v.step * inc}
 	case *Dict:
-		st.failKind(typeOrValueError, "a dictionary cannot be sliced")
+		st.fail("a dictionary cannot be sliced")
 	}
-	st.failKind(typeOrValueError, "a value of type %s cannot be sliced", typeName(x))
+	st.fail("a value of type %s cannot be sliced", typeName(x))
 	return nil
 }
 
@@ -362,9 +362,9 @@ func (st *state) indices(start, stop Value, step int64, n int) (from, to int64, 
 				i = math.MaxInt64 / 2 * int64(b.Sign())
 			} else {
 				if u, isUndefined := v.(*undefined); isUndefined {
-					st.failKind(typeOrValueError, "a slice takes integers or none: %s", u.message)
+					st.fail("a slice takes integers or none: %s", u.message)
 				}
-				st.failKind(typeOrValueError, "a slice takes integers or none, not a value of type %s", typeName(v))
+				st.fail("a slice takes integers or none, not a value of type %s", typeName(v))
 			}
 		}
 		low, high := int64(0), int64(n)

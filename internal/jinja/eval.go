@@ -176,15 +176,15 @@ func (a *callArgs) eval(st *state, e *env) *args {
 	if a.dynKw != nil {
 		d, ok := a.dynKw.eval(st, e).(*Dict)
 		if !ok {
-			st.failKind(typeOrValueError, "the argument after ** is no dictionary")
+			st.fail("the argument after ** is no dictionary")
 		}
 		for _, entry := range d.entries {
 			name, ok := Text(entry.key)
 			if !ok {
-				st.failKind(typeOrValueError, "the names of arguments must be strings")
+				st.fail("the names of arguments must be strings")
 			}
 			if slices.Contains(out.names, name) {
-				st.failKind(typeOrValueError, "the argument %s is given twice", name)
+				st.fail("the argument %s is given twice", name)
 			}
 			st.pay(32)
 			out.names = append(out.names, name)
@@ -220,7 +220,7 @@ func (n *callNode) call(st *state, e *env, caller *macro) Value {
 	a := n.callArgs.eval(st, e)
 	if caller != nil {
 		if slices.Contains(a.names, "caller") {
-			st.failKind(typeOrValueError, "the argument caller is given twice")
+			st.fail("the argument caller is given twice")
 		}
 		a.names = append(a.names, "caller")
 		a.kw = append(a.kw, caller)
@@ -239,19 +239,19 @@ func (st *state) call(fn Value, a *args) Value {
 	case *loopContext:
 		v := st.bind(a, "loop", 1, "iterable")[0]
 		if fn.node == nil {
-			st.failKind(typeOrValueError, "the loop is not marked as recursive, so loop cannot be called")
+			st.fail("the loop is not marked as recursive, so loop cannot be called")
 		}
 		return st.recurse(fn.node, v, fn.env, fn.depth+1).value()
 	case *undefined:
 		st.useUndefined(fn)
 	}
-	st.failKind(typeOrValueError, "a value of type %s cannot be called", typeName(fn))
+	st.fail("a value of type %s cannot be called", typeName(fn))
 	return nil
 }
 
 // useUndefined fails because an undefined value is used.
 func (st *state) useUndefined(u *undefined) {
-	st.failKind(undefinedError, "%s", u.message)
+	st.fail("%s", u.message)
 }
 
 func (n *filterNode) eval(st *state, e *env) Value {
@@ -419,7 +419,7 @@ func (st *state) iterate(v Value) func() (Value, bool) {
 	case *loopContext:
 		st.fail("loop cannot be iterated over")
 	}
-	st.failKind(typeOrValueError, "a value of type %s has no items to go through", typeName(v))
+	st.fail("a value of type %s has no items to go through", typeName(v))
 	return nil
 }
 
@@ -449,22 +449,22 @@ func (st *state) bind(a *args, fn string, min int, names ...string) []Value {
 		out[i] = missing
 	}
 	if len(a.pos) > len(names) {
-		st.failKind(typeOrValueError, "%s takes at most %d arguments, not %d", fn, len(names), len(a.pos))
+		st.fail("%s takes at most %d arguments, not %d", fn, len(names), len(a.pos))
 	}
 	copy(out, a.pos)
 	for i, name := range a.names {
 		k := slices.Index(names, name)
 		switch {
 		case k < 0:
-			st.failKind(typeOrValueError, "%s takes no argument named %s", fn, name)
+			st.fail("%s takes no argument named %s", fn, name)
 		case k < len(a.pos):
-			st.failKind(typeOrValueError, "%s: the argument %s is given twice", fn, name)
+			st.fail("%s: the argument %s is given twice", fn, name)
 		}
 		out[k] = a.kw[i]
 	}
 	for i := range min {
 		if out[i] == missing {
-			st.failKind(typeOrValueError, "%s: the argument %s is missing", fn, names[i])
+			st.fail("%s: the argument %s is missing", fn, names[i])
 		}
 	}
 	return out
@@ -473,10 +473,10 @@ func (st *state) bind(a *args, fn string, min int, names ...string) []Value {
 // positional is bind for functions of Python that take no names.
 func (st *state) positional(a *args, fn string, min, max int) []Value {
 	if len(a.kw) > 0 {
-		st.failKind(typeOrValueError, "%s takes no named arguments", fn)
+		st.fail("%s takes no named arguments", fn)
 	}
 	if len(a.pos) < min || len(a.pos) > max {
-		st.failKind(typeOrValueError, "%s takes %d to %d arguments, not %d", fn, min, max, len(a.pos))
+		st.fail("%s takes %d to %d arguments, not %d", fn, min, max, len(a.pos))
 	}
 	out := make([]Value, max)
 	for i := range out {
@@ -542,7 +542,7 @@ func (st *state) safe(v, x Value, name string) Value {
 		hidden = hidden || slices.Contains(listMutators, name)
 	}
 	if hidden {
-		return &undefined{message: "the attribute " + name + " of a " + typeName(x) + " is not for templates", security: true}
+		return &undefined{message: "the attribute " + name + " of a " + typeName(x) + " is not for templates"}
 	}
 	return v
 }

@@ -128,12 +128,12 @@ func (st *state) unpack(v Value, n int) []Value {
 			break
 		}
 		if len(items) == n {
-			st.failKind(typeOrValueError, "too many values to unpack (%d wanted)", n)
+			st.fail("too many values to unpack (%d wanted)", n)
 		}
 		items = append(items, item)
 	}
 	if len(items) < n {
-		st.failKind(typeOrValueError, "not enough values to unpack (%d wanted, %d found)", n, len(items))
+		st.fail("not enough values to unpack (%d wanted, %d found)", n, len(items))
 	}
 	return items
 }
@@ -259,13 +259,13 @@ func (st *state) callMacro(m *macro, a *args) str {
 	case def.usesKw:
 		e.vars[def.kwargs.at] = rest
 	case rest.Len() > 0:
-		st.failKind(typeOrValueError, "the macro %s takes no argument named %s", def.name, rest.Keys()[0])
+		st.fail("the macro %s takes no argument named %s", def.name, rest.Keys()[0])
 	}
 	switch {
 	case def.usesVar:
 		e.vars[def.varargs.at] = &tuple{items: a.pos[min(len(def.args), len(a.pos)):]}
 	case len(a.pos) > len(def.args):
-		st.failKind(typeOrValueError, "the macro %s takes not more than %d arguments", def.name, len(def.args))
+		st.fail("the macro %s takes not more than %d arguments", def.name, len(def.args))
 	}
 	s, _ := st.capture(func() signal {
 		def.scope.enter(st, e)

@@ -23,7 +23,7 @@ func init() {
 		st.positional(a, "length", 0, 0)
 		n, ok := st.length(v)
 		if !ok {
-			st.failKind(typeOrValueError, "length: a value of type %s has none", typeName(v))
+			st.fail("length: a value of type %s has none", typeName(v))
 		}
 		return int64(n)
 	}
@@ -140,7 +140,7 @@ func (r *resolver) filterOf(n *filterNode) filter {
 func (st *state) namedFilter(v Value) filter {
 	name, ok := Text(v)
 	if !ok {
-		st.failKind(typeOrValueError, "map: the name of a filter must be a string")
+		st.fail("map: the name of a filter must be a string")
 	}
 	if slices.Contains(refusedFilters, name) {
 		st.fail("the filter %s is not supported", name)
@@ -168,7 +168,7 @@ func (st *state) attribute(path Value) func(item Value) Value {
 			if every(p, isDigit) {
 				n, ok := parseInt(p, 10)
 				if !ok {
-					st.failKind(typeOrValueError, "%s is no number of an item", clipText(p, 40))
+					st.fail("%s is no number of an item", clipText(p, 40))
 				}
 				parts = append(parts, n)
 			} else {
@@ -261,12 +261,12 @@ func (st *state) generator(next func() (Value, bool)) *iterator {
 func filterAbs(st *state, v Value, a *args) Value {
 	st.positional(a, "abs", 0, 0)
 	if u, ok := v.(*undefined); ok {
-		st.failKind(typeOrValueError, "abs: %s", u.message)
+		st.fail("abs: %s", u.message)
 	}
 	n, ok := toNumber(v)
 	switch {
 	case !ok:
-		st.failKind(typeOrValueError, "abs: a value of type %s is no number", typeName(v))
+		st.fail("abs: a value of type %s is no number", typeName(v))
 	case n.float:
 		return math.Abs(n.f)
 	}
@@ -277,7 +277,7 @@ func filterAbs(st *state, v Value, a *args) Value {
 func filterAttr(st *state, v Value, a *args) Value {
 	name, ok := Text(st.bind(a, "attr", 1, "name")[0])
 	if !ok {
-		st.failKind(typeOrValueError, "attr: the name must be a string")
+		st.fail("attr: the name must be a string")
 	}
 	if u, ok := v.(*undefined); ok {
 		if strings.HasPrefix(name, "__") {
@@ -431,7 +431,7 @@ func (st *state) reversed(v Value, fn string) func() (Value, bool) {
 	case *undefined:
 		// Python asks for its length, which is zero.
 	default:
-		st.failKind(typeOrValueError, "%s: a value of type %s has no last item", fn, typeName(v))
+		st.fail("%s: a value of type %s has no last item", fn, typeName(v))
 	}
 	i := len(items)
 	return func() (Value, bool) {
@@ -579,7 +579,7 @@ func filterIndent(st *state, v Value, a *args) Value {
 		if u, ok := v.(*undefined); ok {
 			st.useUndefined(u)
 		}
-		st.failKind(typeOrValueError, "indent: the value must be a string, not of type %s", typeName(v))
+		st.fail("indent: the value must be a string, not of type %s", typeName(v))
 	}
 	indent, ok := text(p[0])
 	if !ok {
@@ -621,7 +621,7 @@ func filterItems(st *state, v Value, a *args) Value {
 			case *Dict:
 				next = st.iterate(&dictView{v, 'i'})
 			default:
-				st.failKind(typeOrValueError, "items: a value of type %s is no dictionary", typeName(v))
+				st.fail("items: a value of type %s is no dictionary", typeName(v))
 			}
 		}
 		return next()
@@ -733,7 +733,7 @@ func (st *state) choose(name string, v Value, a *args, byAttribute, keep bool) V
 		if len(pos) > 0 {
 			testName, ok := Text(pos[0])
 			if !ok {
-				st.failKind(typeOrValueError, "%s: the name of a test must be a string", name)
+				st.fail("%s: the name of a test must be a string", name)
 			}
 			t := testTable[testName]
 			if t == nil {
@@ -787,11 +787,11 @@ func filterRound(st *state, v Value, a *args) Value {
 		st.fail("round: the method is none of common, ceil and floor")
 	}
 	if u, ok := v.(*undefined); ok {
-		st.failKind(typeOrValueError, "round: %s", u.message)
+		st.fail("round: %s", u.message)
 	}
 	n, ok := toNumber(v)
 	if !ok {
-		st.failKind(typeOrValueError, "round: a value of type %s is no number", typeName(v))
+		st.fail("round: a value of type %s is no number", typeName(v))
 	}
 	if method == "common" {
 		if p[0] == nil {
@@ -863,7 +863,7 @@ func filterSum(st *state, v Value, a *args) Value {
 		sum = p[1]
 	}
 	if _, ok := text(sum); ok {
-		st.failKind(typeOrValueError, "sum: strings cannot be summed, use join")
+		st.fail("sum: strings cannot be summed, use join")
 	}
 	get := st.attribute(given(p[0]))
 	next := st.iterate(v)
@@ -921,7 +921,7 @@ func filterTruncate(st *state, v Value, a *args) Value {
 		if n, ok := st.length(v); ok && n <= length+leeway {
 			return v
 		}
-		st.failKind(typeOrValueError, "truncate: the value must be a string, not of type %s", typeName(v))
+		st.fail("truncate: the value must be a string, not of type %s", typeName(v))
 	}
 	st.pay(len(x.s) / 8)
 	if runeCount(x.s) <= length+leeway {
@@ -1006,7 +1006,7 @@ func filterFileSize(st *state, v Value, a *args) Value {
 	p := st.bind(a, "filesizeformat", 0, "binary")
 	f, ok := st.pythonFloat(v)
 	if !ok {
-		st.failKind(typeOrValueError, "filesizeformat: a value of type %s is no number", typeName(v))
+		st.fail("filesizeformat: a value of type %s is no number", typeName(v))
 	}
 	base, suffix := 1000.0, "B"
 	prefixes := "kMGTPEZY"

@@ -35,7 +35,7 @@ func (st *state) percent(x str, v Value) Value {
 	used := 0
 	next := func() Value {
 		if used == len(values) {
-			st.failKind(typeOrValueError, "%%: there are not enough values for the format")
+			st.fail("%%: there are not enough values for the format")
 		}
 		used++
 		return values[used-1]
@@ -51,19 +51,19 @@ func (st *state) percent(x str, v Value) Value {
 		f := spec{fill: " ", precision: -1}
 		incomplete := func() {
 			if i >= len(x.s) {
-				st.failKind(typeOrValueError, "%%: the format is incomplete")
+				st.fail("%%: the format is incomplete")
 			}
 		}
 		incomplete()
 		var value Value = missing
 		if x.s[i] == '(' {
 			if !isDict {
-				st.failKind(typeOrValueError, "%%: the format wants a dictionary")
+				st.fail("%%: the format wants a dictionary")
 			}
 			depth, start := 1, i+1
 			for i++; depth > 0; i++ {
 				if i >= len(x.s) {
-					st.failKind(typeOrValueError, "%%: a name in the format has no end")
+					st.fail("%%: a name in the format has no end")
 				}
 				switch x.s[i] {
 				case '(':
@@ -103,14 +103,14 @@ func (st *state) percent(x str, v Value) Value {
 				i++
 				k, ok := toInt(next())
 				if !ok {
-					st.failKind(typeOrValueError, "%%: * wants an integer")
+					st.fail("%%: * wants an integer")
 				}
 				return int(k)
 			}
 			k := 0
 			for ; i < len(x.s) && '0' <= x.s[i] && x.s[i] <= '9'; i++ {
 				if k = k*10 + int(x.s[i]-'0'); k > math.MaxInt32 {
-					st.failKind(limitError, "%%: a width of more than %d", math.MaxInt32)
+					st.fail("%%: a width of more than %d", math.MaxInt32)
 				}
 			}
 			return k
@@ -143,7 +143,7 @@ func (st *state) percent(x str, v Value) Value {
 		mapping = true
 	}
 	if used < len(values) && !mapping {
-		st.failKind(typeOrValueError, "%%: not all values are used by the format")
+		st.fail("%%: not all values are used by the format")
 	}
 	return b.value()
 }
@@ -173,14 +173,14 @@ func (st *state) percentOne(f spec, v Value) str {
 		if n, ok := toInt(v); ok && n >= 0 && n <= utf8.MaxRune {
 			return align(str{s: string(rune(n))})
 		}
-		st.failKind(typeOrValueError, "%%c wants a character")
+		st.fail("%%c wants a character")
 	}
 	if u, ok := v.(*undefined); ok {
 		st.useUndefined(u)
 	}
 	n, ok := toNumber(v)
 	if !ok {
-		st.failKind(typeOrValueError, "%%%c wants a number, not a value of type %s", f.kind, typeName(v))
+		st.fail("%%%c wants a number, not a value of type %s", f.kind, typeName(v))
 	}
 	if f.align == '<' {
 		f.zero = false
@@ -199,12 +199,12 @@ func (st *state) percentOne(f spec, v Value) str {
 		f.kind = 'd'
 	case 'x', 'X', 'o':
 		if n.float {
-			st.failKind(typeOrValueError, "%%%c wants an integer", f.kind)
+			st.fail("%%%c wants an integer", f.kind)
 		}
 	case 'e', 'E', 'f', 'F', 'g', 'G':
 		n = number{f: st.toFloat(n), float: true}
 	default:
-		st.failKind(typeOrValueError, "%%: unknown format character %q", f.kind)
+		st.fail("%%: unknown format character %q", f.kind)
 	}
 	precision := f.precision
 	if !n.float {
@@ -224,7 +224,7 @@ func (st *state) percentOne(f spec, v Value) str {
 // truncate is int(f).
 func (st *state) truncate(f float64) number {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		st.failKind(typeOrValueError, "%s is no integer", floatRepr(f))
+		st.fail("%s is no integer", floatRepr(f))
 	}
 	b, _ := big.NewFloat(math.Trunc(f)).Int(nil)
 	n, _ := toNumber(small(b))
@@ -387,7 +387,7 @@ func general(x float64, precision int, keep, short bool) string {
 func (st *state) parseSpec(s string, v Value) spec {
 	f := spec{fill: " ", precision: -1}
 	bad := func() {
-		st.failKind(typeOrValueError, "format: the specification %q is not valid for a value of type %s", clipText(s, 40), typeName(v))
+		st.fail("format: the specification %q is not valid for a value of type %s", clipText(s, 40), typeName(v))
 	}
 	rest := s
 	isAlign := func(i int) bool { return i < len(rest) && strings.IndexByte("<>=^", rest[i]) >= 0 }
@@ -415,7 +415,7 @@ func (st *state) parseSpec(s string, v Value) spec {
 		}
 		k, err := strconv.Atoi(rest[:n])
 		if err != nil || k > math.MaxInt32 {
-			st.failKind(limitError, "format: a width of more than %d", math.MaxInt32)
+			st.fail("format: a width of more than %d", math.MaxInt32)
 		}
 		rest = rest[n:]
 		return k, true
@@ -465,7 +465,7 @@ func (st *state) formatValue(v Value, s str) str {
 		x, _ := text(v)
 		f := st.parseSpec(s.s, v)
 		if f.kind != 0 && f.kind != 's' || f.sign != 0 || f.alternate || f.align == '=' || f.group != 0 {
-			st.failKind(typeOrValueError, "format: the specification %q is not valid for a string", clipText(s.s, 40))
+			st.fail("format: the specification %q is not valid for a string", clipText(s.s, 40))
 		}
 		return st.align(f, st.cut(x, f.precision), 0)
 	case bool, int64, *big.Int, float64:
@@ -474,14 +474,14 @@ func (st *state) formatValue(v Value, s str) str {
 	case *undefined:
 		// object.__format__ takes no specification.
 	}
-	st.failKind(typeOrValueError, "format: a value of type %s takes no specification", typeName(v))
+	st.fail("format: a value of type %s takes no specification", typeName(v))
 	return str{}
 }
 
 func (st *state) formatNumber(n number, v Value, s string) str {
 	f := st.parseSpec(s, v)
 	bad := func() {
-		st.failKind(typeOrValueError, "format: the specification %q is not valid for a value of type %s", clipText(s, 40), typeName(v))
+		st.fail("format: the specification %q is not valid for a value of type %s", clipText(s, 40), typeName(v))
 	}
 	if f.align == 0 {
 		f.align = '>'
@@ -581,7 +581,7 @@ func (st *state) format(x str, a *args) str {
 // formatText fills the fields of x; auto counts the fields without a name, -1 once numbers are used.
 func (st *state) formatText(x str, a *args, auto *int, depth int) str {
 	if depth == 0 {
-		st.failKind(typeOrValueError, "format: fields are nested too deep")
+		st.fail("format: fields are nested too deep")
 	}
 	b := builder{st: st}
 	for i := 0; i < len(x.s); {
@@ -601,7 +601,7 @@ func (st *state) formatText(x str, a *args, auto *int, depth int) str {
 			continue
 		}
 		if c == '}' {
-			st.failKind(typeOrValueError, "format: a single } in the text")
+			st.fail("format: a single } in the text")
 		}
 		// The field ends at the brace that closes it.
 		open, j := 1, i+1
@@ -622,7 +622,7 @@ func (st *state) formatText(x str, a *args, auto *int, depth int) str {
 			}
 		}
 		if j >= len(x.s) || open > 0 {
-			st.failKind(typeOrValueError, "format: a { without its }")
+			st.fail("format: a { without its }")
 		}
 		st.step()
 		b.add(st.formatField(x.slice(i+1, j), a, auto, depth))
@@ -646,7 +646,7 @@ func (st *state) formatField(field str, a *args, auto *int, depth int) str {
 			break
 		}
 		if s[i] == '{' || s[i] == '}' {
-			st.failKind(typeOrValueError, "format: a brace in the name of a field")
+			st.fail("format: a brace in the name of a field")
 		}
 	}
 	v := st.fieldValue(s[:end], a, auto)
@@ -655,7 +655,7 @@ func (st *state) formatField(field str, a *args, auto *int, depth int) str {
 	rest := end
 	if end < len(s) && s[end] == '!' {
 		if end+1 >= len(s) || end+2 < len(s) && s[end+2] != ':' {
-			st.failKind(typeOrValueError, "format: a colon is wanted after the conversion")
+			st.fail("format: a colon is wanted after the conversion")
 		}
 		conversion = s[end+1]
 		rest = end + 2
@@ -672,7 +672,7 @@ func (st *state) formatField(field str, a *args, auto *int, depth int) str {
 	case 'a':
 		v = st.ascii(st.repr(v)).value()
 	default:
-		st.failKind(typeOrValueError, "format: unknown conversion %q", conversion)
+		st.fail("format: unknown conversion %q", conversion)
 	}
 	return st.formatValue(v, specText)
 }
@@ -688,18 +688,18 @@ func (st *state) fieldValue(name string, a *args, auto *int) Value {
 	switch {
 	case first == "":
 		if *auto < 0 {
-			st.failKind(typeOrValueError, "format: fields with and without numbers are mixed")
+			st.fail("format: fields with and without numbers are mixed")
 		}
 		index = *auto
 		*auto++
 	case strings.Trim(first, decimals) == "":
 		if *auto > 0 {
-			st.failKind(typeOrValueError, "format: fields with and without numbers are mixed")
+			st.fail("format: fields with and without numbers are mixed")
 		}
 		*auto = -1
 		k, err := strconv.Atoi(first)
 		if err != nil {
-			st.failKind(typeOrValueError, "format: too many digits in a number")
+			st.fail("format: too many digits in a number")
 		}
 		index = k
 	}
@@ -726,7 +726,7 @@ func (st *state) fieldValue(name string, a *args, auto *int) Value {
 				n = len(rest)
 			}
 			if n == 1 {
-				st.failKind(typeOrValueError, "format: an attribute without a name")
+				st.fail("format: an attribute without a name")
 			}
 			v = st.attr(v, rest[1:n])
 			rest = rest[n:]
@@ -734,7 +734,7 @@ func (st *state) fieldValue(name string, a *args, auto *int) Value {
 		}
 		n := strings.IndexByte(rest, ']')
 		if rest[0] != '[' || n < 2 {
-			st.failKind(typeOrValueError, "format: the field %s is not valid", clipText(name, 60))
+			st.fail("format: the field %s is not valid", clipText(name, 60))
 		}
 		key := rest[1:n]
 		if k, err := strconv.Atoi(key); err == nil && strings.Trim(key, decimals) == "" {

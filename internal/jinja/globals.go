@@ -87,14 +87,14 @@ func makeRange(st *state, a *args) Value {
 		}
 	}
 	if r.step == 0 {
-		st.failKind(typeOrValueError, "range: the step is zero")
+		st.fail("range: the step is zero")
 	}
 	if n := r.len(); n < 0 || n > maxRange {
 		st.fail("range: more than %d numbers", maxRange)
 	}
 	for _, n := range []int64{r.start, r.stop, r.step} {
 		if n > math.MaxInt64/4 || n < math.MinInt64/4 {
-			st.failKind(limitError, "range: the integer is too large")
+			st.fail("range: the integer is too large")
 		}
 	}
 	return r
@@ -104,7 +104,7 @@ func makeRange(st *state, a *args) Value {
 func (st *state) makeDict(a *args, fn string) *Dict {
 	d := NewDict()
 	if len(a.pos) > 1 {
-		st.failKind(typeOrValueError, "%s takes at most one argument without a name", fn)
+		st.fail("%s takes at most one argument without a name", fn)
 	}
 	if len(a.pos) == 1 {
 		if from, ok := a.pos[0].(*Dict); ok {

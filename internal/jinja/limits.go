@@ -51,32 +51,17 @@ type failure struct {
 	message string
 	raised  bool // by raise_exception
 	line    int32
-	kind    errorKind
 }
-
-// errorKind tells errors apart that Python code inside jinja2 catches.
-type errorKind int8
-
-const (
-	otherError errorKind = iota
-	typeOrValueError
-	undefinedError
-	limitError
-)
 
 // fail ends the rendering.
 func (st *state) fail(format string, a ...any) {
 	panic(&failure{message: fmt.Sprintf(format, a...), line: st.line})
 }
 
-func (st *state) failKind(kind errorKind, format string, a ...any) {
-	panic(&failure{message: fmt.Sprintf(format, a...), line: st.line, kind: kind})
-}
-
 // pay takes n bytes from the budget.
 func (st *state) pay(n int) {
 	if st.bytes -= n; st.bytes < 0 {
-		st.failKind(limitError, "the template works on too many bytes")
+		st.fail("the template works on too many bytes")
 	}
 }
 
@@ -91,14 +76,14 @@ func (st *state) payTimes(size, n int) {
 // step counts one evaluation.
 func (st *state) step() {
 	if st.steps--; st.steps < 0 {
-		st.failKind(limitError, "the template takes too many steps")
+		st.fail("the template takes too many steps")
 	}
 }
 
 // enter goes one level deeper; the function that it gives back leaves it.
 func (st *state) enter(what string) func() {
 	if st.depth++; st.depth > st.limits.Depth {
-		st.failKind(limitError, "%s: more than %d levels inside each other", what, st.limits.Depth)
+		st.fail("%s: more than %d levels inside each other", what, st.limits.Depth)
 	}
 	return st.leave
 }

@@ -94,14 +94,14 @@ func (st *state) loopAttr(l *loopContext, name string) (Value, bool) {
 	case "cycle":
 		return &function{name: "cycle", call: func(st *state, a *args) Value {
 			if len(a.pos) == 0 || len(a.kw) > 0 {
-				st.failKind(typeOrValueError, "loop.cycle: no items given")
+				st.fail("loop.cycle: no items given")
 			}
 			return a.pos[l.index%len(a.pos)]
 		}}, true
 	case "changed":
 		return &function{name: "changed", call: func(st *state, a *args) Value {
 			if len(a.kw) > 0 {
-				st.failKind(typeOrValueError, "loop.changed takes no named arguments")
+				st.fail("loop.changed takes no named arguments")
 			}
 			last, ok := l.changed.(*tuple)
 			now := &tuple{items: slices.Clone(a.pos)}

@@ -81,7 +81,7 @@ func small(b *big.Int) Value {
 // result is small, within the limit on the length of integers.
 func (st *state) result(b *big.Int) Value {
 	if b.BitLen() > maxBits {
-		st.failKind(limitError, "an integer of more than %d bits", maxBits)
+		st.fail("an integer of more than %d bits", maxBits)
 	}
 	st.pay(b.BitLen() / 8)
 	return small(b)
@@ -166,7 +166,7 @@ func (st *state) arith(op string, a, b number) Value {
 		return st.result(new(big.Int).Sub(x, y))
 	case "*":
 		if x.BitLen()+y.BitLen() > maxBits+1 {
-			st.failKind(limitError, "an integer of more than %d bits", maxBits)
+			st.fail("an integer of more than %d bits", maxBits)
 		}
 		st.payTimes(1+x.BitLen()/64, 1+y.BitLen()/64)
 		return st.result(new(big.Int).Mul(x, y))
@@ -206,7 +206,7 @@ func (st *state) power(x, y *big.Int) Value {
 		return small(x)
 	}
 	if !y.IsInt64() || y.Int64() > maxBits || int64(x.BitLen()-1)*y.Int64() > maxBits {
-		st.failKind(limitError, "an integer of more than %d bits", maxBits)
+		st.fail("an integer of more than %d bits", maxBits)
 	}
 	st.pay(int(int64(x.BitLen()) * y.Int64() / 8 * 16))
 	return st.result(new(big.Int).Exp(x, y, nil))
@@ -318,7 +318,7 @@ func (st *state) unary(op byte, v Value) Value {
 	n, ok := toNumber(v)
 	switch {
 	case !ok:
-		st.failKind(typeOrValueError, "%c cannot stand before a value of type %s", op, typeName(v))
+		st.fail("%c cannot stand before a value of type %s", op, typeName(v))
 	case n.float && op == '-':
 		return -n.f
 	case n.float:
@@ -362,7 +362,7 @@ func (st *state) intString(n number) string {
 	}
 	if n.b.BitLen() > 14284 { // 10 ** 4300
 		if s := n.b.String(); len(strings.TrimPrefix(s, "-")) > maxDigits {
-			st.failKind(typeOrValueError, "an integer of more than %d digits cannot be printed", maxDigits)
+			st.fail("an integer of more than %d digits cannot be printed", maxDigits)
 		}
 	}
 	st.pay(n.b.BitLen() / 2)

@@ -131,7 +131,7 @@ func (st *state) order(op string, a, b Value) (c int, ok bool) {
 			return st.orderItems(op, x.items, y.items)
 		}
 	}
-	st.failKind(typeOrValueError, "%s does not compare values of the types %s and %s", op, typeName(a), typeName(b))
+	st.fail("%s does not compare values of the types %s and %s", op, typeName(a), typeName(b))
 	return 0, false
 }
 
@@ -184,7 +184,7 @@ func (st *state) contains(x, v Value) bool {
 			if u, ok := v.(*undefined); ok {
 				st.useUndefined(u)
 			}
-			st.failKind(typeOrValueError, "in: a string cannot contain a value of type %s", typeName(v))
+			st.fail("in: a string cannot contain a value of type %s", typeName(v))
 		}
 		st.pay(len(s) / 4)
 		return strings.Contains(s, sub)
@@ -207,7 +207,7 @@ func (st *state) contains(x, v Value) bool {
 		last := x.start + int64(x.len()-1)*x.step
 		return x.len() > 0 && n >= min(x.start, last) && n <= max(x.start, last) && (n-x.start)%x.step == 0
 	case *namespace, *macro, *function:
-		st.failKind(typeOrValueError, "in: a value of type %s contains nothing", typeName(x))
+		st.fail("in: a value of type %s contains nothing", typeName(x))
 	}
 	next := st.iterate(x)
 	for item, ok := next(); ok; item, ok = next() {
@@ -268,9 +268,9 @@ func (st *state) binary(op string, a, b Value) Value {
 		}
 	}
 	if isBig(a) || isBig(b) {
-		st.failKind(limitError, "%s: the integer is too large", op)
+		st.fail("%s: the integer is too large", op)
 	}
-	st.failKind(typeOrValueError, "%s does not take values of the types %s and %s", op, typeName(a), typeName(b))
+	st.fail("%s does not take values of the types %s and %s", op, typeName(a), typeName(b))
 	return nil
 }
 

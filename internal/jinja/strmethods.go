@@ -134,9 +134,9 @@ func (st *state) textArg(v Value, fn string) str {
 	x, ok := text(v)
 	if !ok {
 		if u, ok := v.(*undefined); ok {
-			st.failKind(typeOrValueError, "%s: %s", fn, u.message)
+			st.fail("%s: %s", fn, u.message)
 		}
-		st.failKind(typeOrValueError, "%s: the argument must be a string, not of type %s", fn, typeName(v))
+		st.fail("%s: the argument must be a string, not of type %s", fn, typeName(v))
 	}
 	return x
 }
@@ -149,9 +149,9 @@ func (st *state) intArg(v Value, fn string, fallback int) int {
 	n, ok := toInt(v)
 	if !ok {
 		if isBig(v) {
-			st.failKind(limitError, "%s: the integer is too large", fn)
+			st.fail("%s: the integer is too large", fn)
 		}
-		st.failKind(typeOrValueError, "%s: the argument must be an integer, not of type %s", fn, typeName(v))
+		st.fail("%s: the argument must be an integer, not of type %s", fn, typeName(v))
 	}
 	return int(n)
 }
@@ -185,7 +185,7 @@ func pad(name string) strMethod {
 		fill := " "
 		if p[1] != missing {
 			if fill = st.textArg(p[1], name).s; runeCount(fill) != 1 {
-				st.failKind(typeOrValueError, "%s: the fill must be one character", name)
+				st.fail("%s: the fill must be one character", name)
 			}
 		}
 		return st.pad(x, name, width, fill).value()
@@ -315,7 +315,7 @@ func search(name string) strMethod {
 			return int64(from + runeCount(s[:i]))
 		}
 		if name == "index" || name == "rindex" {
-			st.failKind(typeOrValueError, "%s: the text is not found", name)
+			st.fail("%s: the text is not found", name)
 		}
 		return int64(-1)
 	}
@@ -344,7 +344,7 @@ func partition(name string, find func(s, sep string) int) strMethod {
 	return func(st *state, x str, a *args) Value {
 		sep := st.textArg(st.positional(a, name, 1, 1)[0], name)
 		if sep.s == "" {
-			st.failKind(typeOrValueError, "%s: the separator is empty", name)
+			st.fail("%s: the separator is empty", name)
 		}
 		st.pay(len(x.s)/4 + 48)
 		i := find(x.s, sep.s)
@@ -421,7 +421,7 @@ func (st *state) split(x str, a *args, right bool) Value {
 	}
 	sep := st.textArg(p[0], "split").s
 	if sep == "" {
-		st.failKind(typeOrValueError, "split: the separator is empty")
+		st.fail("split: the separator is empty")
 	}
 	if right {
 		end := len(x.s)
@@ -491,7 +491,7 @@ func (st *state) join(sep str, v Value) str {
 		}
 		x, ok := text(item)
 		if !ok {
-			st.failKind(typeOrValueError, "join: item %d is no string, but of type %s", i, typeName(item))
+			st.fail("join: item %d is no string, but of type %s", i, typeName(item))
 		}
 		if sep.markup {
 			x = st.escape(x)

@@ -39,7 +39,7 @@ func init() {
 		"filter": plain("filter", func(st *state, v Value) bool {
 			name, ok := Text(v)
 			if !ok && !hashable(v) {
-				st.failKind(typeOrValueError, "filter: the name must be a string")
+				st.fail("filter: the name must be a string")
 			}
 			for _, n := range refusedFilters {
 				if n == name {
@@ -51,7 +51,7 @@ func init() {
 		"test": plain("test", func(st *state, v Value) bool {
 			name, ok := Text(v)
 			if !ok && !hashable(v) {
-				st.failKind(typeOrValueError, "test: the name must be a string")
+				st.fail("test: the name must be a string")
 			}
 			return ok && testTable[name] != nil
 		}),

@@ -34,7 +34,7 @@ func filterJSON(st *state, v Value, a *args) Value {
 			st.payTimes(1, int(min(max(n, 0), 1<<40)))
 			w.indent = strings.Repeat(" ", int(max(n, 0)))
 		} else {
-			st.failKind(typeOrValueError, "tojson: the indent must be an integer or a string, not of type %s", typeName(p[1]))
+			st.fail("tojson: the indent must be an integer or a string, not of type %s", typeName(p[1]))
 		}
 	}
 	if p[2] != missing && p[2] != nil {
@@ -42,7 +42,7 @@ func filterJSON(st *state, v Value, a *args) Value {
 		item, ok := Text(s[0])
 		key, ok2 := Text(s[1])
 		if !ok || !ok2 {
-			st.failKind(typeOrValueError, "tojson: the separators must be strings")
+			st.fail("tojson: the separators must be strings")
 		}
 		w.item, w.key = item, key
 	}
@@ -78,9 +78,9 @@ func (w *jsonWriter) value(st *state, v Value, depth int) {
 		w.dict(st, v, depth)
 	default:
 		if u, ok := v.(*undefined); ok {
-			st.failKind(typeOrValueError, "tojson: %s", u.message)
+			st.fail("tojson: %s", u.message)
 		}
-		st.failKind(typeOrValueError, "tojson: a value of type %s cannot be written as JSON", typeName(v))
+		st.fail("tojson: a value of type %s cannot be written as JSON", typeName(v))
 	}
 }
 
@@ -152,7 +152,7 @@ func (w *jsonWriter) dict(st *state, d *Dict, depth int) {
 			inner.value(st, k, 0)
 			w.b.lit(`"` + string(inner.b.b) + `"`)
 		default:
-			st.failKind(typeOrValueError, "tojson: a key of type %s cannot be written as JSON", typeName(k))
+			st.fail("tojson: a key of type %s cannot be written as JSON", typeName(k))
 		}
 		w.b.lit(w.key)
 		w.value(st, e.value, depth+1)

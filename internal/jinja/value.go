@@ -189,8 +189,7 @@ func wholeFloat(f float64) *big.Int {
 
 // undefined is what a name that has no value gives. It prints nothing, is false, and refuses everything else.
 type undefined struct {
-	message  string // what an error says about it
-	security bool   // an attribute that the sandbox hides
+	message string // what an error says about it
 }
 
 // namespace is what namespace() makes: the one thing that templates can change.
@@ -224,7 +223,6 @@ type iterator struct {
 // function is something that can be called.
 type function struct {
 	name string
-	// builtin says that it is one of Jinja2's or Python's, whose address a print would show.
 	call func(st *state, a *args) Value
 	// attrs are attributes of it, such as dict.fromkeys.
 	attrs map[string]Value

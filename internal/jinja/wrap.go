@@ -9,7 +9,7 @@ import (
 // wrap breaks a line as textwrap.wrap does, without changes to its white space.
 func (st *state) wrap(x str, width int, breakLong, hyphens bool) []str {
 	if width <= 0 {
-		st.failKind(typeOrValueError, "wordwrap: the width must be above zero")
+		st.fail("wordwrap: the width must be above zero")
 	}
 	st.payTimes(8, len(x.s)+1)
 	text := []rune(x.s)
