@@ -13,7 +13,8 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts" / "golden"))  # lomo_cpu
+# The proofs' own folder comes last: tokenizers.py has the name of a library. golden has lomo_cpu.
+sys.path = [str(ROOT / "scripts" / "golden")] + [p for p in sys.path if p != str(ROOT / "scripts" / "proof")] + [str(ROOT / "scripts" / "proof")]
 
 
 def arguments(description, **flags):
