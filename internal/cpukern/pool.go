@@ -97,18 +97,24 @@ func (p *pool) help(h *helper, ws *workspace) {
 }
 
 // nextCall waits for another operation than the one seen last; not ok: there will be none.
+//
+// A wake-up says nothing of the operation: a caller that was held up between the start of an operation and its wake-ups wakes a helper
+// that has seen the call, taken part, and fallen asleep again. It must not take part twice.
 func (p *pool) nextCall(h *helper, seen uint64) (call uint64, ok bool) {
-	for range looks {
-		if call := p.call.Load(); call != seen {
+	for {
+		for range looks {
+			if call := p.call.Load(); call != seen {
+				return call, true
+			}
+		}
+		h.sleeping.Store(true)
+		if call := p.call.Load(); call != seen && h.sleeping.CompareAndSwap(true, false) {
 			return call, true
 		}
+		if _, ok := <-h.wake; !ok {
+			return 0, false
+		}
 	}
-	h.sleeping.Store(true)
-	if call := p.call.Load(); call != seen && h.sleeping.CompareAndSwap(true, false) {
-		return call, true
-	}
-	_, ok = <-h.wake
-	return p.call.Load(), ok
 }
 
 func (p *pool) drain(ws *workspace) {

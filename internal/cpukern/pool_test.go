@@ -42,3 +42,27 @@ func TestPool(t *testing.T) {
 		p.close()
 	}
 }
+
+// TestPoolLateWake: a wake-up that comes when the helper has already taken part in the operation changes nothing.
+func TestPoolLateWake(t *testing.T) {
+	p, err := newPool(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	h := p.helpers[0]
+	for range 50 {
+		var ran atomic.Int64
+		p.run(4, func(*workspace, int) { ran.Add(1) })
+		for !h.sleeping.CompareAndSwap(true, false) {
+			time.Sleep(10 * time.Microsecond)
+		}
+		h.wake <- struct{}{} // as a caller does that was held up before it woke anybody
+		for !h.sleeping.Load() {
+			time.Sleep(10 * time.Microsecond) // it looks, and falls asleep again
+		}
+		if left := p.busy.left.Load(); ran.Load() != 4 || left != 0 {
+			t.Fatalf("%d tasks ran, want 4; %d helpers are waited for, want 0", ran.Load(), left)
+		}
+	}
+}
