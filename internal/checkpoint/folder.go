@@ -147,7 +147,7 @@ var shardFile = regexp.MustCompile(`-(\d{5})-of-(\d{5})\.`)
 
 // loose finds the shards of a model that has no index: all of one set, by their names.
 func loose(dir, stem, ending string) ([]string, error) {
-	found, _ := filepath.Glob(filepath.Join(dir, stem+"-?????-of-?????"+ending))
+	found := hub.Glob(dir, stem+"-?????-of-?????"+ending)
 	total := ""
 	for _, path := range found {
 		m := shardFile.FindStringSubmatch(filepath.Base(path))
@@ -198,7 +198,7 @@ const auxLimit = 256 << 20
 func findAux(dir string) (map[string]string, error) {
 	aux := map[string]string{}
 	names := slices.Clone(auxNames)
-	more, _ := filepath.Glob(filepath.Join(dir, templatesDir, "*.jinja"))
+	more := hub.Glob(dir, templatesDir+"/*.jinja")
 	for _, path := range more {
 		names = append(names, templatesDir+"/"+filepath.Base(path))
 	}

@@ -84,7 +84,10 @@ func TestPrefixes(t *testing.T) {
 
 // TestLooseShards: a complete set of shards is a model without its index too.
 func TestLooseShards(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "we[i]rd *?") // a folder's own name is no pattern
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	named(t, dir, 32, func(n string) string { return n })
 	if err := os.Remove(filepath.Join(dir, indexName)); err != nil {
 		t.Fatal(err)
@@ -141,7 +144,10 @@ func TestHubCache(t *testing.T) {
 
 // TestSideFiles: templates in their folder are found; a link that leaves the model's folder is refused by name.
 func TestSideFiles(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "[m]")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	named(t, dir, 0, func(n string) string { return n })
 	if err := os.Mkdir(filepath.Join(dir, templatesDir), 0o755); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"lomo/internal/fault"
+	"lomo/internal/hub"
 )
 
 // elsewhere are the files by which other programs and formats are told, in the order in which they are looked for; NAME in
@@ -52,7 +53,7 @@ const downloadAll = "download the model again, all its files: config.json, *.saf
 // without says what a folder holds in place of what is missing.
 func without(dir, missing string) error {
 	for _, e := range elsewhere {
-		found, _ := filepath.Glob(filepath.Join(dir, e.glob))
+		found := hub.Glob(dir, e.glob)
 		found = slices.DeleteFunc(found, func(path string) bool {
 			base := filepath.Base(path)
 			return base == "training_args.bin" || base == "optimizer.pt" || base == "scheduler.pt" || strings.HasPrefix(base, "lomo_state") || strings.HasPrefix(base, "rng_state")
@@ -77,7 +78,7 @@ func without(dir, missing string) error {
 func refuseAdapter(dir string) error {
 	raw, err := readSmall(filepath.Join(dir, "adapter_config.json"), maxConfig)
 	if err != nil {
-		if found, _ := filepath.Glob(filepath.Join(dir, "adapter_model.*")); len(found) > 0 {
+		if found := hub.Glob(dir, "adapter_model.*"); len(found) > 0 {
 			return fault.Refuse("merge it into its base model: PeftModel.from_pretrained(base, dir).merge_and_unload().save_pretrained(out)",
 				"%s: a LoRA adapter (%s), not a model", dir, filepath.Base(found[0]))
 		}

@@ -10,6 +10,7 @@ import (
 	"lomo/internal/checkpoint/safetensors"
 	"lomo/internal/checkpoint/torch"
 	"lomo/internal/fault"
+	"lomo/internal/hub"
 	"lomo/internal/tensor"
 )
 
@@ -85,8 +86,7 @@ func (f *folder) addTorchShards(dir string) error {
 
 // isMeta reports whether a folder holds a checkpoint as Meta publishes them.
 func isMeta(dir string) bool {
-	parts, _ := filepath.Glob(filepath.Join(dir, meta.Glob))
-	if len(parts) == 0 || !exists(filepath.Join(dir, "params.json")) {
+	if len(hub.Glob(dir, meta.Glob)) == 0 || !exists(filepath.Join(dir, "params.json")) {
 		return false
 	}
 	for _, name := range []string{singleName, indexName, torchName, torchIndexName} { // beside such files it is the same model again

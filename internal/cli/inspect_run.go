@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"lomo/internal/checkpoint"
+	"lomo/internal/hub"
 	"lomo/internal/report"
 )
 
@@ -27,11 +28,7 @@ type checkpointFacts struct {
 
 func inspectRun(s *Streams, o *inspectOptions) error {
 	f := runFacts{Kind: "run", Path: o.Path}
-	dirs, err := filepath.Glob(filepath.Join(o.Path, "checkpoint-*"))
-	if err != nil {
-		return err
-	}
-	for _, d := range dirs {
+	for _, d := range hub.Glob(o.Path, "checkpoint-*") {
 		c := checkpointFacts{Path: d}
 		if err := checkpoint.Complete(d); err != nil {
 			c.Problem = err.Error()

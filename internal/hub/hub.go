@@ -3,6 +3,7 @@
 package hub
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -24,7 +25,7 @@ func Resolve(path string) (string, error) {
 	if filepath.Base(path) == "snapshots" && isDir(filepath.Join(path, "..", "refs")) {
 		return Resolve(filepath.Dir(path))
 	}
-	if models, _ := filepath.Glob(filepath.Join(path, "models--*")); len(models) > 0 {
+	if models := Glob(path, "models--*"); len(models) > 0 {
 		return "", fault.Refuse("give the folder of one of them", "%s: a cache of %s %s, not a model", path, fault.Count(len(models), "model"), filepath.Base(models[0]))
 	}
 	if !isDir(filepath.Join(path, "snapshots")) {
@@ -75,6 +76,15 @@ func ref(path, name string) string {
 		return id
 	}
 	return ""
+}
+
+// Glob finds the files of a folder that match a pattern, which is none of the folder's own path: it may have brackets in it.
+func Glob(dir, pattern string) []string {
+	names, _ := fs.Glob(os.DirFS(dir), pattern) // the one error is a malformed pattern
+	for i, name := range names {
+		names[i] = filepath.Join(dir, filepath.FromSlash(name))
+	}
+	return names
 }
 
 // Inside tells whether the file at path, links followed, lies in the folder dir or, when dir is a snapshot, in its cache.

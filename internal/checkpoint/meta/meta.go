@@ -13,6 +13,7 @@ import (
 
 	"lomo/internal/checkpoint/torch"
 	"lomo/internal/fault"
+	"lomo/internal/hub"
 	"lomo/internal/tensor"
 )
 
@@ -117,9 +118,9 @@ func Open(dir string) (_ *Model, err error) {
 
 // partPaths is consolidated.00.pth … without a gap.
 func partPaths(dir string) ([]string, error) {
-	paths, err := filepath.Glob(filepath.Join(dir, Glob))
-	if err != nil || len(paths) == 0 {
-		return nil, errors.Join(err, fmt.Errorf("%s: no %s", dir, Glob))
+	paths := hub.Glob(dir, Glob)
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("%s: no %s", dir, Glob)
 	}
 	slices.Sort(paths)
 	for i, path := range paths {
