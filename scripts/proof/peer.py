@@ -2,6 +2,7 @@
 
 import lomo_cpu
 import torch
+import common  # noqa: F401 first: it keeps this folder from hiding the library tokenizers
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 

@@ -10,6 +10,7 @@ Run:  python prepare.py FILE.gguf FOLDER
 import pathlib
 import sys
 
+import common  # noqa: F401 first: it keeps this folder from hiding the library tokenizers
 import gguf
 import numpy
 from safetensors.numpy import save_file
