@@ -74,7 +74,7 @@ def marked(program, found, conversations, reference, verdict):
             folder = pathlib.Path(d)
             fast.save_pretrained(folder)
             for which, c in conversations.items():
-                extra = {k: v for k, v in c.items() if k not in ("messages", "tools", "documents", "add_generation_prompt")}
+                extra = {k: v for k, v in c.items() if k not in ("messages", "tools", "documents", "add_generation_prompt") and k in found[name]}  # lomo refuses others
 
                 def mask_of(messages):
                     return fast.apply_chat_template(messages, chat_template=found[name], tools=c.get("tools"), documents=c.get("documents"), tokenize=True,
