@@ -28,7 +28,7 @@ func sharegpt(e *encoder, r records.Record) error { return e.conversation(r, "sh
 
 // conversation reads the messages of a record of either type, under the names of both.
 func (e *encoder) conversation(r records.Record, typ string) error {
-	if err := refuseUnused(r, true, "system"); err != nil {
+	if err := refuseUnused(r, true); err != nil {
 		return err
 	}
 	field, err := r.First(conversationFields[typ]...)
@@ -45,8 +45,12 @@ func (e *encoder) conversation(r records.Record, typ string) error {
 	if list, err = withSystem(r, list); err != nil {
 		return err
 	}
+	e.unread.fields(r, slices.Concat(chatFields, []string{field})...)
 	return e.chat(r, list)
 }
+
+// chatFields are the fields of a record that go with its messages.
+var chatFields = append([]string{"tools", "documents", "chat_template_kwargs", "weight", "train"}, systemNames...)
 
 // answerInside refuses an answer that stands beside the messages instead of being the last of them.
 func answerInside(r records.Record, list []turn) error {
@@ -64,7 +68,7 @@ func answerInside(r records.Record, list []turn) error {
 
 // withSystem puts the record's own system text before its messages.
 func withSystem(r records.Record, list []turn) ([]turn, error) {
-	system, err := r.OptString("system")
+	system, err := systemText(r)
 	if err != nil || system == "" {
 		return list, err
 	}
@@ -72,7 +76,7 @@ func withSystem(r records.Record, list []turn) ([]turn, error) {
 		if list[0].text == system {
 			return list, nil
 		}
-		return nil, r.Refuse("leave one of them out", "field \"system\" and a first message of role system say different things")
+		return nil, r.Refuse("leave one of them out", "field %q and a first message of role system say different things", systemNames[slices.IndexFunc(systemNames, func(n string) bool { return hasContent(r, n) })])
 	}
 	content, err := json.Marshal(system)
 	return append([]turn{{role: "system", text: system, content: content}}, list...), err
@@ -84,7 +88,7 @@ func (e *encoder) conversationPair(r records.Record, prompt, completion string) 
 		return err
 	}
 	for _, name := range []string{prompt, completion} {
-		if !isList(r.Fields[name]) {
+		if !isList(r.Fields[name]) && !holdsMessages(r.Fields[name]) {
 			return r.Refuse("both are texts, or both are lists of messages", "field %q: a text beside a list of messages", name)
 		}
 	}
@@ -93,7 +97,9 @@ func (e *encoder) conversationPair(r records.Record, prompt, completion string) 
 		return err
 	}
 	for i := range list {
-		list[i].train = new(bool)
+		if list[i].train == nil {
+			list[i].train = new(bool)
+		}
 	}
 	answer, err := turns(r, completion)
 	if err != nil {
@@ -102,7 +108,11 @@ func (e *encoder) conversationPair(r records.Record, prompt, completion string) 
 	if len(answer) == 0 {
 		return r.Errorf("field %q: no message", completion)
 	}
-	return e.chat(r, append(list, answer...))
+	if list, err = withSystem(r, append(list, answer...)); err != nil {
+		return err
+	}
+	e.unread.fields(r, slices.Concat(chatFields, []string{prompt, completion})...)
+	return e.chat(r, list)
 }
 
 // chat adds a conversation as the chat template writes it.
@@ -116,6 +126,12 @@ func (e *encoder) chat(r records.Record, list []turn) error {
 	}
 	if err := e.knownVariables(r, o.Args); err != nil {
 		return err
+	}
+	if err := e.knownRoles(r, list); err != nil {
+		return err
+	}
+	if source := e.templateSource(); source != "" {
+		e.unread.turns(r, list, source)
 	}
 	for i := range list {
 		if t := &list[i]; e.learns(t) && strings.TrimSpace(t.text) == "" && !t.has("tool_calls") && !t.reasons() {
@@ -133,7 +149,8 @@ func (e *encoder) chat(r records.Record, list []turn) error {
 			first = nil
 			break
 		}
-		if first == nil {
+		lacks := (*tokenizer.ChatError)(nil) // says more than what a template stumbles over
+		if first == nil || !errors.As(first, &lacks) && errors.As(err, &lacks) {
 			first = err
 		}
 	}
@@ -198,7 +215,7 @@ func (e *encoder) knownVariables(r records.Record, args *jinja.Dict) error {
 		return nil
 	}
 	for _, key := range args.Keys() {
-		if ok, err := regexp.MatchString(`\b`+regexp.QuoteMeta(key)+`\b`, source); err == nil && !ok {
+		if !names(source, key) {
 			return r.Refuse("leave it out, or choose a chat_template that has it", "field \"chat_template_kwargs\": the chat template has no variable %q", key)
 		}
 	}
@@ -229,6 +246,38 @@ func (e *encoder) learns(t *turn) bool {
 	}
 	return err == nil && slices.Contains(e.o.RolesToTrain, role)
 }
+
+// otherAssistants are names that other programs give the assistant.
+var otherAssistants = []string{"model", "bot", "ai", "chatbot", "assistant_response", "llm"}
+
+// knownRoles refuses turns that would not be learned for the spelling of their role, and counts those of roles that nobody named.
+func (e *encoder) knownRoles(r records.Record, list []turn) error {
+	for i := range list {
+		t := &list[i]
+		role, err := roleOf(t)
+		if err != nil || t.train != nil || slices.Contains(e.o.RolesToTrain, role) || slices.Contains(plainRoles, role) {
+			continue
+		}
+		usual := strings.ToLower(strings.TrimSpace(role))
+		meant := usualRoles[usual]
+		if meant == "" && usual != role && slices.Contains(plainRoles, usual) {
+			meant = usual
+		}
+		if meant == "" && slices.Contains(otherAssistants, usual) {
+			meant = "assistant"
+		}
+		switch {
+		case meant != "":
+			return r.Refuse(fmt.Sprintf("write it as %s, or name it in roles_to_train", meant), "message %d: the role is %q, which is not learned as %s", i+1, short([]byte(role)), meant)
+		case !slices.Contains(neverLearned, role):
+			e.notes.Add(fmt.Sprintf("messages of role %q, which roles_to_train does not name: not learned", short([]byte(role))), r.Place(), "")
+		}
+	}
+	return nil
+}
+
+// neverLearned are further roles that nobody expects to be learned.
+var neverLearned = []string{"developer", "function", "ipython", "environment", "context", "documents", "tools", "tool_response", "tool_result"}
 
 // reasons reports whether a turn holds reasoning.
 func (t *turn) reasons() bool {
@@ -300,12 +349,15 @@ func roleOf(t *turn) (string, error) {
 type wording struct {
 	parts bool // content in parts stays a list, else it is one text
 	calls bool // arguments of calls that are JSON in a string become objects, as transformers' templates want them
+	null  bool // content that is null or missing is passed as none, as transformers did before its fifth version
+	empty bool // content that is null or missing is "": many templates add it to a text
 }
 
 // Templates that look into content or arguments say so.
 var (
 	readsParts   = regexp.MustCompile(`content['"\])]*\s+is\s+(not\s+)?(string|iterable|sequence|mapping)|for\s+\w+\s+in\s+[^%}]*content`)
 	readsStrings = regexp.MustCompile(`arguments['"\])]*\s+is\s+(not\s+)?string`)
+	readsNone    = regexp.MustCompile(`content['"\])]*\s*(\s+is\s+(not\s+)?|[!=]=\s*)[nN]one\b`)
 	readsObjects = regexp.MustCompile(`arguments['"\])]*\s+is\s+(not\s+)?mapping`)
 )
 
@@ -329,6 +381,18 @@ func (e *encoder) wordings(list []turn) []wording {
 	}
 	if slices.ContainsFunc(list, func(t turn) bool { return t.has("tool_calls") }) {
 		out = append(out, wording{parts: w.parts, calls: !w.calls})
+	}
+	if slices.ContainsFunc(list, func(t turn) bool { return t.content == nil || string(t.content) == "null" }) {
+		given := out
+		for _, w := range given {
+			if w.null = true; readsNone.MatchString(e.templateSource()) { // others would write the word None
+				out = append(out, w)
+			}
+		}
+		for _, w := range given {
+			w.empty = true
+			out = append(out, w)
+		}
 	}
 	return out
 }
@@ -366,6 +430,10 @@ func (w wording) message(t *turn) (m tokenizer.Message, err error) {
 	switch {
 	case plain:
 		m.Fields.Set("content", t.text)
+	case w.null && (t.content == nil || string(t.content) == "null"):
+		m.NullContent = true
+	case w.empty && (t.content == nil || string(t.content) == "null"):
+		m.Fields.Set("content", "")
 	case t.content != nil:
 		v, err := jinja.ParseJSON(t.content)
 		if err != nil {

@@ -26,8 +26,10 @@ type encoder struct {
 	out        *corpus
 	skipped    int
 	notes      records.Notes
-	wording    *wording // that the chat template takes; nil until it was looked at
-	labels     []int32  // reused
+	unread     unread
+	left       records.Notes // of the samples of this source that were left out
+	wording    *wording      // that the chat template takes; nil until it was looked at
+	labels     []int32       // reused
 }
 
 func newEncoder(tok Tokenizer, o Options) (*encoder, error) {
@@ -206,6 +208,7 @@ func unseen(labels []int32, n int) []int32 {
 func (e *encoder) skip(r records.Record, why, advice string) {
 	e.skipped++
 	e.notes.Add(why, r.Place(), advice)
+	e.left.Add(why, r.Place(), advice)
 }
 
 // inVocab refuses an id that the model has no row for. A tokenizer may have more tokens than its model: those that no text has do no harm.

@@ -30,7 +30,14 @@ var meanings = []meaning{
 	{names: []string{"enable_thinking", "reasoning_effort", "add_generation_prompt"}, what: "a variable of chat templates stands in chat_template_kwargs",
 		advice: `write "chat_template_kwargs": {"enable_thinking": …}, or leave it out`},
 	{names: []string{"tools", "documents", "chat_template_kwargs"}, what: "it goes to a chat template, which this type does not use", advice: "write the record as type messages", plain: true},
-	{names: []string{"history", "system", "context"}, what: "this type has no place for it", advice: "write the record as type messages, or alpaca with system and history", plain: true},
+	{names: []string{"history", "system", "system_prompt", "system_message", "context"}, what: "this type has no place for it", advice: "write the record as type messages, or alpaca with system and history", plain: true},
+	{names: []string{"chat_template"}, what: "a record has no template of its own", advice: "name the template as chat_template of the run, or leave the field out"},
+	{names: []string{"template_kwargs", "chat_template_args", "chat_kwargs"}, what: "variables of chat templates stand in chat_template_kwargs", advice: `write "chat_template_kwargs": {…}, or leave it out`},
+	{names: []string{"reasoning_content", "reasoning", "thinking"}, what: "reasoning beside the answer is not learned",
+		advice: "write it into the answer, or as reasoning_content of the assistant's message (type messages); else leave it out"},
+	{names: []string{"train_on_inputs", "train_on_prompt", "mask_history", "mask_inputs", "roles_to_train", "train_on_eos"}, what: "what is learned is the run's to say",
+		advice: "leave it out; train_on_inputs, roles_to_train and train_on_eos are settings of the run"},
+	{names: []string{"kto_tag"}, what: "preferences are not trained", advice: "keep the answers to learn, without kto_tag"},
 }
 
 // refuseUnused refuses fields that mean something, but not to this type.
@@ -51,6 +58,27 @@ func refuseUnused(r records.Record, chat bool, taken ...string) error {
 	return wholeWeight(r)
 }
 
+// systemNames are the names of a record's own words to the system.
+var systemNames = []string{"system", "system_prompt", "system_message"}
+
+// systemText is what a record says to the system, "" for nothing.
+func systemText(r records.Record) (string, error) {
+	text, from := "", ""
+	for _, name := range systemNames {
+		s, err := r.OptString(name)
+		switch {
+		case err != nil:
+			return "", err
+		case s == "" || s == text:
+		case text != "":
+			return "", r.Refuse("leave one of them out", "fields %q and %q say different things", from, name)
+		default:
+			text, from = s, name
+		}
+	}
+	return text, nil
+}
+
 // hasContent reports whether a field is there and not null, "", [] or {}: tables give every record every field.
 func hasContent(r records.Record, name string) bool {
 	return r.Has(name) && !emptyJSON(r.Fields[name])
@@ -68,7 +96,7 @@ func emptyJSON(raw json.RawMessage) bool {
 // wholeWeight refuses a record that is to count more or less than others, or not at all.
 func wholeWeight(r records.Record) error {
 	const advice = "records count alike; weight of a data set says how often its samples are used, and messages take weight 0 or 1 each"
-	if r.Has("weight") && !slices.Contains([]string{"1", "1.0", "true"}, string(r.Fields["weight"])) {
+	if hasContent(r, "weight") && !slices.Contains([]string{"1", "1.0", "true"}, strings.Trim(string(r.Fields["weight"]), `"`)) { // tables have texts
 		return r.Refuse(advice, "field \"weight\": %s, a record has no weight of its own", short(r.Fields["weight"]))
 	}
 	if r.Has("train") && string(r.Fields["train"]) == "false" {

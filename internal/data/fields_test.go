@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lomo/internal/tokenizer"
 )
 
 // What is learned stands in brackets; see spell.
@@ -30,6 +32,19 @@ func TestFields(t *testing.T) {
 		{"input null", "alpaca", `{"instruction":"I","input":null,"output":"R","history":null,"system":null}`, "^" + alpacaShort + "I\n\n### Response:[R$]"},
 		{"output empty, response", "alpaca", `{"instruction":"I","output":"","response":"R"}`, "^" + alpacaShort + "I\n\n### Response:[R$]"},
 		{"history empty", "alpaca", `{"instruction":"I","output":"R","history":[]}`, "^" + alpacaShort + "I\n\n### Response:[R$]"},
+		{"weight in a table", "prompt_completion", `{"prompt":"Q","completion":"A","weight":"1"}`, "^Q[A$]"},
+		{"weight empty in a table", "prompt_completion", `{"prompt":"Q","completion":"A","weight":""}`, "^Q[A$]"},
+		{"history empty in a table", "alpaca", `{"instruction":"I","output":"R","history":"","system":""}`, "^" + alpacaShort + "I\n\n### Response:[R$]"},
+		{"history of a table", "alpaca", `{"instruction":"I","output":"R","history":"[[\"a\",\"b\"]]"}`, "^" + strings.TrimSuffix(alpacaShort, "\n\n### Instruction:\n") + "\n\n### Instruction:\na\n\n### Response:b\n\n### Instruction:\nI\n\n### Response:[R$]"},
+		{"system_prompt", "alpaca", `{"instruction":"I","output":"R","system_prompt":"S"}`, "^S\n\n### Instruction:\nI\n\n### Response:[R$]"},
+		{"messages of a table", "prompt_completion", `{"prompt":"[{\"role\":\"user\",\"content\":\"Q\"}]","completion":"[{\"role\":\"assistant\",\"content\":\"A\"}]"}`, "#uQ$#a[A$]"},
+		{"a list of other objects", "prompt_completion", `{"prompt":"[{\"a\":1}]","completion":"[{\"b\":2}]"}`, `^[{"a":1}][[{"b":2}]$]`},
+		{"an answer that is a list of messages", "prompt_completion", `{"prompt":"Q","completion":"[{\"role\":\"user\",\"content\":\"\"}]"}`, `^Q[[{"role":"user","content":""}]$]`},
+		{"system beside messages of a prompt", "prompt_completion", `{"system":"S","prompt":[{"role":"user","content":"Q"}],"completion":[{"role":"assistant","content":"A"}]}`, "#sS$#uQ$#a[A$]"},
+		{"a prompt's turn to learn", "prompt_completion", `{"prompt":[{"role":"user","content":"Q"},{"role":"assistant","content":"B","train":true}],"completion":[{"role":"assistant","content":"A"}]}`, "#uQ$#a[B$]#a[A$]"},
+		{"training", "messages", `{"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"B","training":false},{"role":"assistant","content":"A","trainable":true}]}`, "#uQ$#aB$#a[A$]"},
+		{"system_message", "messages", `{"system_message":"S","messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]}`, "#sS$#uQ$#a[A$]"},
+		{"systems that agree", "messages", `{"system":"S","system_prompt":"S","messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]}`, "#sS$#uQ$#a[A$]"},
 		{"content", "text", `{"content":"ab"}`, "^[ab$]"},
 		{"text and others", "text", `{"text":"ab","url":"x","meta":{"a":1,"b":null},"score":0.5}`, "^[ab$]"},
 		{"attention_mask, padding behind", "tokenized", `{"input_ids":[107,108,109,0,0],"attention_mask":[1,1,1,0,0]}`, "a[bc]"},
@@ -93,6 +108,12 @@ func TestFieldErrors(t *testing.T) {
 		{"input and context", "alpaca", `{"instruction":"I","input":"X","context":"C","output":"A"}`, `fields "input" and "context": either could be the input`, "leave one of them out"},
 		{"output and response", "alpaca", `{"instruction":"I","output":"A","response":"B"}`, `fields "output" and "response": either could be the output`, ""},
 		{"query", "alpaca", `{"instruction":"I","query":"Q","output":"A"}`, `field "query" beside instruction: type alpaca has no place for it`, "called input"},
+		{"history of bad JSON", "alpaca", `{"instruction":"I","output":"A","history":"[[1"}`, `history[0]: the end of the text found in a list, want a comma or its end`, ""},
+		{"system_prompt beside texts", "prompt_completion", `{"system_prompt":"S","question":"Q","response":"A"}`, `field "system_prompt": this type has no place for it`, "messages, or alpaca"},
+		{"reasoning beside an answer", "prompt_completion", `{"question":"Q","reasoning":"R","answer":"A"}`, `field "reasoning": reasoning beside the answer is not learned`, "into the answer"},
+		{"kto_tag", "alpaca", `{"instruction":"I","output":"A","kto_tag":true}`, `field "kto_tag": preferences are not trained`, ""},
+		{"labels shifted", "tokenized", `{"input_ids":[5,6,7,8],"labels":[-100,7,8,-100]}`, `labels are shifted: labels[i] is input_ids[i+1]`, "unshifted"},
+		{"a segment's weight", "segments", `{"segments":[{"text":"a","label":true,"weight":2}]}`, `segment 1: train or weight beside label`, "losses are not weighted"},
 		{"history null within", "alpaca", `{"instruction":"I","output":"A","history":[["a",null]]}`, `history[0][1]: null found, want string`, ""},
 		{"history as text", "alpaca", `{"instruction":"I","output":"A","history":"a"}`, `field "history": string found, want list`, ""},
 		{"output null", "alpaca", `{"instruction":"I","output":null}`, `field "output" is null`, ""},
@@ -158,6 +179,108 @@ func TestNotes(t *testing.T) {
 			}
 			if first := d.First(1).Notes(); len(first) != len(d.Notes()) {
 				t.Errorf("the first sample has notes %v", first)
+			}
+		})
+	}
+}
+
+// TestUnread: fields that nobody reads are named, once, with a count and the first place; what is in every file is not.
+func TestUnread(t *testing.T) {
+	for _, c := range []struct{ name, typ, text, want string }{
+		{"of records", "prompt_completion", `{"prompt":"Q","completion":"A"}` + "\n" + `{"prompt":"Q","completion":"A","cot":"C","suffix":"S"}` + "\n" + `{"prompt":"Q","completion":"A","cot":"D"}`,
+			`records with fields that are not read: "cot", "suffix": 2 (the first: d.jsonl:2)`},
+		{"of alpaca", "alpaca", `{"instruction":"I","output":"A","text":"all","Input":"X"}`, `records with fields that are not read: "Input": 1 (the first: d.jsonl:1)`},
+		{"of chats", "messages", `{"conversations":[{"from":"human","value":"R"}],"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]}`,
+			`records with fields that are not read: "conversations": 1 (the first: d.jsonl:1)`},
+		{"of tokens", "tokenized", `{"input_ids":[5,6],"prompt_length":1,"length":2}`, `records with fields that are not read: "prompt_length": 1 (the first: d.jsonl:1)`},
+		{"of a control character", "text", `{"text":"ab","\u001b[31m":1}`, `records with fields that are not read: "\x1b[31m": 1 (the first: d.jsonl:1)`},
+		{"harmless", "text", `{"text":"ab","id":1,"source":"x","meta":{"a":1},"empty":"","none":null}`, ""},
+		{"a role nobody named", "messages", `{"messages":[{"role":"narrator","content":"N"},{"role":"user","content":"Q"},{"role":"assistant","content":"A"},{"role":"developer","content":"D"}]}`,
+			`messages of role "narrator", which roles_to_train does not name: not learned: 1 (the first: d.jsonl:1)`},
+		{"labels of other tokens", "tokenized", `{"input_ids":[5,6,7],"labels":[-100,9,7]}`, `records with labels that are not their tokens: the labels are learned: 1 (the first: d.jsonl:1)`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := write(t, "d.jsonl", c.text)
+			var got []string
+			for _, n := range load(t, path, c.typ, Options{}).Notes() {
+				got = append(got, strings.ReplaceAll(n.String(), path, "d.jsonl"))
+			}
+			if strings.Join(got, "\n") != c.want {
+				t.Errorf("notes %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestUnreadOfMessages: fields of messages that the chat template names are read.
+func TestUnreadOfMessages(t *testing.T) {
+	record := `{"messages":[{"role":"user","content":"Q","mood":"M"},{"role":"assistant","content":"A","voice":"V","id":"1"}]}`
+	for template, want := range map[string]string{
+		"chatml": `records with fields of messages that neither lomo nor the chat template reads: "mood", "voice": 1`,
+		"{% for m in messages %}{{ m.role }}:{{ m.content }}{{ m.voice }}\n{% endfor %}":                `records with fields of messages that neither lomo nor the chat template reads: "mood": 1`,
+		"{% for m in messages %}{{ m.role }}:{{ m.mood }}{{ m.content }}{{ m['voice'] }}\n{% endfor %}": "",
+	} {
+		d, err := Load([]Source{{Path: write(t, "d.jsonl", record), Type: "messages"}}, tokenizer.NewByteLevel(), Options{ChatTemplate: template})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, n := range d.Notes() {
+			if strings.Contains(n.What, "fields of messages") {
+				got, _, _ = strings.Cut(n.String(), " (")
+			}
+		}
+		if got != want {
+			t.Errorf("%s: note %q, want %q", template, got, want)
+		}
+	}
+}
+
+// TestNullContent: a template that adds the content of a call to a text takes null for an empty one.
+func TestNullContent(t *testing.T) {
+	template := "{% for m in messages %}[{{ m.role }}]{{ '' + m.content }}{% for c in m.tool_calls %}<{{ c.function.name }}>{% endfor %}{% endfor %}"
+	for _, content := range []string{`"content":null,`, ``, `"content":"",`} {
+		record := `{"messages":[{"role":"user","content":"Q"},{"role":"assistant",` + content + `"tool_calls":[{"type":"function","function":{"name":"f","arguments":{}}}]},{"role":"tool","content":"R"},{"role":"assistant","content":"A"}]}`
+		tok := tokenizer.NewByteLevel()
+		d, err := Load([]Source{{Path: write(t, "d.jsonl", record), Type: "messages"}}, tok, Options{ChatTemplate: template})
+		if err != nil {
+			t.Fatalf("%s: %v", content, err)
+		}
+		text, learned := spelled(tok, d.Example(0))
+		if text != "[user]Q[assistant]<f>[tool]R[assistant]A" || len(learned) != 2 || !strings.HasPrefix(learned[0], "<f>") {
+			t.Errorf("%s: text %q, learned %q", content, text, learned)
+		}
+	}
+}
+
+// TestNone: a template that asks whether the content is none is given none.
+func TestNone(t *testing.T) {
+	template := "{% for m in messages %}[{{ m.role }}]{% if m.content is none %}<{{ m.tool_calls[0].function.name }}>{% else %}{{ '' + m.content }}{% endif %}{% endfor %}"
+	record := `{"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":null,"tool_calls":[{"type":"function","function":{"name":"f","arguments":{}}}]}]}`
+	tok := tokenizer.NewByteLevel()
+	d, err := Load([]Source{{Path: write(t, "d.jsonl", record), Type: "messages"}}, tok, Options{ChatTemplate: template})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, learned := spelled(tok, d.Example(0)); text != "[user]Q[assistant]<f>" || len(learned) != 1 || learned[0] != "<f>" {
+		t.Errorf("text %q, learned %q", text, learned)
+	}
+}
+
+// TestNothingLeft: where no sample is left, the error says what became of most of them.
+func TestNothingLeft(t *testing.T) {
+	for _, c := range []struct{ name, typ, text, want string }{
+		{"behind the end", "prompt_completion", `{"prompt":"0123456789","completion":"A"}`, "1 samples left out: what is learned lies behind sequence_len 8: raise sequence_len"},
+		{"no role", "messages", `{"messages":[{"role":"user","content":"Q"}]}`, "1 samples left out: no token is learned; see roles_to_train"},
+		{"both", "prompt_completion", `{"prompt":"0123456789","completion":"A"}` + "\n" + `{"prompt":"0123456789","completion":"B"}`, "2 samples left out: what is learned lies behind sequence_len 8: raise sequence_len"},
+		{"labels", "tokenized", `{"input_ids":[5,6],"labels":[-100,-100]}`, "1 samples left out: no token is learned"},
+		{"no record", "tokenized", "", "the files hold no record, or weight takes none of them"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Load([]Source{{Path: write(t, "d.jsonl", c.text), Type: c.typ}}, fake{}, Options{VocabSize: 512, SequenceLen: 8})
+			var h interface{ Hint() string }
+			if !errors.Is(err, ErrEmpty) || !errors.As(err, &h) || h.Hint() != c.want {
+				t.Errorf("error %v, hint %q, want %q", err, h.Hint(), c.want)
 			}
 		})
 	}

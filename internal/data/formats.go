@@ -1,12 +1,14 @@
 package data
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"lomo/internal/data/records"
+	"lomo/internal/strictjson"
 	"lomo/internal/tasks"
 )
 
@@ -77,7 +79,7 @@ const (
 // alpaca reads {instruction, input?, output} and LLaMA-Factory's additions: system replaces the first sentences, and the
 // turns of history, [[instruction, output], …], come before, not learned. Dolly's names are context for input, response for output.
 func alpaca(e *encoder, r records.Record) error {
-	if err := refuseUnused(r, false, "system", "history", "context"); err != nil {
+	if err := refuseUnused(r, false, append([]string{"history", "context"}, systemNames...)...); err != nil {
 		return err
 	}
 	instruction, err := r.String("instruction")
@@ -96,14 +98,18 @@ func alpaca(e *encoder, r records.Record) error {
 		name, _ := r.First("query", "prompt")
 		return r.Refuse("what an instruction is given to is called input", "field %q beside instruction: type alpaca has no place for it", name)
 	}
-	preamble, err := r.OptString("system")
+	preamble, err := systemText(r)
 	if err != nil {
 		return err
 	}
 	var history [][]string
-	if r.Has("history") {
-		if err := r.Decode("history", &history); err != nil {
-			return err
+	if hasContent(r, "history") {
+		raw, err := unquoted(r.Fields["history"], "[")
+		if err == nil {
+			err = strictjson.Unmarshal(raw, &history)
+		}
+		if err != nil {
+			return r.FieldError("history", err)
 		}
 	}
 	if preamble == "" && input != "" {
@@ -124,6 +130,7 @@ func alpaca(e *encoder, r records.Record) error {
 		fmt.Fprintf(&p, "\n\n### Input:\n%s", input)
 	}
 	p.WriteString("\n\n### Response:")
+	e.unread.fields(r, append([]string{"instruction", "input", "context", "output", "response", "history", "weight", "train", "text"}, systemNames...)...) // text: the rendering that Stanford put beside
 	return e.answer(r, p.String(), output)
 }
 
@@ -165,12 +172,13 @@ func promptCompletion(e *encoder, r records.Record) error {
 	if err != nil {
 		return err
 	}
-	if isList(r.Fields[names]) || isList(r.Fields[answers]) {
+	if isList(r.Fields[names]) || isList(r.Fields[answers]) || holdsMessages(r.Fields[names]) && holdsMessages(r.Fields[answers]) {
 		return e.conversationPair(r, names, answers)
 	}
 	if err := refuseUnused(r, false); err != nil {
 		return err
 	}
+	e.unread.fields(r, names, answers, "weight", "train")
 	prompt, err := r.String(names)
 	if err != nil {
 		return err
@@ -199,14 +207,17 @@ func text(e *encoder, r records.Record) error {
 	if err != nil {
 		return err
 	}
+	e.unread.fields(r, "text", "content", "weight", "train")
 	return e.document(r, strings.NewReader(s))
 }
 
 // segments reads {segments: [{text, label}]}: texts of which those with label true are learned. Nothing is added.
 func segments(e *encoder, r records.Record) error {
 	var list []struct {
-		Text  *string `json:"text"`
-		Label *bool   `json:"label"`
+		Text   *string         `json:"text"`
+		Label  *bool           `json:"label"`
+		Train  json.RawMessage `json:"train"`
+		Weight json.RawMessage `json:"weight"`
 	}
 	if err := refuseUnused(r, true); err != nil {
 		return err
@@ -219,8 +230,12 @@ func segments(e *encoder, r records.Record) error {
 		if s.Text == nil || s.Label == nil {
 			return r.Errorf("segment %d: text or label is missing", i+1)
 		}
+		if s.Train != nil || s.Weight != nil {
+			return r.Refuse("label says whether its text is learned; losses are not weighted", "segment %d: train or weight beside label", i+1)
+		}
 		parts[i] = segment{*s.Text, *s.Label}
 	}
+	e.unread.fields(r, "segments", "weight", "train")
 	return e.segments(r, parts, false)
 }
 

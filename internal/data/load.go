@@ -24,7 +24,8 @@ func Load(srcs []Source, tok Tokenizer, o Options) (*Dataset, error) {
 	}
 	d := &Dataset{c: e.out}
 	for i, s := range srcs {
-		first, skipped := e.out.len(), e.skipped
+		first := e.out.len()
+		e.left = nil
 		if err := e.source(s); err != nil {
 			return nil, err
 		}
@@ -33,20 +34,30 @@ func Load(srcs []Source, tok Tokenizer, o Options) (*Dataset, error) {
 			return nil, fmt.Errorf("%s: %w", s.Path, err)
 		}
 		if len(index) == 0 {
-			return nil, &records.Error{Path: s.Path, Err: ErrEmpty, Advice: emptyHint(s, e.skipped-skipped)}
+			return nil, &records.Error{Path: s.Path, Err: ErrEmpty, Advice: emptyHint(s, e.left)}
 		}
 		d.index = append(d.index, index...)
 	}
+	e.unread.notes(&e.notes)
 	d.skipped, d.notes = e.skipped, e.notes
 	return d, nil
 }
 
-func emptyHint(s Source, skipped int) string {
-	if skipped == 0 {
+// emptyHint says why nothing of a source is left, from what was said of the samples that were left out.
+func emptyHint(s Source, left Notes) string {
+	if len(left) == 0 {
 		return "the files hold no record, or weight takes none of them"
 	}
-	hint := fmt.Sprintf("%d samples were read, but none has a token to predict within sequence_len", skipped)
-	if s.Type == "messages" || s.Type == "sharegpt" {
+	why := left[0]
+	for _, n := range left {
+		if n.Count > why.Count {
+			why = n
+		}
+	}
+	hint := fmt.Sprintf("%d %s", why.Count, why.What)
+	if why.Advice != "" {
+		hint += ": " + why.Advice
+	} else if s.Type == "messages" || s.Type == "sharegpt" {
 		hint += "; see roles_to_train"
 	}
 	return hint

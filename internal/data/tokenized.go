@@ -38,6 +38,9 @@ func tokenized(e *encoder, r records.Record) error {
 				return err
 			}
 		}
+		if err := ownLabels(e, r, ids, labels); err != nil {
+			return err
+		}
 	} else {
 		labels = append(labels, ids...)
 	}
@@ -70,7 +73,31 @@ func tokenized(e *encoder, r records.Record) error {
 	if to-from < len(ids) {
 		e.notes.Add("tokenized records whose padding was cut", r.Place(), "")
 	}
+	e.unread.fields(r, slices.Concat(perToken, []string{"weight", "train", "length", "num_tokens", "text", "tokens"})...)
+	if pad := e.padding(ids, labels, to); pad && to == len(ids) && !r.Has("attention_mask") {
+		e.notes.Add("tokenized records that end in several pad tokens, which are learned", r.Place(), "give attention_mask, or labels of -100 there")
+	}
 	return e.put(r, "input_ids", ids[from:to], labels[from:to])
+}
+
+// ownLabels refuses labels that stand one place before their tokens, and counts records with others than their tokens.
+func ownLabels(e *encoder, r records.Record, ids, labels []int32) error {
+	own, next := true, true
+	for i, l := range labels {
+		if l == ignored {
+			continue
+		}
+		own = own && l == ids[i]
+		next = next && i+1 < len(ids) && l == ids[i+1]
+	}
+	switch {
+	case own:
+	case next:
+		return r.Refuse("labels[i] is what input_ids[i] is to be: give them unshifted, as in Hugging Face's collators", "labels are shifted: labels[i] is input_ids[i+1]")
+	default:
+		e.notes.Add("records with labels that are not their tokens: the labels are learned", r.Place(), "")
+	}
+	return nil
 }
 
 // perToken are the fields of tokenized records that hold a value for each token and are read, or cannot matter.
@@ -94,6 +121,15 @@ func noOtherList(r records.Record, tokens int) error {
 		}
 	}
 	return nil
+}
+
+// padding reports whether learned tokens before place to are the pad token, more than once.
+func (e *encoder) padding(ids, labels []int32, to int) bool {
+	if e.tok == nil || to < 3 {
+		return false
+	}
+	pad := e.tok.PAD()
+	return pad >= 0 && ids[to-1] == pad && ids[to-2] == pad && labels[to-1] != ignored && labels[to-2] != ignored
 }
 
 func sameLength(r records.Record, name string, got, want int) error {

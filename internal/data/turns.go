@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -51,6 +52,21 @@ func turns(r records.Record, field string) ([]turn, error) {
 
 // isList reports whether a value is a list, or one of the two forms that listOf takes for one.
 func isList(raw json.RawMessage) bool { return len(raw) > 0 && (raw[0] == '[' || raw[0] == '{') }
+
+// holdsMessages reports whether a text is a list of messages as JSON, as columns of tables have it.
+func holdsMessages(raw json.RawMessage) bool {
+	list, err := unquoted(raw, "[")
+	if err != nil || len(list) == 0 || list[0] != '[' {
+		return false
+	}
+	items, err := strictjson.Elements(list)
+	for _, item := range items {
+		if t, bad := readTurn(item); bad != nil || t.role == "" {
+			return false
+		}
+	}
+	return err == nil && len(items) > 0
+}
 
 // listOf is a field that holds a list of objects: as such, as JSON within a string (columns of tables), or as an object of lists
 // of equal length, which datasets makes of a sequence of structs.
@@ -116,7 +132,10 @@ func transposed(r records.Record, field string, raw json.RawMessage) (json.RawMe
 }
 
 // marks are the fields of a message that say whether it is learned.
-var marks = []string{"train", "weight", "loss"}
+var marks = []string{"train", "training", "trainable", "weight", "loss"}
+
+// likeMarks finds names that others give such a field; a truth value in one cannot be passed over.
+var likeMarks = regexp.MustCompile(`^(is_|do_|to_|no_|should_|use_)?(train|trained|training|trainable|learn|learned|supervise|supervised|loss|mask|masked|ignore|ignored|skip)(_on|_loss|_in_loss|_mask)?$`)
 
 // refusedOfMessage are fields of a message that would change what is learned, and cannot be honoured.
 var refusedOfMessage = []struct{ name, what, advice string }{
@@ -175,6 +194,11 @@ func readTurn(raw json.RawMessage) (t turn, err error) {
 	for _, bad := range refusedOfMessage {
 		if v := get(bad.name); v != nil && !emptyJSON(v) {
 			return t, &Error{Msg: fmt.Sprintf("field %q: %s", bad.name, bad.what), Advice: bad.advice}
+		}
+	}
+	for _, m := range members {
+		if v := string(m.Value); likeMarks.MatchString(m.Name) && !slices.Contains(marks, m.Name) && slices.Contains([]string{"true", "false", "0", "1"}, v) {
+			return t, &Error{Msg: fmt.Sprintf("field %q: %s, whether the message is learned is said by another name", m.Name, v), Advice: "write train: true or train: false"}
 		}
 	}
 	if t.train, err = trainMark(get); err != nil {
@@ -246,7 +270,7 @@ func plainText(raw json.RawMessage) (text string, parts bool, err error) {
 		return text, false, err
 	case '[':
 	default:
-		return "", false, fmt.Errorf("content: want a string or a list of text parts")
+		return "", false, fmt.Errorf("content: %s found, want a string or a list of text parts", short(raw))
 	}
 	var list []struct {
 		Type string  `json:"type"`

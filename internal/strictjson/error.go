@@ -3,6 +3,7 @@ package strictjson
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // Error says what is wrong with a JSON text, and where.
@@ -33,13 +34,15 @@ func (e *Error) under(step string) *Error {
 	if e.Path != "" && e.Path[0] != '[' {
 		step += "."
 	}
-	e.Path = step + e.Path
+	const longest = 160 // of what an error has room for
+	e.Path = shorten(step+e.Path, longest)
 	return e
 }
 
 // nameStep is the name of an object's member as a step of a path: plain where it can be, else in quotes.
 func nameStep(name string) string {
-	if name == "" || len(name) > 60 || strings.ContainsAny(name, ".[]\"' \t\r\n:") {
+	hidden := func(c rune) bool { return !unicode.IsPrint(c) }
+	if name == "" || len(name) > 60 || strings.ContainsAny(name, ".[]\"' :") || strings.ContainsFunc(name, hidden) {
 		return fmt.Sprintf("%q", shorten(name, 60))
 	}
 	return name

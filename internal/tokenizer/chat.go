@@ -15,6 +15,8 @@ type Message struct {
 	Content string
 	// Fields are all fields of the message as the template sees them, role and content included; nil: role and content only.
 	Fields *jinja.Dict
+	// NullContent passes the content as none: fields that are null are left out otherwise.
+	NullContent bool
 	// Train says whether this turn is learned; nil: its role decides.
 	Train *bool
 }
@@ -225,6 +227,9 @@ func (m *Message) value(k int, how rendering) *jinja.Dict {
 	}
 	if reasoning != nil {
 		set("reasoning_content", reasoning)
+	}
+	if m.NullContent {
+		d.Set("content", nil)
 	}
 	return d
 }
