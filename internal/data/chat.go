@@ -168,6 +168,9 @@ func (e *encoder) chat(r records.Record, list []turn) error {
 	if c.Unmarked > 0 {
 		e.notes.AddAll(Note{What: "turns that are not learned, as they stand outside the template's generation marks", Count: c.Unmarked, First: r.Place()})
 	}
+	if c.Shortened > 0 {
+		e.notes.AddAll(Note{What: "messages of which the chat template leaves out a part, such as the reasoning of earlier turns", Count: c.Shortened, First: r.Place()})
+	}
 	if c.LastOnly {
 		e.notes.Add("conversations of which only the last turn is learned, as the template writes earlier turns anew", r.Place(), "")
 	}

@@ -285,3 +285,36 @@ func TestNothingLeft(t *testing.T) {
 		})
 	}
 }
+
+// TestShortened: what the template leaves out of a message, as Qwen3's does of earlier reasoning, is counted.
+func TestShortened(t *testing.T) {
+	template := "{% for m in messages %}[{{ m.role }}]{% if m.reasoning_content and loop.last %}<{{ m.reasoning_content }}>{% endif %}{{ m.content.split('</think>')[-1] | trim | upper }}{% endfor %}"
+	message := func(role, content, more string) string {
+		return `{"role":"` + role + `","content":"` + content + `"` + more + `}`
+	}
+	for _, c := range []struct {
+		name, messages string
+		want           int
+	}{
+		{"plain", message("user", "Q", "") + "," + message("assistant", "A", ""), 0},
+		{"white space", message("user", ` Q\n`, "") + "," + message("assistant", `\n\n A b`, ""), 0},
+		{"reasoning of the last", message("user", "Q", "") + "," + message("assistant", "A", `,"reasoning_content":"R"`), 0},
+		{"reasoning of an earlier one", message("assistant", "A", `,"reasoning_content":"R"`) + "," + message("user", "Q", "") + "," + message("assistant", "A", `,"reasoning_content":"R"`), 1},
+		{"reasoning within the content", message("user", "Q", "") + "," + message("assistant", `<think>R</think>A`, ""), 1},
+		{"two", message("user", "a</think>Q", "") + "," + message("assistant", `<think>R</think>A`, ""), 2},
+	} {
+		d, err := Load([]Source{{Path: write(t, "d.jsonl", `{"messages":[`+c.messages+`]}`), Type: "messages"}}, tokenizer.NewByteLevel(), Options{ChatTemplate: template})
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		got := 0
+		for _, n := range d.Notes() {
+			if strings.Contains(n.What, "leaves out a part") {
+				got += n.Count
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %d messages, want %d", c.name, got, c.want)
+		}
+	}
+}

@@ -126,3 +126,31 @@ func (c *chat) leftOut(what string, k int) error {
 	return &ChatError{fmt.Sprintf("it leaves out %s of message %d (%s)", what, k+1, c.msgs[k].Role),
 		"choose a chat_template that has a place for it, or leave it out of the data"}
 }
+
+// shortened tells whether the text has less of what message k says than the message: white space aside.
+func (l *learning) shortened(k int) bool {
+	m := &l.msgs[k]
+	for _, part := range []struct {
+		kind kind
+		text string
+	}{{contentText, m.contentText()}, {reasoningText, textOf(m.reasoning())}} {
+		shown := 0
+		for _, o := range l.text.Origins {
+			if o.Mark == markOf(k, part.kind) {
+				shown += solid(l.text.Text[o.Start:o.End])
+			}
+		}
+		if shown < solid(part.text) {
+			return true
+		}
+	}
+	return false
+}
+
+// solid is how many bytes of s are no white space.
+func solid(s string) (n int) {
+	for _, field := range strings.Fields(s) {
+		n += len(field)
+	}
+	return n
+}

@@ -20,6 +20,8 @@ type Conversation struct {
 	Unmarked int
 	// LastOnly says that of the learned turns only the last could be located in the text; the others are not learned.
 	LastOnly bool
+	// Shortened is how many messages the template writes without a part of them, such as the reasoning of earlier turns.
+	Shortened int
 }
 
 // generationTag is how transformers tells a template with marks.
@@ -68,6 +70,11 @@ func (t *Tokenizer) ChatTokens(msgs []Message, o ChatOptions) (Conversation, err
 		return Conversation{}, err
 	}
 	l.learnEnds()
+	for k := range msgs {
+		if l.shortened(k) {
+			l.out.Shortened++
+		}
+	}
 	return l.out, nil
 }
 
