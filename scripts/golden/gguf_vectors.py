@@ -128,6 +128,7 @@ def write_llama():
     w.add_rope_freq_base(THETA)
     w.add_vocab_size(V)
     w.add_tokenizer_model("gpt2")
+    w.add_tokenizer_pre("gpt-2")
     w.add_token_list([f"t{i}" for i in range(V)])
     w.add_token_types([1] * V)
     w.add_token_merges([])
