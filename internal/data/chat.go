@@ -258,6 +258,7 @@ func (e *encoder) knownRoles(r records.Record, list []turn) error {
 	for i := range list {
 		t := &list[i]
 		role, err := roleOf(t)
+		e.roles[role] = true
 		if err != nil || t.train != nil || slices.Contains(e.o.RolesToTrain, role) || slices.Contains(plainRoles, role) {
 			continue
 		}

@@ -27,13 +27,20 @@ type encoder struct {
 	skipped    int
 	notes      records.Notes
 	unread     unread
-	left       records.Notes // of the samples of this source that were left out
-	wording    *wording      // that the chat template takes; nil until it was looked at
-	labels     []int32       // reused
+	left       records.Notes   // of the samples of this source that were left out
+	roles      map[string]bool // of the messages that went through a chat template
+	wording    *wording        // that the chat template takes; nil until it was looked at
+	labels     []int32         // reused
 }
 
 func newEncoder(tok Tokenizer, o Options) (*encoder, error) {
-	e := &encoder{tok: tok, o: o, out: &corpus{}}
+	o.RolesToTrain = slices.Clone(o.RolesToTrain)
+	for i, role := range o.RolesToTrain {
+		if usual := usualRoles[role]; usual != "" && role != functionCall {
+			o.RolesToTrain[i] = usual
+		}
+	}
+	e := &encoder{tok: tok, o: o, out: &corpus{}, roles: map[string]bool{}}
 	if tok == nil {
 		return e, nil
 	}

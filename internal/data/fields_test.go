@@ -318,3 +318,37 @@ func TestShortened(t *testing.T) {
 		}
 	}
 }
+
+// TestUnusedSettings: roles_to_train may use ShareGPT's names; a role that no message has, and a template that no record goes through, are told.
+func TestUnusedSettings(t *testing.T) {
+	const chat, alpaca = `{"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]}`, `{"instruction":"I","output":"A"}`
+	for _, c := range []struct {
+		name, typ, text string
+		o               Options
+		trained         int
+		want            string
+	}{
+		{"assistant", "messages", chat, Options{RolesToTrain: []string{"assistant"}}, 2, ""},
+		{"gpt", "messages", chat, Options{RolesToTrain: []string{"gpt"}}, 2, ""},
+		{"human and gpt", "messages", chat, Options{RolesToTrain: []string{"human", "gpt"}}, 4, ""},
+		{"a misspelt role", "messages", chat, Options{RolesToTrain: []string{"assistant", "usr"}}, 2, `roles_to_train names "usr", a role that no message has: 1`},
+		{"a role of other letters", "messages", chat, Options{RolesToTrain: []string{"assistant", "User"}}, 2, `roles_to_train names "User", a role that no message has: 1`},
+		{"roles of no chat", "alpaca", alpaca, Options{RolesToTrain: []string{"assistant"}}, 2, ""},
+		{"a template of no chat", "alpaca", alpaca, Options{ChatTemplate: "chatml"}, 2,
+			`samples that do not go through chat_template, as their type writes its own prompt or none: 1 (the first: d.jsonl); write the records as type messages to learn with it`},
+		{"the tokenizer's", "alpaca", alpaca, Options{ChatTemplate: "tokenizer"}, 2, ""},
+		{"a template", "messages", chat, Options{ChatTemplate: "chatml"}, 2, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := write(t, "d.jsonl", c.text)
+			d := load(t, path, c.typ, c.o)
+			var got []string
+			for _, n := range d.Notes() {
+				got = append(got, strings.ReplaceAll(n.String(), path, "d.jsonl"))
+			}
+			if strings.Join(got, "\n") != c.want || d.Stats().Trained != c.trained {
+				t.Errorf("%d learned, notes %q, want %d and %q", d.Stats().Trained, got, c.trained, c.want)
+			}
+		})
+	}
+}

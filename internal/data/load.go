@@ -39,8 +39,25 @@ func Load(srcs []Source, tok Tokenizer, o Options) (*Dataset, error) {
 		d.index = append(d.index, index...)
 	}
 	e.unread.notes(&e.notes)
+	e.unused(srcs, d)
 	d.skipped, d.notes = e.skipped, e.notes
 	return d, nil
+}
+
+// unused says which settings of chats met nothing in the data.
+func (e *encoder) unused(srcs []Source, d *Dataset) {
+	if len(e.roles) == 0 {
+		if e.o.ChatTemplate != "" && e.o.ChatTemplate != "tokenizer" {
+			e.notes.AddAll(Note{What: "samples that do not go through chat_template, as their type writes its own prompt or none", Count: d.Len(), First: srcs[0].Path,
+				Advice: "write the records as type messages to learn with it"})
+		}
+		return
+	}
+	for _, role := range e.o.RolesToTrain {
+		if !e.roles[role] {
+			e.notes.AddAll(Note{What: fmt.Sprintf("roles_to_train names %q, a role that no message has", short([]byte(role))), Count: 1})
+		}
+	}
 }
 
 // emptyHint says why nothing of a source is left, from what was said of the samples that were left out.
