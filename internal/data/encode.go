@@ -94,7 +94,7 @@ func (e *encoder) segments(r records.Record, parts []segment, framed bool) error
 	}
 	var ids []int32
 	var train []bool
-	if framed {
+	if framed && !e.begins(r, inner) {
 		ids, train = append(ids, e.begin...), make([]bool, len(e.begin))
 	}
 	p := 0
@@ -126,6 +126,15 @@ func overlapsLearned(parts []segment, ends []int, p int, span [2]int) bool {
 		}
 	}
 	return false
+}
+
+// begins tells whether a text has the bos that would be put before it, as texts do that a chat template made.
+func (e *encoder) begins(r records.Record, ids []int32) bool {
+	if len(e.begin) == 0 || len(ids) < len(e.begin) || !slices.Equal(ids[:len(e.begin)], e.begin) {
+		return false
+	}
+	e.notes.Add("texts that begin with bos themselves: no second one is put before them", r.Place(), "")
+	return true
 }
 
 func endsWith(ids, end []int32) bool {

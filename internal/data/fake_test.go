@@ -12,7 +12,7 @@ import (
 
 // fake is a tokenizer of bytes: id 10+b is byte b, 1 is bos, 2 eos, 3 opens a chat turn. With mark set it puts token 4
 // before every text, as SentencePiece puts ▁; with pairs it merges a space with the byte behind it into 300+byte, with
-// lines a line end likewise. Byte 0 is an added token, eos.
+// lines a line end likewise. Bytes 0 and 1 are added tokens, eos and bos.
 type fake struct{ bos, mark, pairs, lines bool }
 
 func (f fake) EncodeOffsets(text string, special bool) (ids []int32, offs [][2]int, err error) {
@@ -24,8 +24,8 @@ func (f fake) EncodeOffsets(text string, special bool) (ids []int32, offs [][2]i
 		add(4, 0, 0)
 	}
 	for i := 0; i < len(text); i++ {
-		if text[i] == 0 {
-			add(2, i, i+1)
+		if text[i] < 2 {
+			add(2-int32(text[i]), i, i+1)
 			continue
 		}
 		if i+1 < len(text) && (f.pairs && text[i] == ' ' || f.lines && text[i] == '\n') {

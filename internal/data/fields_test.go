@@ -2,6 +2,7 @@ package data
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -348,6 +349,34 @@ func TestUnusedSettings(t *testing.T) {
 			}
 			if strings.Join(got, "\n") != c.want || d.Stats().Trained != c.trained {
 				t.Errorf("%d learned, notes %q, want %d and %q", d.Stats().Trained, got, c.trained, c.want)
+			}
+		})
+	}
+}
+
+// TestOwnBOS: a text that begins with bos, as those that a chat template made, gets no second one; that is told.
+func TestOwnBOS(t *testing.T) {
+	for _, c := range []struct{ name, typ, text, want, note string }{
+		{"prompt", "prompt_completion", `{"prompt":"\u0001Q","completion":"A\u0000"}`, "^Q[A$]", "1"},
+		{"text", "text", `{"text":"\u0001ab"}`, "^[ab$]", "1"},
+		{"bos later", "text", `{"text":"a\u0001b"}`, "^[a^b$]", ""},
+		{"completion", "prompt_completion", `{"prompt":"","completion":"\u0001A"}`, "^[A$]", "1"},
+		{"alpaca", "alpaca", `{"instruction":"I","output":"\u0001R"}`, "^" + alpacaShort + "I\n\n### Response:[^R$]", ""},
+		{"segments are as they are", "segments", `{"segments":[{"text":"\u0001\u0001a","label":false},{"text":"b","label":true}]}`, "^^a[b]", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := load(t, write(t, "d.jsonl", c.text), c.typ, Options{})
+			if got := spell(d.Example(0)); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+			note := ""
+			for _, n := range d.Notes() {
+				if strings.Contains(n.What, "begin with bos") {
+					note = strconv.Itoa(n.Count)
+				}
+			}
+			if note != c.note {
+				t.Errorf("noted %q times, want %q", note, c.note)
 			}
 		})
 	}

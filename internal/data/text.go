@@ -21,12 +21,17 @@ const (
 // stands in two of them is learned in the first.
 func (e *encoder) document(r records.Record, text io.Reader) error {
 	pending := slices.Clone(e.begin) // tokens of the next sample
+	first := true                    // the piece
 	seen := 0                        // as many of them were in the one before
 	err := pieces(r, text, func(piece string, overlap int) error {
 		ids, err := e.goOn(piece, overlap)
 		if err != nil {
 			return r.Errorf("tokenize: %w", err)
 		}
+		if first && e.begins(r, ids) {
+			pending = pending[:0]
+		}
+		first = false
 		pending = append(pending, ids...)
 		rest, err := e.fullSamples(r, pending, &seen)
 		pending = append(pending[:0], rest...)
