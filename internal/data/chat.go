@@ -138,6 +138,11 @@ func (e *encoder) chat(r records.Record, list []turn) error {
 			e.notes.Add("learned turns that are empty: only their end is learned", r.Place(), "")
 		}
 	}
+	for i := range list {
+		if n := list[i].brokenCalls(); n > 0 {
+			e.notes.AddAll(Note{What: "tool calls whose arguments are text that is no JSON: written as they are", Count: n, First: r.Place(), Advice: `write {} for none`})
+		}
+	}
 	var c tokenizer.Conversation
 	var first error
 	for _, w := range e.wordings(list) {
@@ -506,6 +511,44 @@ func (w wording) withArguments(call *jinja.Dict) *jinja.Dict {
 		}
 	}
 	return call
+}
+
+// brokenCalls counts calls whose arguments are a text, but not one of JSON.
+func (t *turn) brokenCalls() (n int) {
+	for _, f := range t.fields {
+		if f.Name != "tool_calls" {
+			continue
+		}
+		raw, err := unquoted(f.Value, "[")
+		if err != nil {
+			return n
+		}
+		calls, _ := strictjson.Elements(raw) // what is no list is refused elsewhere
+		for _, call := range calls {
+			if inner := member(call, "function"); inner != nil {
+				call = inner
+			}
+			var text string
+			if given := member(call, "arguments"); len(given) > 0 && given[0] == '"' && strictjson.Unmarshal(given, &text) == nil && strictjson.Check([]byte(text)) != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// member is the value of a name in an object, nil if there is none.
+func member(object json.RawMessage, name string) json.RawMessage {
+	members, err := strictjson.Members(object)
+	if err != nil {
+		return nil
+	}
+	for _, m := range members {
+		if m.Name == name {
+			return m.Value
+		}
+	}
+	return nil
 }
 
 // with is a copy of d with another value for a key.

@@ -381,3 +381,33 @@ func TestOwnBOS(t *testing.T) {
 		})
 	}
 }
+
+// TestBrokenCalls: arguments that are no JSON, which a model would learn to write, are counted.
+func TestBrokenCalls(t *testing.T) {
+	template := "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% for c in m.tool_calls %}<{{ (c.function or c).name }} {{ (c.function or c).arguments }}>{% endfor %}{% endfor %}"
+	for calls, want := range map[string]int{
+		`[{"name":"f","arguments":{"a":1}}]`:                                       0,
+		`[{"function":{"name":"f","arguments":"{\"a\": 1}"}}]`:                     0,
+		`[{"function":{"name":"f","arguments":"[1]"}}]`:                            0,
+		`[{"function":{"name":"f","arguments":""}}]`:                               1,
+		`[{"name":"f","arguments":"a=1"}]`:                                         1,
+		`[{"name":"f","arguments":"{'a': 1}"},{"name":"g","arguments":"{\"a\":"}]`: 2,
+		`"[{\"name\": \"f\", \"arguments\": \"x\"}]"`:                              1,
+		`[{"name":"f","arguments":"{\"a\": 1, \"a\": 2}"}]`:                        1,
+	} {
+		record := `{"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"","tool_calls":` + calls + `}]}`
+		d, err := Load([]Source{{Path: write(t, "d.jsonl", record), Type: "messages"}}, tokenizer.NewByteLevel(), Options{ChatTemplate: template})
+		if err != nil {
+			t.Fatalf("%s: %v", calls, err)
+		}
+		got := 0
+		for _, n := range d.Notes() {
+			if strings.Contains(n.What, "no JSON") {
+				got += n.Count
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %d calls, want %d", calls, got, want)
+		}
+	}
+}
