@@ -97,6 +97,10 @@ func (e *encoder) segments(r records.Record, parts []segment, framed bool) error
 	if framed && !e.begins(r, inner) {
 		ids, train = append(ids, e.begin...), make([]bool, len(e.begin))
 	}
+	if !e.o.TrainOnInputs && slices.ContainsFunc(offs, func(span [2]int) bool { return straddles(parts, ends, span) }) {
+		e.notes.Add("samples with a token of the end of what is not learned and the beginning of what is: it is learned, but a prompt alone is cut in other tokens", r.Place(),
+			"let the prompt end without white space, and begin the answer with it")
+	}
 	p := 0
 	for i, id := range inner {
 		for p < len(ends)-1 && ends[p] <= offs[i][0] {
@@ -110,6 +114,16 @@ func (e *encoder) segments(r records.Record, parts []segment, framed bool) error
 		}
 	}
 	return e.masked(r, ids, train)
+}
+
+// straddles reports whether bytes [span) begin in a part that is not learned and end in the learned one behind it.
+func straddles(parts []segment, ends []int, span [2]int) bool {
+	for p := 1; p < len(parts); p++ {
+		if parts[p].train && !parts[p-1].train && span[0] < ends[p-1] && ends[p-1] < span[1] {
+			return true
+		}
+	}
+	return false
 }
 
 // overlapsLearned reports whether bytes [span) hold anything of a learned part, p being the part that span begins in.

@@ -12,8 +12,8 @@ import (
 
 // fake is a tokenizer of bytes: id 10+b is byte b, 1 is bos, 2 eos, 3 opens a chat turn. With mark set it puts token 4
 // before every text, as SentencePiece puts ▁; with pairs it merges a space with the byte behind it into 300+byte, with
-// lines a line end likewise. Bytes 0 and 1 are added tokens, eos and bos.
-type fake struct{ bos, mark, pairs, lines bool }
+// lines a line end likewise. With endless set it has no eos. Bytes 0 and 1 are added tokens, eos and bos.
+type fake struct{ bos, mark, pairs, lines, endless bool }
 
 func (f fake) EncodeOffsets(text string, special bool) (ids []int32, offs [][2]int, err error) {
 	add := func(id int32, from, to int) { ids, offs = append(ids, id), append(offs, [2]int{from, to}) }
@@ -57,7 +57,13 @@ func (f fake) ChatTokens(msgs []tokenizer.Message, o tokenizer.ChatOptions) (c t
 	return c, nil
 }
 
-func (fake) EOS() int32 { return 2 }
+func (f fake) EOS() int32 {
+	if f.endless {
+		return -1
+	}
+	return 2
+}
+
 func (fake) PAD() int32 { return -1 }
 func (fake) UNK() int32 { return 0 }
 

@@ -411,3 +411,40 @@ func TestBrokenCalls(t *testing.T) {
 		}
 	}
 }
+
+// TestEdges: a token across the edge of prompt and answer, and an answer that no token ends, are told.
+func TestEdges(t *testing.T) {
+	const across, endless = "samples with a token of the end", "answers without a token that ends them"
+	for _, c := range []struct {
+		name, typ, text string
+		tok             fake
+		o               Options
+		want            string // the beginnings of the notes
+	}{
+		{"the answer begins with the space", "prompt_completion", `{"prompt":"Q:","completion":" A"}`, fake{pairs: true}, Options{}, ""},
+		{"the prompt ends with the space", "prompt_completion", `{"prompt":"Q: ","completion":"A"}`, fake{pairs: true}, Options{}, across},
+		{"a line end", "prompt_completion", `{"prompt":"Q\n","completion":"A"}`, fake{lines: true}, Options{}, across},
+		{"no pairs", "prompt_completion", `{"prompt":"Q: ","completion":"A"}`, fake{}, Options{}, ""},
+		{"all is learned", "prompt_completion", `{"prompt":"Q: ","completion":"A"}`, fake{pairs: true}, Options{TrainOnInputs: true}, ""},
+		{"segments", "segments", `{"segments":[{"text":"Q ","label":false},{"text":"A","label":true}]}`, fake{pairs: true}, Options{}, across},
+		{"segments, learned first", "segments", `{"segments":[{"text":"Q ","label":true},{"text":"A","label":false}]}`, fake{pairs: true}, Options{}, ""},
+		{"no eos", "prompt_completion", `{"prompt":"Q","completion":"AB"}`, fake{endless: true}, Options{}, endless},
+		{"no eos wanted", "prompt_completion", `{"prompt":"Q","completion":"AB"}`, fake{endless: true}, Options{TrainOnEOS: "none"}, ""},
+		{"no eos, alpaca", "alpaca", `{"instruction":"Q","output":"AB"}`, fake{endless: true}, Options{}, endless},
+		{"no eos, text", "text", `{"text":"AB"}`, fake{endless: true}, Options{}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, err := Load([]Source{{Path: write(t, "d.jsonl", c.text), Type: c.typ}}, c.tok, c.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, n := range d.Notes() {
+				got = append(got, n.What)
+			}
+			if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], c.want)) {
+				t.Errorf("notes %q, want one that begins %q", got, c.want)
+			}
+		})
+	}
+}

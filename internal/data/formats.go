@@ -195,6 +195,9 @@ func (e *encoder) answer(r records.Record, prompt, completion string) error {
 	if completion == "" {
 		e.notes.Add("records with an empty answer: only its end is learned", r.Place(), "")
 	}
+	if len(e.end) == 0 && e.o.TrainOnEOS != "none" {
+		e.notes.Add("answers without a token that ends them, as the tokenizer has none: the model does not learn to stop", r.Place(), "name the model's eos_token in tokenizer_config.json")
+	}
 	return e.segments(r, []segment{{prompt, false}, {completion, true}}, true)
 }
 
