@@ -45,12 +45,23 @@ func (e *encoder) conversation(r records.Record, typ string) error {
 	if list, err = withSystem(r, list); err != nil {
 		return err
 	}
-	e.unread.fields(r, slices.Concat(chatFields, []string{field})...)
+	e.unread.fields(r, slices.Concat(chatFields, []string{field}, repeated(r, list))...)
 	return e.chat(r, list)
 }
 
 // chatFields are the fields of a record that go with its messages.
 var chatFields = append([]string{"tools", "documents", "chat_template_kwargs", "weight", "train"}, systemNames...)
+
+// repeated are the fields that say again what a message says, as many sets have a prompt beside the messages.
+func repeated(r records.Record, list []turn) (names []string) {
+	for name, raw := range r.Fields {
+		var text string
+		if len(raw) > 0 && raw[0] == '"' && strictjson.Unmarshal(raw, &text) == nil && slices.ContainsFunc(list, func(t turn) bool { return t.text == text }) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 // answerInside refuses an answer that stands beside the messages instead of being the last of them.
 func answerInside(r records.Record, list []turn) error {

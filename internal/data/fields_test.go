@@ -193,6 +193,8 @@ func TestUnread(t *testing.T) {
 		{"of alpaca", "alpaca", `{"instruction":"I","output":"A","text":"all","Input":"X"}`, `records with fields that are not read: "Input": 1 (the first: d.jsonl:1)`},
 		{"of chats", "messages", `{"conversations":[{"from":"human","value":"R"}],"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]}`,
 			`records with fields that are not read: "conversations": 1 (the first: d.jsonl:1)`},
+		{"of chats, but what messages say", "messages", `{"prompt":"Q","note":"N","messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]}`,
+			`records with fields that are not read: "note": 1 (the first: d.jsonl:1)`},
 		{"of tokens", "tokenized", `{"input_ids":[5,6],"prompt_length":1,"length":2}`, `records with fields that are not read: "prompt_length": 1 (the first: d.jsonl:1)`},
 		{"of a control character", "text", `{"text":"ab","\u001b[31m":1}`, `records with fields that are not read: "\x1b[31m": 1 (the first: d.jsonl:1)`},
 		{"harmless", "text", `{"text":"ab","id":1,"source":"x","meta":{"a":1},"empty":"","none":null}`, ""},
