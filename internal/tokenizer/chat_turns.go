@@ -15,7 +15,11 @@ func (l *learning) locate(k int) (turn, bool) {
 		return turn{}, false // such as reasoning that the template drops from earlier turns, with nothing behind it
 	}
 	header := -1
-	if m.Role == "assistant" {
+	switch {
+	case m.Role != "assistant":
+	case shown && l.rightBehindHeader(k, start):
+		header = start
+	default:
 		header = l.headerEnd(k)
 	}
 	switch {
@@ -98,6 +102,21 @@ func (l *learning) headerEnd(k int) int {
 		return len(asked.Text) + len(written)
 	}
 	return -1
+}
+
+// rightBehindHeader tells whether the first word of message k, at byte start, stands right behind the generation prompt: then no prefix of a long conversation
+// needs to be rendered to find that.
+func (l *learning) rightBehindHeader(k, start int) bool {
+	h := l.habits()
+	if !h.prompts || blank(h.header) || !strings.HasSuffix(l.text.Text[:start], h.header) {
+		return false
+	}
+	for _, o := range l.text.Origins {
+		if m, kind := place(o.Mark); m != k && kind > headerText && o.Start < start && o.End > start-len(h.header) {
+			return false // another message says it
+		}
+	}
+	return true
 }
 
 // behindHeader is where the turn of message k begins whose first word is at byte start: behind the header, if that stands between the word and

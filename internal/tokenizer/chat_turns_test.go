@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"lomo/internal/jinja"
 )
@@ -395,5 +396,31 @@ func TestIncomplete(t *testing.T) {
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
 		}
+	}
+}
+
+// TestLongConversation: the time of a conversation grows with its turns, not with their square; every answer is found.
+func TestLongConversation(t *testing.T) {
+	const n = 3000
+	msgs := make([]Message, 0, 2*n)
+	for range n {
+		msgs = append(msgs, Message{Role: "user", Content: "q"}, Message{Role: "assistant", Content: "a"})
+	}
+	began := time.Now()
+	c, err := NewByteLevel().ChatTokens(msgs, ChatOptions{Template: "chatml"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	learned := 0
+	for _, on := range c.Train {
+		if on {
+			learned++
+		}
+	}
+	if learned != 2*n {
+		t.Errorf("%d tokens learned, want %d: each answer and its end", learned, 2*n)
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("%d turns took %s", 2*n, took)
 	}
 }
