@@ -17,6 +17,7 @@ func TestPlanIsTheProcess(t *testing.T) {
 		t.Skip("trains 16 million weights five times")
 	}
 	l := newLab(t)
+	l.run("new", "tiny", "small")
 	l.widen(6, 512, 1024)
 	rnd := rand.New(rand.NewPCG(3, 4))
 	var lines strings.Builder
@@ -45,6 +46,8 @@ func TestPlanIsTheProcess(t *testing.T) {
 		"optimizer=adamw gradient_checkpointing=false",
 		"optimizer=sgd packing=false",
 		"optimizer=adalomo offload=disk activation_offload=disk",
+		"optimizer=adalomo devices=2 sharding=zero3 micro_batch_size=1",
+		"model=small devices=2 sharding=zero3 micro_batch_size=1", // whose products touch little of each rank's workspace
 	} {
 		args := []string{"--config", "run.yaml"}
 		for s := range strings.FieldsSeq(set) {

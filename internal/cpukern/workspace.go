@@ -14,6 +14,11 @@ func WorkspaceBytes(threads int) int64 {
 	return int64(threads)*workspaceBytes + sharedBytes + ghostBytes + arenaSlack
 }
 
+// WorkspaceOf is WorkspaceBytes for products whose factors, packed, have together at most so many bytes: small ones touch little of it.
+func WorkspaceOf(threads int, factors int64) int64 {
+	return WorkspaceBytes(threads) - sharedBytes + min(sharedBytes, (factors+2*arenaSlack-1)/arenaSlack*arenaSlack)
+}
+
 // workspace is the scratch memory of one thread, handed out from the bottom and taken back as a whole before the next task.
 type workspace struct {
 	mem  []byte

@@ -40,8 +40,8 @@ func Plan(o train.Options, c *config.Config, evalLen int, cards Cards) (*memprof
 		}
 		return p, err
 	}
-	h := memprof.Machine{Ranks: c.Devices, Beside: map[string]int64{"program and Go heap": runtimeBytes,
-		"kernel workspace": int64(c.Devices) * cpukern.WorkspaceBytes(rankThreads(c.Threads, c.Devices))}}
+	h := memprof.Machine{Ranks: c.Devices, Beside: map[string]int64{"program and Go heap": runtimeBytes},
+		Workspace: func(factors int64) int64 { return cpukern.WorkspaceOf(rankThreads(c.Threads, c.Devices), factors) }}
 	p, err := memprof.Run(o, h, rows, evalLen)
 	if err != nil {
 		return nil, err

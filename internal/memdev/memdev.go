@@ -11,6 +11,7 @@ import (
 type Device struct {
 	arena, pinned *device.Arena
 	work          []*Work
+	factors       int64 // Factors
 }
 
 var _ device.Device = (*Device)(nil)

@@ -11,13 +11,26 @@ import (
 func (d *Device) Zero(t tensor.Tensor)        { d.elements(t) }
 func (d *Device) Copy(dst, src tensor.Tensor) { d.elements(dst, src) }
 
-func (d *Device) MatMul(_, x, w tensor.Tensor, _ bool)               { d.forward(x.Shape[0], w) }
-func (d *Device) MatMulBackwardInput(_, dy, w tensor.Tensor, _ bool) { d.backward(dy.Shape[0], w) }
-func (d *Device) OuterAdd(g, dy, _ tensor.Tensor, _ bool)            { d.backward(dy.Shape[0], g) }
+func (d *Device) MatMul(_, x, w tensor.Tensor, _ bool) {
+	d.packs(x, w)
+	d.forward(x.Shape[0], w)
+}
+func (d *Device) MatMulBackwardInput(_, dy, w tensor.Tensor, _ bool) {
+	d.packs(dy, w)
+	d.backward(dy.Shape[0], w)
+}
+func (d *Device) OuterAdd(g, dy, x tensor.Tensor, _ bool) {
+	d.packs(dy, x)
+	d.backward(dy.Shape[0], g)
+}
 func (d *Device) OuterSumSq(_, dy, x tensor.Tensor) {
+	d.packs(dy, x)
+	d.packs(dy, dy) // products of pairs of tokens, of either factor
+	d.packs(x, x)
 	d.Now().Backward += 2 * float64(dy.Len()) * float64(x.Cols())
 }
-func (d *Device) OuterUpdate(w, dy, _ tensor.Tensor, _ device.Step) {
+func (d *Device) OuterUpdate(w, dy, x tensor.Tensor, _ device.Step) {
+	d.packs(dy, x)
 	d.backward(dy.Shape[0], w)
 	d.updates(w, w)
 }
@@ -35,6 +48,7 @@ func (d *Device) Update(w, g tensor.Tensor, _ device.Step) { d.updates(w, w, g) 
 
 func (d *Device) RMSNorm(y, _, x, _ tensor.Tensor, _ float32) { d.elements(y, x) }
 func (d *Device) RMSNormBackward(dx, _, dy, x, _, _ tensor.Tensor, _ bool) {
+	d.packs(x)
 	d.elements(dx, dx, dy, x)
 }
 func (d *Device) RoPE(x, _, _, _ tensor.Tensor, _ int, _ bool) { d.elements(x, x) }

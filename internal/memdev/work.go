@@ -14,6 +14,22 @@ type Work struct {
 	Reduced  int64   // bytes sent to other ranks to sum gradients
 }
 
+// packEdge is the most that a side of a factor grows by when it is packed into whole panels and steps.
+const packEdge = 64
+
+// packs notes the size of an operation's factors, which a device packs before it works on them.
+func (d *Device) packs(factors ...tensor.Tensor) {
+	sum := int64(0)
+	for _, t := range factors {
+		c := max(1, t.Cols())
+		sum += 4 * int64(t.Len()/c+packEdge) * int64(c+packEdge)
+	}
+	d.factors = max(d.factors, sum)
+}
+
+// Factors is the most bytes, in float32 and whole panels, that the factors of one operation took so far.
+func (d *Device) Factors() int64 { return d.factors }
+
 // Now is the work of the present phase, to add to.
 func (d *Device) Now() *Work {
 	phase := d.arena.Phase()

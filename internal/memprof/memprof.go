@@ -32,6 +32,10 @@ type Machine struct {
 	Ranks  int
 	Cards  bool             // each rank has a card: bytes are counted by card, else of the process with all ranks
 	Beside map[string]int64 // what lies beside the arenas, of the process or of each card, by owner
+
+	// Workspace is what the kernels of one rank take beside its arena, where the factors of a product have at most so many bytes; nil: nothing
+	// that Beside does not count.
+	Workspace func(factors int64) int64
 }
 
 // Run counts one step of o: Accumulation micro-batches of MicroBatch × SequenceLen tokens, all of them trained on, and
@@ -57,6 +61,9 @@ func Run(o train.Options, m Machine, evalRows, evalLen int) (*Profile, error) {
 	}
 	for owner, n := range m.Beside {
 		p.Owners[owner] = n
+	}
+	if m.Workspace != nil {
+		p.Owners["kernel workspace"] = arenas * m.Workspace(d.Factors())
 	}
 	for _, n := range p.Owners {
 		p.Peak += n
