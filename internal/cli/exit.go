@@ -29,10 +29,28 @@ func usage(advice, format string, args ...any) error {
 
 // asUsage makes c report wrong flags and arguments as usage errors that point to its help.
 func asUsage(c *cobra.Command) {
-	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{err, seeHelp(c)} })
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{plainFlag(err), seeHelp(c)} })
 	if c.Args == nil {
 		c.Args = wantArgs()
 	}
+}
+
+// plainFlag is an error of a flag's value without the name of the function that could not read it.
+func plainFlag(err error) error {
+	text, reason, found := strings.Cut(err.Error(), ": strconv.")
+	switch {
+	case !found:
+		return err
+	case strings.HasSuffix(reason, "value out of range"):
+		return errors.New(text + ": the number is too large or too small")
+	case strings.HasPrefix(reason, "ParseInt"), strings.HasPrefix(reason, "Atoi"):
+		return errors.New(text + ": want a whole number")
+	case strings.HasPrefix(reason, "ParseUint"):
+		return errors.New(text + ": want a whole number from 0")
+	case strings.HasPrefix(reason, "ParseFloat"):
+		return errors.New(text + ": want a number")
+	}
+	return errors.New(text + ": want true or false")
 }
 
 func seeHelp(c *cobra.Command) string {
