@@ -84,6 +84,9 @@ func (l *Loaded) sizes(p *problems) {
 	}
 }
 
+// maxEpochs bounds num_epochs: epochs may differ in their steps, so each of them is counted before the run.
+const maxEpochs = 10000
+
 // combinations refuses settings that contradict each other, naming both and the way out.
 func (l *Loaded) combinations(p *problems) {
 	if l.MaxSteps > 0 && l.NumEpochs > 0 {
@@ -91,6 +94,9 @@ func (l *Loaded) combinations(p *problems) {
 	}
 	if l.MaxSteps == 0 && l.NumEpochs == 0 {
 		p.add(l.where("num_epochs"), "give one of them", "num_epochs and max_steps are both 0")
+	}
+	if l.NumEpochs > maxEpochs {
+		p.add(l.where("num_epochs"), "give max_steps instead", "num_epochs: %v is above %d", l.NumEpochs, maxEpochs)
 	}
 	if l.WarmupSteps > 0 && l.WarmupRatio > 0 {
 		p.add(l.where("warmup_steps"), "keep one of them", "warmup_steps: %d and warmup_ratio: %v both set the warm-up", l.WarmupSteps, l.WarmupRatio)

@@ -57,6 +57,10 @@ func (s *source) scalar(k Key, t reflect.Type, name string, node *yaml.Node, whe
 		s.wrongType(t, name, node, where)
 		return nil
 	}
+	if (t.Kind() == reflect.Int || t.Kind() == reflect.Uint64) && octal(node.Value) {
+		s.problems.add(where, "write it without the zero", "%s: %s would mean a number of base 8", name, shown(node))
+		return nil
+	}
 	v := reflect.New(t)
 	if err := node.Decode(v.Interface()); err != nil {
 		s.wrongType(t, name, node, where)
@@ -75,6 +79,12 @@ func (s *source) scalar(k Key, t reflect.Type, name string, node *yaml.Node, whe
 		return nil
 	}
 	return v.Elem().Interface()
+}
+
+// octal tells numbers that YAML 1.1 reads as octal ones, such as 010, from those that say so (0o10).
+func octal(number string) bool {
+	digits := strings.TrimLeft(number, "+-")
+	return len(digits) > 1 && digits[0] == '0' && strings.Trim(digits, "0123456789_") == ""
 }
 
 // fits tells whether a scalar of a YAML tag may be a value of t. Paths and sizes may look like numbers.

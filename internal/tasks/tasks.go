@@ -66,6 +66,13 @@ func (t Task) Parse(r records.Record) ([]Example, error) {
 	if err != nil {
 		return nil, fmt.Errorf("task %s: %w", t.Name, err)
 	}
+	for _, q := range out {
+		for i, choice := range q.Choices {
+			if strings.TrimSpace(choice) == "" { // the shortest choice would win every comparison
+				return nil, fmt.Errorf("task %s: %w", t.Name, r.Errorf("choice %d is empty", i+1))
+			}
+		}
+	}
 	return out, nil
 }
 

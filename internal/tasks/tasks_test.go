@@ -90,6 +90,7 @@ func TestParseErrors(t *testing.T) {
 		{"wsc", `{"text":"t","target":{},"label":1}`, `task wsc: d.jsonl:1: field "target": span1_text or span2_text is missing`},
 		{"wsc", `{"text":"t","target":"x","label":1}`, `task wsc: d.jsonl:1: field "target": string found, want object`},
 		{"copa", `{"premise":"p","choice1":"a","choice2":"b","question":"why","label":1}`, `task copa: d.jsonl:1: field "question": "why", want "cause" or "effect"`},
+		{"copa", `{"premise":"p","choice1":"a","choice2":" ","question":"cause","label":1}`, `task copa: d.jsonl:1: choice 2 is empty`},
 		{"multirc", `{"passage":{"text":"t"}}`, `task multirc: d.jsonl:1: field "passage": no answer to judge`},
 		{"record", `{"passage":{"text":"abc","entities":[{"start":1,"end":3}]},"qas":[]}`, `task record: d.jsonl:1: field "passage": entity at 1 to 3 of a text of 3 characters`},
 		{"record", `{"passage":{"text":"abc","entities":[{"start":1,"end":2}]},"qas":[{"query":"q","answers":[{"text":"x"}]}]}`, `task record: d.jsonl:1: field "qas": answer "x" is no entity of the passage`},
