@@ -133,7 +133,11 @@ func Diff(old, now Config) []string {
 		was, _ := old.Get(k.Name)
 		is, _ := now.Get(k.Name)
 		if !alike(was, is) {
-			out = append(out, fmt.Sprintf("%s: %s, was %s", k.Name, inLine(is), inLine(was)))
+			name := k.Name
+			if sets, ok := is.([]Dataset); ok {
+				name, was, is = firstDifference(name, was.([]Dataset), sets)
+			}
+			out = append(out, fmt.Sprintf("%s: %s, was %s", name, inLine(is), inLine(was)))
 		}
 	}
 	return out
@@ -148,9 +152,38 @@ func alike(a, b any) bool {
 	return reflect.DeepEqual(a, b)
 }
 
+// firstDifference is the first entry in which two lists of data sets differ, as a user writes it.
+func firstDifference(name string, was, is []Dataset) (entry string, old, now any) {
+	i := 0
+	for i < len(was) && i < len(is) && was[i] == is[i] {
+		i++
+	}
+	show := func(list []Dataset) any {
+		if i >= len(list) {
+			return "none"
+		}
+		d := list[i]
+		text := "path: " + d.Path + ", type: " + d.Type
+		if d.Split != "" {
+			text += ", split: " + d.Split
+		}
+		if d.Weight != 1 {
+			text += fmt.Sprintf(", weight: %v", d.Weight)
+		}
+		return listed("{" + text + "}")
+	}
+	return fmt.Sprintf("%s[%d]", name, i), show(was), show(is)
+}
+
+// listed is a text that messages show whole.
+type listed string
+
 // inLine shows a value within a message. A template is long and has lines of its own.
 func inLine(v any) string {
 	text := shorten(fmt.Sprint(v))
+	if whole, ok := v.(listed); ok {
+		text = string(whole)
+	}
 	if quoted := strconv.Quote(text); text == "" || strings.ContainsRune(quoted, '\\') {
 		return quoted
 	}

@@ -52,8 +52,16 @@ func TestDiff(t *testing.T) {
 	if d := Diff(old, now); len(d) > 0 {
 		t.Errorf("differences %q, want none", d)
 	}
-	now.LearningRate, now.AdaLomo.ClipThreshold, now.Datasets = 1, 2, []Dataset{{Path: "a"}}
-	want := []string{"datasets: [{a   0}], was []", "learning_rate: 1, was 0.0005", "adalomo.clip_threshold: 2, was 1"}
+	now.LearningRate, now.AdaLomo.ClipThreshold, now.Datasets = 1, 2, []Dataset{{Path: "a", Type: "text", Weight: 1}}
+	want := []string{"datasets[0]: {path: a, type: text}, was none", "learning_rate: 1, was 0.0005", "adalomo.clip_threshold: 2, was 1"}
+	if d := cmp.Diff(want, Diff(old, now)); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	long := strings.Repeat("a-long-folder/", 5) + "train.jsonl"
+	old, now = Default(), Default()
+	old.Datasets = []Dataset{{Path: "a", Type: "text", Weight: 1}, {Path: long, Type: "messages", Weight: 1}}
+	now.Datasets = []Dataset{{Path: "a", Type: "text", Weight: 1}, {Path: long, Type: "messages", Split: "train", Weight: 2}}
+	want = []string{"datasets[1]: {path: " + long + ", type: messages, split: train, weight: 2}, was {path: " + long + ", type: messages}"}
 	if d := cmp.Diff(want, Diff(old, now)); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
