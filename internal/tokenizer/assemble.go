@@ -178,7 +178,8 @@ func (t *Tokenizer) Notes() []string { return t.notes }
 
 func (t *Tokenizer) note(format string, args ...any) {
 	const most = 8
-	if len(t.notes) < most {
-		t.notes = append(t.notes, fmt.Sprintf(format, args...))
+	note := fmt.Sprintf(format, args...)
+	if len(t.notes) < most && !slices.Contains(t.notes, note) {
+		t.notes = append(t.notes, note)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"lomo/internal/fault"
 	"lomo/internal/jinja"
 	"lomo/internal/strictjson"
 	"lomo/internal/suggest"
@@ -57,20 +58,23 @@ func (t *Tokenizer) ChatTemplate(value string) (string, error) {
 	if value == "" || value == "tokenizer" {
 		return value, nil // it may have none, and never be asked
 	}
-	name, where := value, ""
+	name := value
 	source, err := t.TemplateSource(value)
 	if missing := (*unknownTemplateError)(nil); errors.As(err, &missing) {
 		source, err = readTemplate(value)
 		if errors.Is(err, fs.ErrNotExist) {
 			return "", missing
 		}
-		name, where = source, value+": "
-	}
-	if err == nil {
+		if name = source; err == nil {
+			if _, err = compiledTemplate(source); err != nil {
+				err = fmt.Errorf("%s: %w", value, err)
+			}
+		}
+	} else if err == nil {
 		_, err = compiledTemplate(source)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s%w", where, err)
+		return "", err
 	}
 	return name, nil
 }
@@ -78,21 +82,21 @@ func (t *Tokenizer) ChatTemplate(value string) (string, error) {
 // readTemplate reads a file that holds a template, or that names one in chat_template as tokenizer_config.json and chat_template.json do.
 func readTemplate(path string) (string, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return "", errors.New("a folder; a chat template is a file, such as chat_template.jinja in it")
+		return "", fmt.Errorf("%s: a folder; a chat template is a file, such as chat_template.jinja in it", path)
 	}
 	b, err := readSmall(path)
 	if err != nil {
 		return "", err
 	}
 	if !utf8.Valid(b) {
-		return "", errors.New("the chat template is not UTF-8")
+		return "", fmt.Errorf("%s: the chat template is not UTF-8", path)
 	}
 	if !strings.HasSuffix(path, ".json") {
 		return strings.TrimPrefix(string(b), "\uFEFF"), nil
 	}
 	c, err := templatesIn(path)
 	if err == nil && c["default"] == "" {
-		err = errors.New("it has no chat_template")
+		err = fmt.Errorf("%s: it has no chat_template", path)
 	}
 	return c["default"], err
 }
@@ -195,11 +199,14 @@ func (t *Tokenizer) readTemplates(dir string) error {
 		}
 	}
 	for name, path := range files {
+		if err := fault.InsteadOf(path); err != nil && name != "default" { // a further template that is not there is missed when it is asked for
+			continue
+		}
 		source, err := readTemplate(path)
 		if err == nil {
 			t.chat[name] = source
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s: %w", path, err)
+			return err
 		}
 	}
 	return nil

@@ -4,12 +4,16 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/nlpodyssey/gotokenizers/models/bpemodel"
 
 	"lomo/internal/checkpoint/gguf"
+	"lomo/internal/fault"
 )
 
 // Token types of tokenizer.ggml.token_type.
@@ -30,8 +34,34 @@ func openGGUF(path string) (*Tokenizer, error) {
 	defer f.Close()
 	t, err := fromGGUF(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		if t, err = besideGGUF(f, path, err); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
 	}
+	return t, nil
+}
+
+// besideGGUF is the tokenizer.json beside a GGUF file whose own tokenizer cannot be read for the reason why. Its tokens must be those
+// that the GGUF file has, as far as that has any.
+func besideGGUF(f *gguf.File, path string, why error) (*Tokenizer, error) {
+	dir := filepath.Dir(path)
+	if _, err := os.Stat(filepath.Join(dir, "tokenizer.json")); err != nil {
+		return nil, why
+	}
+	t, err := openFolder(dir)
+	if err != nil {
+		return nil, fmt.Errorf("%w; and of what lies beside it: %w", why, err)
+	}
+	tokens := f.Strings("tokenizer.ggml.tokens")
+	for id, token := range tokens {
+		if have := t.Token(int32(id)); have != token && have != "" { // rows that only fill up have a name in GGUF files
+			return nil, fault.Refuse("put the original model's own tokenizer.json there", "%w; the tokenizer.json beside it is another's: token %d is %.40q there and %.40q in the file", why, id, have, token)
+		}
+	}
+	for _, role := range []string{"eos", "eot", "eom"} {
+		t.names.addEOS(roleOf(f, role, t.size))
+	}
+	t.note("%v; the tokenizer.json beside it is used", why)
 	return t, nil
 }
 
@@ -40,7 +70,7 @@ func openGGUF(path string) (*Tokenizer, error) {
 func fromGGUF(f *gguf.File) (*Tokenizer, error) {
 	tokens := f.Strings("tokenizer.ggml.tokens")
 	if len(tokens) == 0 {
-		return nil, fmt.Errorf("no tokenizer.ggml.tokens: the file has no tokenizer")
+		return nil, fault.Refuse(besideHint, "no tokenizer.ggml.tokens: the file has no tokenizer")
 	}
 	if len(tokens) > maxTokens {
 		return nil, fmt.Errorf("%d tokens, at most %d are read", len(tokens), maxTokens)
@@ -63,6 +93,7 @@ func fromGGUF(f *gguf.File) (*Tokenizer, error) {
 		}
 	}
 	g := ggufTokenizer{gguf: f, file: &d, tokens: tokens, types: types}
+	g.addNamed()
 	var err error
 	switch model, _ := f.String("tokenizer.ggml.model"); model {
 	case "gpt2":
@@ -72,7 +103,7 @@ func fromGGUF(f *gguf.File) (*Tokenizer, error) {
 	case "t5":
 		err = g.unigram()
 	default:
-		err = fmt.Errorf("tokenizer.ggml.model %q is not supported (gpt2, llama and t5 are); put the model's tokenizer.json into a folder with the weights", model)
+		err = fault.Refuse(besideHint, "tokenizer.ggml.model %.100q is not supported (gpt2, llama and t5 are)", model)
 	}
 	if err != nil {
 		return nil, err
@@ -88,6 +119,18 @@ type ggufTokenizer struct {
 	types  []int32
 
 	eosByDefault bool
+}
+
+// addNamed makes added tokens of those that begin and end texts and turns, also where the file's types call them ordinary ones or there are no
+// types: what is named for a role is that token wherever its text stands, as with eos_token in transformers.
+func (g *ggufTokenizer) addNamed() {
+	for _, role := range []string{"bos", "eos", "eot", "eom"} {
+		id := g.token(role)
+		if id < 0 || g.types != nil && g.types[id] != typeNormal || slices.ContainsFunc(g.file.added, func(a addedToken) bool { return a.ID == id }) {
+			continue
+		}
+		g.file.added = append(g.file.added, addedToken{ID: id, Content: g.tokens[id], Special: true})
+	}
 }
 
 // The pre-tokenizers that the values of tokenizer.ggml.pre stand for.
@@ -113,6 +156,9 @@ func (g *ggufTokenizer) byteLevel() error {
 	if len(merges) > maxMerges {
 		return fmt.Errorf("%d merges, at most %d are read", len(merges), maxMerges)
 	}
+	if len(merges) == 0 && slices.ContainsFunc(g.tokens, g.joined) {
+		return fault.Refuse(besideHint, "tokenizer.ggml.merges is missing, so how letters join into tokens is unknown")
+	}
 	g.file.merges = make(bpemodel.MergeMap, len(merges))
 	for rank, s := range merges {
 		left, right, ok := strings.Cut(s, " ")
@@ -126,6 +172,13 @@ func (g *ggufTokenizer) byteLevel() error {
 	return g.addTemplate(pre.bos)
 }
 
+// joined reports whether an ordinary token has several letters, which only merges make.
+func (g *ggufTokenizer) joined(token string) bool {
+	id := g.file.ids[token]
+	return utf8.RuneCountInString(token) > 1 && (g.types == nil || g.types[id] == typeNormal) &&
+		!slices.ContainsFunc(g.file.added, func(a addedToken) bool { return a.ID == id })
+}
+
 // sentencePiece fills in a SentencePiece BPE model: its scores become merges.
 func (g *ggufTokenizer) sentencePiece() error {
 	scores, _ := g.gguf.KV["tokenizer.ggml.scores"].([]float32)
@@ -134,7 +187,7 @@ func (g *ggufTokenizer) sentencePiece() error {
 	}
 	g.file.byteFallback, g.file.fuseUnk = true, true
 	for _, a := range g.file.added {
-		if g.types[a.ID] == typeUnknown {
+		if g.types != nil && g.types[a.ID] == typeUnknown {
 			g.file.unk = &a.Content
 		}
 	}
@@ -240,9 +293,11 @@ func (g *ggufTokenizer) addTemplate(bosByDefault bool) error {
 }
 
 // token is the id in the key tokenizer.ggml.<role>_token_id, -1 if there is none.
-func (g *ggufTokenizer) token(role string) int32 {
-	id, ok := g.gguf.Int("tokenizer.ggml." + role + "_token_id")
-	if !ok || id < 0 || id >= len(g.tokens) {
+func (g *ggufTokenizer) token(role string) int32 { return roleOf(g.gguf, role, len(g.tokens)) }
+
+func roleOf(f *gguf.File, role string, tokens int) int32 {
+	id, ok := f.Int("tokenizer.ggml." + role + "_token_id")
+	if !ok || id < 0 || id >= tokens {
 		return -1
 	}
 	return int32(id)

@@ -2,8 +2,9 @@ package tokenizer
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
+
+	"lomo/internal/fault"
 )
 
 // preFamily is what names in tokenizer.ggml.pre stand for: the text is cut at each pattern in turn, the
@@ -91,6 +92,9 @@ const deepseekAsian = `[\x{4E00}-\x{9FA5}\x{800}-\x{4E00}\x{AC00}-\x{D7FF}]+`
 // withoutHan takes Chinese characters out of the letters of casedWords and upperWords.
 func withoutHan(words string) string { return strings.ReplaceAll(words, `\p{M}]`, `\p{M}`+notHan) }
 
+// besideHint is the way out of a GGUF file's tokenizer that cannot be read.
+const besideHint = "put the tokenizer.json and tokenizer_config.json of the original model beside the file: they are used then"
+
 // findPre is the family of a name.
 func findPre(name string) (preFamily, error) {
 	for _, f := range preFamilies {
@@ -100,11 +104,10 @@ func findPre(name string) (preFamily, error) {
 			}
 		}
 	}
-	const wayOut = "put the tokenizer.json of the original model beside the file, or convert the original model's folder instead"
 	if name == "" {
-		return preFamily{}, fmt.Errorf("tokenizer.ggml.pre is missing, so how the tokenizer cuts texts is unknown; %s", wayOut)
+		return preFamily{}, fault.Refuse(besideHint, "tokenizer.ggml.pre is missing, so how the tokenizer cuts texts is unknown")
 	}
-	return preFamily{}, fmt.Errorf("tokenizer.ggml.pre %.100q is not supported; %s", name, wayOut)
+	return preFamily{}, fault.Refuse(besideHint, "tokenizer.ggml.pre %.100q is not supported", name)
 }
 
 // json is the pre-tokenizer in tokenizer.json's words.

@@ -176,3 +176,87 @@ func TestGGUFUnigram(t *testing.T) {
 		}
 	}
 }
+
+// TestGGUFNamedTokens: what is named for a role is a token wherever its text stands, whatever the file's types say of it or if there are none.
+func TestGGUFNamedTokens(t *testing.T) {
+	for _, types := range []string{"absent", "ordinary"} {
+		kv := ggufOf(t, "smollm", "gpt2", "smollm")
+		names := kv["tokenizer.ggml.tokens"].([]string)
+		if types == "absent" {
+			delete(kv, "tokenizer.ggml.token_type")
+		} else {
+			list := slices.Clone(kv["tokenizer.ggml.token_type"].([]int32))
+			for i := range list {
+				list[i] = typeNormal
+			}
+			kv["tokenizer.ggml.token_type"] = list
+		}
+		kv["tokenizer.ggml.bos_token_id"], kv["tokenizer.ggml.eot_token_id"] = uint32(1), uint32(0)
+		tok, err := fromGGUF(&gguf.File{KV: kv})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id := range int32(3) { // eos is 2
+			ids, err := tok.Encode("a"+names[id]+"b", false)
+			if err != nil || !slices.Contains(ids, id) {
+				t.Errorf("types %s: %q is not among %v (%v)", types, names[id], spell(tok, ids), err)
+			}
+		}
+	}
+}
+
+// TestGGUFWithoutMerges: a vocabulary of letters and longer tokens without its merges would cut every text into letters.
+func TestGGUFWithoutMerges(t *testing.T) {
+	kv := ggufOf(t, "smollm", "gpt2", "smollm")
+	delete(kv, "tokenizer.ggml.merges")
+	if _, err := fromGGUF(&gguf.File{KV: kv}); err == nil || !strings.Contains(err.Error(), "merges is missing") {
+		t.Errorf("error %v", err)
+	}
+	letters := map[string]any{"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "gpt-2", "tokenizer.ggml.tokens": []string{"a", "b", "<s>"},
+		"tokenizer.ggml.token_type": []int32{typeNormal, typeNormal, typeControl}}
+	tok, err := fromGGUF(&gguf.File{KV: letters})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := tok.Encode("ba<s>", false); err != nil || !slices.Equal(ids, []int32{1, 0, 2}) {
+		t.Errorf("%v, %v", ids, err)
+	}
+}
+
+// TestBesideGGUF: the tokenizer.json beside a GGUF file stands in for a tokenizer that cannot be read, if it has the same tokens.
+func TestBesideGGUF(t *testing.T) {
+	kv := ggufOf(t, "smollm", "gpt2", "smollm")
+	whole, err := fromGGUF(&gguf.File{KV: kv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv["tokenizer.ggml.pre"], kv["tokenizer.ggml.eot_token_id"] = "gpt-9", uint32(3)
+	f := &gguf.File{KV: kv}
+	_, why := fromGGUF(f)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "m.gguf")
+	if _, err := besideGGUF(f, path, why); err != why {
+		t.Errorf("nothing beside it: %v", err)
+	}
+	if err := whole.WriteFiles(dir); err != nil {
+		t.Fatal(err)
+	}
+	tok, err := besideGGUF(f, path, why)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const text = "Hello world's 123 x"
+	want, _ := whole.Encode(text, false)
+	if got, err := tok.Encode(text, false); err != nil || !slices.Equal(got, want) || !slices.Contains(tok.EOSIDs(), 3) {
+		t.Errorf("%v, want %v (%v); ends %v", got, want, err, tok.EOSIDs())
+	}
+	if notes := strings.Join(tok.Notes(), "\n"); !strings.Contains(notes, `"gpt-9" is not supported; the tokenizer.json beside it is used`) {
+		t.Errorf("notes %q", notes)
+	}
+	tokens := slices.Clone(kv["tokenizer.ggml.tokens"].([]string))
+	tokens[10], tokens[11] = tokens[11], tokens[10]
+	kv["tokenizer.ggml.tokens"] = tokens
+	if _, err := besideGGUF(f, path, why); err == nil || !strings.Contains(err.Error(), "is another's: token 10 is") {
+		t.Errorf("another's tokenizer: %v", err)
+	}
+}

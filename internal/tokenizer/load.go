@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
+	"reflect"
 	"strconv"
 	"strings"
 
 	"github.com/nlpodyssey/gotokenizers/models/bpemodel"
+
+	"lomo/internal/fault"
 )
 
 // Limits on a tokenizer.json. The largest in use have 262144 tokens, a million merges and 34 MB.
@@ -49,21 +51,42 @@ type file struct {
 
 // openJSON reads a tokenizer.json.
 func openJSON(path string) (*file, error) {
-	f, err := os.Open(path)
+	f, size, err := openFile(path, maxFile)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return nil, err
-	} else if info.Size() > maxFile {
-		return nil, fmt.Errorf("%s: %d bytes, at most %d are read", path, info.Size(), maxFile)
-	}
 	read, err := readJSON(bufio.NewReaderSize(f, 1<<16))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, told(err, size))
 	}
 	return read, nil
+}
+
+// told says of a file of size bytes what package json says in words of Go.
+func told(err error, size int64) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fault.Damaged("the JSON ends in the middle, at byte %d", size)
+	case errors.As(err, &syntax):
+		return fault.Damaged("no JSON at byte %d of %d", syntax.Offset, size)
+	case errors.As(err, &kind):
+		want := "an object"
+		switch kind.Type.Kind() {
+		case reflect.String:
+			want = "a text"
+		case reflect.Bool:
+			want = "true or false"
+		case reflect.Slice:
+			want = "a list"
+		case reflect.Int, reflect.Int32, reflect.Int64:
+			want = "a whole number"
+		}
+		return errors.New(strings.Replace(err.Error(), kind.Error(), kind.Value+" found, want "+want, 1))
+	}
+	return err
 }
 
 // readTokenizer is the tokenizer of a tokenizer.json alone.
@@ -203,9 +226,9 @@ func (f *file) readVocab(d *json.Decoder) error {
 		})
 	}
 	if f.kind == "Unigram" {
-		return fmt.Errorf("got %v, want the list of tokens and scores of a Unigram model", start)
+		return fmt.Errorf("%s found, want the list of tokens and scores of a Unigram model", shown(start))
 	}
-	return fmt.Errorf("got %v, want the object of tokens and ids of a %s model", start, cmp.Or(f.kind, "BPE"))
+	return fmt.Errorf("%s found, want the object of tokens and ids of a %s model", shown(start), cmp.Or(f.kind, "BPE"))
 }
 
 // readPiece reads ["token", score].

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash"
 	"slices"
@@ -15,6 +16,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"lomo/internal/fault"
 )
 
 // parts is testdata/tokenizer/parts.json: what single parts of Hugging Face's tokenizers library do.
@@ -248,7 +251,8 @@ func TestGGUFPre(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", "gpt-9", "afmoe", "gemma4", "whitespace"} {
-		if _, err := findPre(name); err == nil || !strings.Contains(err.Error(), "tokenizer.json") {
+		var refused *fault.Error
+		if _, err := findPre(name); !errors.As(err, &refused) || !strings.Contains(refused.Hint(), "tokenizer.json") {
 			t.Errorf("%q: %v, want a refusal with the way out", name, err)
 		}
 	}

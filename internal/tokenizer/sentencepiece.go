@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,19 +21,12 @@ const maxPieceFile = 64 << 20
 
 // readVocabulary reads a file that holds a vocabulary.
 func readVocabulary(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, size, err := openFile(path, maxPieceFile)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxPieceFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(raw) > maxPieceFile {
-		return nil, fmt.Errorf("%s: larger than %d bytes", path, maxPieceFile)
-	}
-	return raw, nil
+	return io.ReadAll(io.LimitReader(f, size))
 }
 
 // The numbers of fields in SentencePiece's sentencepiece_model.proto.

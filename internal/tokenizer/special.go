@@ -3,10 +3,13 @@ package tokenizer
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
+	"lomo/internal/fault"
 	"lomo/internal/strictjson"
 )
 
@@ -122,12 +125,32 @@ func readConfig(path string, v any) error {
 
 // readSmall is the content of a file of at most maxConfig bytes.
 func readSmall(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	f, size, err := openFile(path, maxConfig)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > maxConfig {
-		return nil, fmt.Errorf("%s: %d bytes, at most %d are read", path, info.Size(), maxConfig)
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, size))
+}
+
+// openFile opens an ordinary file of at most limit bytes, if nothing else stands in its place: a pointer, a page, an archive.
+func openFile(path string, limit int64) (*os.File, int64, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case !info.Mode().IsRegular():
+		return nil, 0, fault.Refuse("give an ordinary file", "%s: not a regular file", path)
+	case info.Size() > limit:
+		return nil, 0, fmt.Errorf("%s: %d bytes, at most %d are read", path, info.Size(), limit)
 	}
-	return os.ReadFile(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := fault.Instead(fault.Head(f), info.Size()); err != nil && !(info.Size() == 0 && filepath.Ext(path) == ".jinja") { // an empty template is none
+		f.Close()
+		return nil, 0, fmt.Errorf("%s: %w", path, err)
+	}
+	return f, info.Size(), nil
 }

@@ -14,9 +14,22 @@ func object(d *json.Decoder, value func(key string) error) error {
 		return err
 	}
 	if start != json.Delim('{') {
-		return fmt.Errorf("got %v, want an object", start)
+		return fmt.Errorf("%s found, want an object", shown(start))
 	}
 	return members(d, value)
+}
+
+// shown is the kind of value that a token begins.
+func shown(start json.Token) string {
+	switch start := start.(type) {
+	case json.Delim:
+		return map[json.Delim]string{'{': "an object", '[': "a list"}[start]
+	case string:
+		return "a text"
+	case bool:
+		return "true or false"
+	}
+	return fmt.Sprintf("the number %v", start)
 }
 
 // members is object behind its {.
@@ -41,7 +54,7 @@ func array(d *json.Decoder, value func(n int) error) error {
 		return err
 	}
 	if start != json.Delim('[') {
-		return fmt.Errorf("got %v, want an array", start)
+		return fmt.Errorf("%s found, want a list", shown(start))
 	}
 	return elements(d, value)
 }
