@@ -103,6 +103,7 @@ func openFolder(dir string) (_ Source, err error) {
 	if err = f.canonical(); err != nil {
 		return nil, err
 	}
+	f.tieToHead()
 	return f, nil
 }
 

@@ -387,3 +387,34 @@ func TestGGUFStops(t *testing.T) {
 		}
 	}
 }
+
+// TestTiedHeadAlone: a file that holds the one matrix of a tied model under its head's name opens, as in transformers; of a model that is not tied
+// the embedding is missing.
+func TestTiedHeadAlone(t *testing.T) {
+	for config, want := range map[string]string{
+		`{"tie_word_embeddings": true}`: "model.embed_tokens.weight", "\ufeff" + `{"tie_word_embeddings":true}`: "model.embed_tokens.weight",
+		`{"tie_word_embeddings": false}`: "lm_head.weight", `{}`: "lm_head.weight", `{"Tie_word_embeddings": true}`: "lm_head.weight",
+	} {
+		dir := t.TempDir()
+		w, err := NewWriter(dir, []Spec{{"lm_head.weight", tensor.F32, []int{2, 2}}}, WriterOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := floats(t, tensor.F32, 1, 2, 3, 4)
+		if err := w.WriteRows("lm_head.weight", 0, rows); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		writeFiles(t, dir, map[string]string{configName: config})
+		src, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := src.Tensors(); len(got) != 1 || got[0].Name != want || !bytes.Equal(readAll(t, src, want, tensor.F32), rows) {
+			t.Errorf("%s: %v, want %s", config, got, want)
+		}
+		src.Close()
+	}
+}

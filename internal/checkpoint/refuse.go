@@ -203,6 +203,25 @@ func (t *table) count(is func(name string) bool) (n int, first string) {
 	return n, first
 }
 
+// tieToHead takes the head for the embedding where they are one matrix and the file holds it under the head's name alone: writers that leave out
+// what is shared keep the first name. So transformers loads it.
+func (f *folder) tieToHead() {
+	const embedding, head = "model.embed_tokens.weight", "lm_head.weight"
+	var config map[string]json.RawMessage
+	s := f.tensors[head]
+	if s == nil || f.tensors[embedding] != nil || json.Unmarshal(bytes.TrimPrefix(f.config, []byte("\xef\xbb\xbf")), &config) != nil || string(config["tie_word_embeddings"]) != "true" {
+		return
+	}
+	for i := range f.order {
+		if f.order[i].Name == head {
+			f.order[i].Name = embedding
+		}
+	}
+	s.info.Name = embedding
+	f.tensors[embedding] = s
+	delete(f.tensors, head)
+}
+
 // canonical gives the tensors the names that the model has, where the prefix "model." is missing or doubled: so transformers
 // loads them.
 func (t *table) canonical() error {
