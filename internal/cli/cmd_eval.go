@@ -36,7 +36,7 @@ cut or left out is said on stderr, and by --json in "remarks". A long text is cu
 pieces of --sequence-len tokens; with --stride each piece begins so many tokens behind
 the one before, and only the tokens that were not scored yet count, seen with what
 stands before them.
-Without --dtype the model computes in the type its weights are stored in. With --devices and
+Without --dtype the model computes in the type its weights are stored in (f16 in bf16, which is said). With --devices and
 --sharding zero3 the weights are spread over several devices, as in the run that trained them.`,
 		Example: `  lomo eval --model out/run --data held-out.jsonl --type messages
   lomo eval --model out/run --task rte --data superglue/RTE/val.jsonl --json

@@ -101,5 +101,9 @@ func runInspect(s *Streams, o *inspectOptions) error {
 	case st.IsDir(), strings.HasSuffix(o.Path, "tokenizer.json"), strings.HasSuffix(o.Path, "tokenizer.model"):
 		return inspectTokenizer(s, o)
 	}
+	switch strings.ToLower(filepath.Ext(o.Path)) {
+	case ".safetensors", ".bin", ".pth", ".pt":
+		return usage("give its folder: "+filepath.Dir(o.Path), "%s: one file of a model", o.Path)
+	}
 	return usage("a data set needs --type, and --model for its tokenizer", "%s: --type is missing", o.Path)
 }

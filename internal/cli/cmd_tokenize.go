@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lomo/internal/job"
 	"lomo/internal/strictjson"
 	"lomo/internal/tokenizer"
 )
@@ -52,9 +53,9 @@ they are read as such then, too.`,
 const maxLine = 64 << 20
 
 func runTokenize(s *Streams, o *tokenizeOptions) error {
-	tok, err := tokenizer.Open(o.Model)
+	tok, err := job.OpenTokenizer(o.Model)
 	if err != nil {
-		return fmt.Errorf("tokenizer %s: %w", o.Model, err)
+		return err
 	}
 	for _, n := range tok.Notes() {
 		fmt.Fprintf(s.Err, "lomo: warning: %s\n", n)

@@ -45,9 +45,9 @@ func inspectOptionsOf(o *inspectOptions) (data.Options, *tokenizer.Tokenizer, er
 	if o.Model == "" {
 		return opts, nil, nil
 	}
-	tok, err := tokenizer.Open(o.Model)
+	tok, err := job.OpenTokenizer(o.Model)
 	if err != nil {
-		return opts, nil, fmt.Errorf("tokenizer of %s: %w", o.Model, err)
+		return opts, nil, err
 	}
 	if opts.ChatTemplate, err = job.ChatTemplate(tok, c.ChatTemplate); err != nil {
 		return opts, nil, err

@@ -57,13 +57,16 @@ func inspectModel(s *Streams, o *inspectOptions) error {
 	tok, err := m.Tokenizer()
 	if err == nil {
 		f.Tokenizer = describeTokenizer(tok)
+		if s := tok.Beyond(m.Config.VocabSize); s != "" {
+			f.Tokenizer.Notes = append(f.Tokenizer.Notes, s)
+		}
 	}
 	if o.JSON {
 		return json.NewEncoder(s.Out).Encode(f)
 	}
 	printModel(s, m, &f)
 	if err != nil {
-		fmt.Fprintf(s.Out, "tokenizer: %v\n", err)
+		fmt.Fprintln(s.Out, err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"lomo/internal/job"
 	"lomo/internal/tokenizer"
 )
 
@@ -46,9 +47,9 @@ func (f *tokenizerFacts) print(s *Streams) {
 }
 
 func inspectTokenizer(s *Streams, o *inspectOptions) error {
-	tok, err := tokenizer.Open(o.Path)
+	tok, err := job.OpenTokenizer(o.Path)
 	if err != nil {
-		return fmt.Errorf("%s: %w", o.Path, err)
+		return err
 	}
 	f := describeTokenizer(tok)
 	if o.JSON {

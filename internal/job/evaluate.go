@@ -95,6 +95,7 @@ func EvalText(o EvalOptions, note Note) (Perplexity, error) {
 		return Perplexity{}, err
 	}
 	defer l.Close()
+	l.noteRounding(l.DType, note)
 	p := Perplexity{Remarks: ds.Notes()}
 	err = l.Each(func(r *Rank) error {
 		m, err := r.Sweep.Evaluate(data.Batches(ds, opts))
@@ -136,6 +137,7 @@ func EvalTask(o EvalOptions, note Note) (TaskScore, error) {
 		return score, err
 	}
 	defer l.Close()
+	l.noteRounding(l.DType, note)
 	score.N, score.Remarks = len(questions), remarks
 	err = l.Each(func(r *Rank) error {
 		a, err := eval.Answer(r.Sweep, questions, o.Score == "mean", o.BatchSize)

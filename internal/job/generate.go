@@ -69,6 +69,7 @@ func Generate(o GenerateOptions, stream io.Writer, note Note) ([]Continuation, e
 		return nil, err
 	}
 	defer l.Close()
+	l.noteRounding(l.DType, note)
 	var out []Continuation
 	err = l.Each(func(r *Rank) error {
 		if r.Number > 0 { // it computes the same, for its share of the weights; rank 0 speaks

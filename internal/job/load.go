@@ -53,7 +53,7 @@ type Rank struct {
 func storedDType(name string, m *Model) (tensor.DType, error) {
 	if name == "" {
 		for _, t := range m.Source.Tensors() {
-			if t.Name == m.Net.Embed.Name && t.DType != tensor.F32 {
+			if t.Name == m.Net.Embed.Name && (t.DType == tensor.BF16 || t.DType == tensor.F16) {
 				return tensor.BF16, nil
 			}
 		}

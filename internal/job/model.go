@@ -214,11 +214,21 @@ func (m *Model) why(p *grad.Param) string {
 
 // Tokenizer opens the model's tokenizer. It may have more tokens than the model has rows: what matters is whether a text has one, and is checked there.
 func (m *Model) Tokenizer() (*tokenizer.Tokenizer, error) {
-	tok, err := tokenizer.Open(m.Path)
-	if err != nil {
-		return nil, advise("copy tokenizer.json and tokenizer_config.json from the model that this one was made from", m.tokenizerError(err))
+	return OpenTokenizer(m.Path)
+}
+
+// OpenTokenizer opens the tokenizer of a folder or file. An error names it once.
+func OpenTokenizer(path string) (*tokenizer.Tokenizer, error) {
+	tok, err := tokenizer.Open(path)
+	if err == nil {
+		return tok, nil
 	}
-	return tok, nil
+	if strings.Contains(err.Error(), path) {
+		err = fmt.Errorf("tokenizer: %w", err)
+	} else {
+		err = fmt.Errorf("tokenizer of %s: %w", path, err)
+	}
+	return nil, advise("copy tokenizer.json and tokenizer_config.json from the model that this one was made from", err)
 }
 
 // noteTokenizer says what a user should know of a model's tokenizer.
@@ -243,19 +253,32 @@ func checkLength(c *model.Config, name string, length int, note Note) error {
 	return nil
 }
 
+// significant is how many bits of a number each type keeps.
+var significant = map[tensor.DType]int{tensor.BF16: 8, tensor.F16: 11, tensor.F32: 24, tensor.F64: 53}
+
+// noteRounding says that weights lose bits as they are read.
+func (m *Model) noteRounding(to tensor.DType, note Note) {
+	from := to
+	for _, t := range m.Source.Tensors() {
+		if len(t.Shape) > 1 && significant[t.DType] > significant[from] { // norms of f32 beside matrices of bf16 are usual
+			from = t.DType
+		}
+	}
+	if from == to {
+		return
+	}
+	advice := "; dtype: f32 keeps them as they are"
+	if to == tensor.F32 {
+		advice = ""
+	}
+	note("%s: weights are rounded from %v to %v as they are read%s", m.Path, from, to, advice)
+}
+
 // note says how the model's configuration was read, where the user should know.
 func (m *Model) note(note Note) {
 	for _, n := range m.Config.Notes {
 		note("%s: %s", m.Path, n)
 	}
-}
-
-// tokenizerError names the model where the error does not.
-func (m *Model) tokenizerError(err error) error {
-	if strings.Contains(err.Error(), m.Path) {
-		return fmt.Errorf("tokenizer: %w", err)
-	}
-	return fmt.Errorf("tokenizer of %s: %w", m.Path, err)
 }
 
 // Close releases the model's files.

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -104,6 +105,47 @@ func TestOpenMeta(t *testing.T) {
 		defer m.Close()
 		if m.Config.VocabSize != 14 || m.Config.TieWordEmbeddings {
 			t.Errorf("%s: vocab_size %d, tied %v", dir, m.Config.VocabSize, m.Config.TieWordEmbeddings)
+		}
+	}
+}
+
+// TestRoundingIsSaid: weights that lose bits as they are read are told, others not; without a dtype nothing of f32 is lost.
+func TestRoundingIsSaid(t *testing.T) {
+	for _, k := range []struct {
+		stored    string
+		to        tensor.DType
+		want      string
+		unasked   tensor.DType
+		wantAlone string
+	}{
+		{"f32", tensor.BF16, "rounded from F32 to BF16 as they are read; dtype: f32", tensor.F32, ""},
+		{"f16", tensor.BF16, "rounded from F16 to BF16 as they are read; dtype: f32", tensor.BF16, "rounded from F16 to BF16"},
+		{"bf16", tensor.BF16, "", tensor.BF16, ""},
+		{"f16", tensor.F32, "", tensor.BF16, "rounded from F16 to BF16"},
+		{"bf16", tensor.F32, "", tensor.BF16, ""},
+	} {
+		dir := filepath.Join(t.TempDir(), "m")
+		if _, err := New(NewOptions{Preset: "tiny", Dir: dir, DType: k.stored, Seed: 1}); err != nil {
+			t.Fatal(err)
+		}
+		m, err := OpenModel(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		said := func(to tensor.DType) (s string) {
+			m.noteRounding(to, func(format string, args ...any) { s += fmt.Sprintf(format, args...) })
+			return s
+		}
+		if got := said(k.to); !strings.Contains(got, k.want) || k.want == "" && got != "" {
+			t.Errorf("%s as %v: %q", k.stored, k.to, got)
+		}
+		dt, err := storedDType("", m)
+		if err != nil || dt != k.unasked {
+			t.Errorf("%s unasked: %v, %v", k.stored, dt, err)
+		}
+		if got := said(dt); !strings.Contains(got, k.wantAlone) || k.wantAlone == "" && got != "" {
+			t.Errorf("%s unasked: %q", k.stored, got)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func keepSideFiles(m *Model, tok *tokenizer.Tokenizer, c *config.Config, note fu
 		return nil, err
 	}
 	files := m.Source.AuxFiles()
-	if tok != nil && !tok.AsRead() {
+	if tok != nil && (!tok.AsRead() || files["tokenizer.json"] == "") { // a GGUF file may have taken the tokenizer.json beside it
 		if err := tok.WriteFiles(kept); err != nil {
 			return nil, err
 		}

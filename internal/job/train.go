@@ -83,6 +83,7 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 	if err != nil {
 		return err
 	}
+	m.noteRounding(o.DType, rep.Note)
 	if err := checkLength(m.Config, "sequence_len", o.SequenceLen, rep.Note); err != nil {
 		return err
 	}

@@ -67,6 +67,9 @@ func ParseConfig(data []byte) (*Config, error) {
 	r := &reader{raw: raw}
 	kind := r.text("model_type", "")
 	family, ok := families[kind]
+	if !ok && r.err == nil && !r.given("model_type") {
+		return nil, &ConfigError{Msg: "model_type is missing: which family the model is of is not known", Advice: "where it is one, set model_type to \"llama\" or \"mistral\" in config.json"}
+	}
 	if !ok && r.err == nil {
 		return nil, &ConfigError{Msg: fmt.Sprintf("model_type is %q; this build trains the llama family (llama, mistral)", kind)}
 	}
