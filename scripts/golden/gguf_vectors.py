@@ -129,7 +129,7 @@ def write_llama():
     w.add_vocab_size(V)
     w.add_tokenizer_model("gpt2")
     w.add_tokenizer_pre("gpt-2")
-    w.add_token_list([f"t{i}" for i in range(V)])
+    w.add_token_list([chr(ord("a") + i) for i in range(V)])  # single letters: longer tokens would want merges
     w.add_token_types([1] * V)
     w.add_token_merges([])
     w.add_bos_token_id(1)
