@@ -204,18 +204,19 @@ func tarFile() string {
 // whatBreaks are the broken inputs; each returns the path to give as the model, "" for the folder.
 var whatBreaks = map[string]func(b broken) string{
 	// Other things in place of a file.
-	"lfs: weights":            func(b broken) string { b.write("model.safetensors", pointer); return "" },
-	"lfs: tokenizer.json":     func(b broken) string { b.write("tokenizer.json", pointer); return "" },
-	"lfs: tokenizer's config": func(b broken) string { b.write("tokenizer_config.json", pointer); return "" },
-	"lfs: generation_config":  func(b broken) string { b.write("generation_config.json", pointer); return "" },
-	"lfs: chat template":      func(b broken) string { b.write("chat_template.jinja", pointer); return "" },
-	"cut: tokenizer":          func(b broken) string { b.write("tokenizer.json", b.read("tokenizer.json")[:200]); return "" },
-	"tokenizer: list":         func(b broken) string { b.write("tokenizer.json", "[]"); return "" },
-	"config: no family":       func(b broken) string { b.config("model_type", ""); return "" },
-	"lfs: tokenizer.model":    func(b broken) string { b.remove("tokenizer.json"); b.write("tokenizer.model", pointer); return "" },
-	"lfs: config.json":        func(b broken) string { b.write("config.json", pointer); return "" },
-	"lfs: torch":              func(b broken) string { b.remove("model.safetensors"); b.write("pytorch_model.bin", pointer); return "" },
-	"lfs: gguf":               func(b broken) string { b.write("m.gguf", pointer); return "m.gguf" },
+	"lfs: weights":                func(b broken) string { b.write("model.safetensors", pointer); return "" },
+	"lfs: tokenizer.json":         func(b broken) string { b.write("tokenizer.json", pointer); return "" },
+	"lfs: tokenizer's config":     func(b broken) string { b.write("tokenizer_config.json", pointer); return "" },
+	"lfs: generation_config":      func(b broken) string { b.write("generation_config.json", pointer); return "" },
+	"lfs: chat template":          func(b broken) string { b.write("chat_template.jinja", pointer); return "" },
+	"cut: tokenizer":              func(b broken) string { b.write("tokenizer.json", b.read("tokenizer.json")[:200]); return "" },
+	"tokenizer: list":             func(b broken) string { b.write("tokenizer.json", "[]"); return "" },
+	"config: far too many layers": func(b broken) string { b.config("num_hidden_layers", "16777216"); return "" },
+	"config: no family":           func(b broken) string { b.config("model_type", ""); return "" },
+	"lfs: tokenizer.model":        func(b broken) string { b.remove("tokenizer.json"); b.write("tokenizer.model", pointer); return "" },
+	"lfs: config.json":            func(b broken) string { b.write("config.json", pointer); return "" },
+	"lfs: torch":                  func(b broken) string { b.remove("model.safetensors"); b.write("pytorch_model.bin", pointer); return "" },
+	"lfs: gguf":                   func(b broken) string { b.write("m.gguf", pointer); return "m.gguf" },
 	"lfs: shard": func(b broken) string {
 		b.weights(nil, checkpoint.WriterOptions{MaxShardSize: 100_000})
 		shards, _ := filepath.Glob(b.path("model-*.safetensors"))

@@ -77,6 +77,10 @@ func OpenModel(path string) (*Model, error) {
 		src.Close()
 		return nil, advise("this build trains models of the llama family, as their config.json describes them", fmt.Errorf("model %s: %w", path, err))
 	}
+	if n := len(src.Tensors()); cfg.NumHiddenLayers > n { // before a table of so many is made
+		src.Close()
+		return nil, hint(otherModel, "model %s: num_hidden_layers is %d, and the files hold %d tensors", path, cfg.NumHiddenLayers, n)
+	}
 	m := &Model{Path: path, Source: src, Config: cfg, Net: model.NewNetwork(cfg)}
 	if err := m.check(); err != nil {
 		src.Close()
