@@ -99,8 +99,10 @@ func (c *Config) ropeDict(r, d *reader, notes bool) {
 
 // ropeKind is the type of scaling under its new name, else under its old one.
 func (d *reader) ropeKind(note func(format string, args ...any)) string {
-	kind := d.text("type", "default")
-	if d.has("rope_type") {
+	kind := "default"
+	if !d.has("rope_type") {
+		kind = d.text("type", kind)
+	} else {
 		kind = d.text("rope_type", "")
 		if old := d.textOrNull("type"); old != "" && old != kind {
 			note("%srope_type %s is used, as transformers does; type says %s", d.prefix, kind, old)

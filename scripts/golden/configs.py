@@ -53,6 +53,8 @@ CASES = {
     "linear, old type": rope(rope_theta=5e4, rope_scaling=dict(type="linear", factor=2.0)),
     "linear, new type": rope(rope_scaling=dict(rope_type="linear", factor=2)),
     "linear, both types": rope(rope_scaling=dict(rope_type="linear", type="dynamic", factor=2.0)),
+    "linear, old type null": rope(rope_scaling=dict(rope_type="linear", type=None, factor=2.0)),
+    "linear, only the old type, null": rope(rope_scaling=dict(type=None, factor=2.0)),
     "linear, below 1": rope(rope_scaling=dict(rope_type="linear", factor=0.5)),
     "linear without factor": rope(rope_scaling=dict(rope_type="linear")),
     "linear, parameters": rope(rope_parameters=dict(rope_type="linear", rope_theta=3e4, factor=4.0)),
