@@ -61,7 +61,10 @@ func smallModel(t *testing.T, tied bool, dt tensor.DType) (model, data string) {
 		t.Fatal(err)
 	}
 	extra := map[string]any{"vocab_size": 83, "hidden_size": 32, "intermediate_size": 40, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
-		"tie_word_embeddings": tied, "initializer_range": 0.05, "pad_token_id": 13} // a token of the data like any other
+		"tie_word_embeddings": tied, "initializer_range": 0.05}
+	if dt == tensor.F32 {
+		extra["pad_token_id"] = 13 // a token of the data like any other; in bf16 single roundings would say more than the padding row does
+	}
 	if _, err := preset.Create(model, "tiny", preset.Options{DType: dt, Seed: 3, Extra: extra}); err != nil {
 		t.Fatal(err)
 	}
