@@ -22,6 +22,18 @@ func newSweep(t *testing.T) *train.Sweep {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := hostSweep(t, cfg, 64)
+	for _, p := range s.Net.Params() {
+		for i := range p.W.F32s() {
+			p.W.F32s()[i] = 2 * float32(rng.Float64(5, rng.Init, p.ID, 0, uint64(i))-0.5)
+		}
+	}
+	return s
+}
+
+// hostSweep is a model on the host, its weights not yet set.
+func hostSweep(t *testing.T, cfg *model.Config, positions int) *train.Sweep {
+	t.Helper()
 	d, err := cpukern.Open(cpukern.Options{Capacity: 32 << 20, PoisonReleased: true})
 	if err != nil {
 		t.Fatal(err)
@@ -32,12 +44,7 @@ func newSweep(t *testing.T) *train.Sweep {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range net.Params() {
-		for i := range p.W.F32s() {
-			p.W.F32s()[i] = 2 * float32(rng.Float64(5, rng.Init, p.ID, 0, uint64(i))-0.5)
-		}
-	}
-	rope, err := model.NewRope(d, cfg, 64)
+	rope, err := model.NewRope(d, cfg, positions)
 	if err != nil {
 		t.Fatal(err)
 	}

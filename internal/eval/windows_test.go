@@ -9,13 +9,9 @@ import (
 	"testing"
 
 	"lomo/internal/checkpoint"
-	"lomo/internal/comm"
-	"lomo/internal/cpukern"
 	"lomo/internal/data"
 	"lomo/internal/golden"
 	"lomo/internal/model"
-	"lomo/internal/store"
-	"lomo/internal/tensor"
 	"lomo/internal/train"
 )
 
@@ -31,24 +27,11 @@ func goldenSweep(t *testing.T, name string) *train.Sweep {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := cpukern.Open(cpukern.Options{Capacity: 32 << 20, PoisonReleased: true})
-	if err != nil {
+	s := hostSweep(t, cfg, 256)
+	if err := s.Store.Load(src); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.Close() })
-	net := model.NewNetwork(cfg)
-	st, err := store.NewResident(d, net.Params(), tensor.F32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := st.Load(src); err != nil {
-		t.Fatal(err)
-	}
-	rope, err := model.NewRope(d, cfg, 256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &train.Sweep{D: d, Net: net, Store: st, Rope: rope, Act: tensor.F32, Recompute: true, Comm: comm.Single()}
+	return s
 }
 
 // TestWindowsOfTransformers: the perplexity of a text that is longer than a sequence is that of transformers' guide, whatever the

@@ -230,19 +230,23 @@ func (st *state) sequenceAttr(items []Value, name string, other func() (Value, b
 	return other()
 }
 
+// place is an integer as a place among items: one too large for 64 bits lies beyond all of them.
+func place(v Value) (int64, bool) {
+	if b, isBig := v.(*big.Int); isBig {
+		return math.MaxInt64 / 2 * int64(b.Sign()), true
+	}
+	return toInt(v)
+}
+
 // bounds are start and stop of a search in n items, as Python cuts them.
 func (st *state) bounds(start, stop Value, n int) (int, int) {
 	at := func(v Value, fallback int) int {
 		if v == missing || v == nil {
 			return fallback
 		}
-		i, ok := toInt(v)
+		i, ok := place(v)
 		if !ok {
-			if b, isBig := v.(*big.Int); isBig {
-				i = math.MaxInt64 / 2 * int64(b.Sign())
-			} else {
-				st.fail("a place must be an integer or none, not of type %s", typeName(v))
-			}
+			st.fail("a place must be an integer or none, not of type %s", typeName(v))
 		}
 		if i < 0 {
 			i += int64(n)
@@ -356,16 +360,11 @@ func (st *state) indices(start, stop Value, step int64, n int) (from, to int64, 
 		if v == nil {
 			return fallback
 		}
-		i, ok := toInt(v)
-		if !ok {
-			if b, isBig := v.(*big.Int); isBig {
-				i = math.MaxInt64 / 2 * int64(b.Sign())
-			} else {
-				if u, isUndefined := v.(*undefined); isUndefined {
-					st.fail("a slice takes integers or none: %s", u.message)
-				}
-				st.fail("a slice takes integers or none, not a value of type %s", typeName(v))
-			}
+		i, ok := place(v)
+		if u, isUndefined := v.(*undefined); isUndefined {
+			st.fail("a slice takes integers or none: %s", u.message)
+		} else if !ok {
+			st.fail("a slice takes integers or none, not a value of type %s", typeName(v))
 		}
 		low, high := int64(0), int64(n)
 		if step < 0 {

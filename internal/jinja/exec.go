@@ -138,14 +138,22 @@ func (st *state) unpack(v Value, n int) []Value {
 	return items
 }
 
-func (n *setBlockNode) exec(st *state, e *env) signal {
+// captureBody is what a block writes, in a scope of its own that the caller leaves; line is the block's.
+func (st *state) captureBody(in *scope, body []stmt, line int32, e *env) (str, signal) {
 	st.step()
-	n.scope.enter(st, e)
-	s, sig := st.capture(func() signal { return st.run(n.body, e) })
+	in.enter(st, e)
+	s, sig := st.capture(func() signal { return st.run(body, e) })
+	if sig == goOn {
+		st.line = line
+	}
+	return s, sig
+}
+
+func (n *setBlockNode) exec(st *state, e *env) signal {
+	s, sig := st.captureBody(&n.scope, n.body, n.line, e)
 	if sig != goOn {
 		return sig
 	}
-	st.line = n.line
 	var v Value = s.value()
 	if n.filter != nil {
 		v = n.filter.apply(st, v, e)
@@ -157,13 +165,10 @@ func (n *setBlockNode) exec(st *state, e *env) signal {
 }
 
 func (n *filterBlockNode) exec(st *state, e *env) signal {
-	st.step()
-	n.scope.enter(st, e)
-	s, sig := st.capture(func() signal { return st.run(n.body, e) })
+	s, sig := st.captureBody(&n.scope, n.body, n.line, e)
 	if sig != goOn {
 		return sig
 	}
-	st.line = n.line
 	st.out.add(st.toStr(n.filter.apply(st, s.value(), e)))
 	n.scope.exit(e)
 	return goOn
