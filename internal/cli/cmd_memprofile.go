@@ -26,17 +26,18 @@ func newMemprofCmd(io *Streams, run func(*Streams, *memprofOptions) error) *cobr
 	var o memprofOptions
 	var cards cardFlags
 	c := &cobra.Command{
-		Use:   "memprofile --model DIR|PRESET [--config FILE]",
+		Use:   "memprofile [FILE] [--model DIR|PRESET]",
 		Short: "Tell before a run how much memory it takes, and who holds it",
 		Long: `Memprofile runs one training step on a device that counts bytes and computes nothing:
 who holds how many bytes at the peak, and in which phase of the step that is. It reads no
 weights, so it answers at once, also for models that do not fit on this machine.
 With device: cuda it counts the bytes of each card and predicts the time of a step; no card is needed.
 --measure runs steps for real and prints the measured peak beside the predicted one.`,
-		Example: `  lomo memprofile --config configs/llama-7b-lomo.yaml
+		Example: `  lomo memprofile configs/llama-7b-lomo.yaml
   lomo memprofile --model llama-65b --optimizer adamw --micro-batch-size 1 --sequence-len 2048
   lomo memprofile --model llama-65b --device cuda --devices 8 --sharding zero3 --micro-batch-size 1 --sequence-len 1024
-  lomo memprofile --config run.yaml --measure --json`,
+  lomo memprofile run.yaml --measure --json`,
+		Args: s.takeFile,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var err error
 			if o.Config, err = s.load(io, c, "model"); err != nil {
@@ -54,6 +55,7 @@ With device: cuda it counts the bytes of each card and predicts the time of a st
 	cards.add(c)
 	c.Flags().BoolVar(&o.Measure, "measure", false, "run steps and print the measured peak too")
 	c.Flags().BoolVar(&o.JSON, "json", false, "print one JSON object as the last line")
+	s.addEveryKey(c)
 	return c
 }
 

@@ -27,22 +27,24 @@ func newTrainCmd(io *Streams, run func(context.Context, *Streams, *trainOptions)
 	var profile string
 	var cards cardFlags
 	c := &cobra.Command{
-		Use:   "train --config FILE",
+		Use:   "train [FILE]",
 		Short: "Fine-tune all the weights of a model",
 		Long: `Train fine-tunes all the weights of a model on the data sets of a configuration and
 writes the trained model into output_dir, a Hugging Face folder, beside metrics.jsonl,
-report.html and checkpoints.
+report.html and checkpoints. FILE is the configuration, a YAML file; every key of it is a
+flag too, which is stronger: --learning-rate 2e-4 (` + "`lomo help config`" + ` lists the keys).
 
 --dry-run checks model, data and memory and prints the plan; for cards also the predicted time of a
 step. A model that is not there is planned with the sizes of the preset its path ends in.
 
 Ctrl-C finishes the step, saves a checkpoint and exits 130; a second one stops at once.
 The same command then continues where it stopped (resume: auto).`,
-		Example: `  lomo train --config configs/smollm2-135m-adalomo.yaml
-  lomo train --config run.yaml --set learning_rate=2e-4 --set max_steps=100
-  lomo train --config run.yaml --dry-run
-  lomo train --config configs/llama-65b-8x3090.yaml --dry-run --link-gbps 6,3   # needs no card, model or data
-  LOMO_THREADS=4 lomo train --config run.yaml --print-config`,
+		Example: `  lomo train configs/smollm2-135m-adalomo.yaml
+  lomo train run.yaml --learning-rate 2e-4 --max-steps 100
+  lomo train run.yaml --dry-run
+  lomo train configs/llama-65b-8x3090.yaml --dry-run --link-gbps 6,3   # needs no card, model or data
+  LOMO_THREADS=4 lomo train run.yaml --print-config`,
+		Args: s.takeFile,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var err error
 			if o.Config, err = s.load(io, c, "model", "output_dir", "datasets"); err != nil {
@@ -66,6 +68,7 @@ The same command then continues where it stopped (resume: auto).`,
 	c.Flags().BoolVar(&printConfig, "print-config", false, "print every setting and where it came from, train nothing")
 	c.Flags().StringVar(&profile, "cpuprofile", "", "write a profile of the processor time to this `file` (docs/performance.md)")
 	_ = c.Flags().MarkHidden("cpuprofile")
+	s.addEveryKey(c)
 	return c
 }
 

@@ -29,7 +29,13 @@ func usage(advice, format string, args ...any) error {
 
 // asUsage makes c report wrong flags and arguments as usage errors that point to its help.
 func asUsage(c *cobra.Command) {
-	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{plainFlag(err), seeHelp(c)} })
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		advice := unknownFlag(c, err)
+		if advice == "" {
+			advice = seeHelp(c)
+		}
+		return &usageError{plainFlag(err), advice}
+	})
 	if c.Args == nil {
 		c.Args = wantArgs()
 	}

@@ -11,10 +11,13 @@ import (
 )
 
 // keyFlag is the text of a flag that stands for a key; values is what help shows in its place.
-type keyFlag struct{ text, values string }
+type keyFlag struct {
+	text, values string
+	times        int // given
+}
 
 func (f *keyFlag) String() string     { return f.text }
-func (f *keyFlag) Set(s string) error { f.text = s; return nil }
+func (f *keyFlag) Set(s string) error { f.text, f.times = s, f.times+1; return nil }
 
 func (f *keyFlag) Type() string {
 	switch f.values {
@@ -73,11 +76,21 @@ func (s *settings) addKeys(c *cobra.Command, flags ...string) {
 // load resolves the configuration that c's flags, the environment and the file make.
 func (s *settings) load(io *Streams, c *cobra.Command, need ...string) (*config.Loaded, error) {
 	var given []config.Flag
+	var lists []string // that are given more than once, of which only the last would count
 	c.Flags().Visit(func(f *pflag.Flag) {
 		if key := s.keys[f.Name]; key != "" {
+			if list, _ := f.Value.(*keyFlag); list != nil && list.times > 1 && strings.HasPrefix(list.values, "a list") {
+				lists = append(lists, f.Name)
+			}
 			given = append(given, config.Flag{Name: f.Name, Key: key, Value: f.Value.String()})
 		}
 	})
+	if len(lists) > 0 {
+		return nil, usage("give the whole list at once, or use a configuration file", "--%s is given twice", lists[0])
+	}
+	if err := s.agree(given); err != nil {
+		return nil, err
+	}
 	l, err := config.Load(config.Input{File: s.file, Env: io.Env, Flags: given, Set: s.set, Need: need})
 	if err != nil {
 		return nil, err

@@ -48,6 +48,12 @@ var (
 // Keys lists every setting, in the order of Config.
 func Keys() []Key { return slices.Clone(keys) }
 
+// NameOf is a key's own name for one of its names, "" for what is no key.
+func NameOf(name string) string {
+	k, _ := find(keys, name)
+	return k.Name
+}
+
 // structKeys reads the keys of a struct type; a field that is a struct is an option block.
 func structKeys(t reflect.Type, prefix string, index []int) []Key {
 	var out []Key
