@@ -34,7 +34,7 @@ func list(parent string) ([]numbered, error) {
 			}
 			name = original
 		}
-		if step, ok := stepOf(name); ok {
+		if step, ok := StepOf(name); ok {
 			all = append(all, numbered{filepath.Join(parent, e.Name()), step})
 		}
 	}
@@ -42,8 +42,8 @@ func list(parent string) ([]numbered, error) {
 	return all, nil
 }
 
-// stepOf reads N of checkpoint-N; only the spelling that a run writes counts.
-func stepOf(name string) (int, bool) {
+// StepOf reads N of checkpoint-N; only the spelling that a run writes counts.
+func StepOf(name string) (int, bool) {
 	digits, ok := strings.CutPrefix(name, checkpointPrefix)
 	step, err := strconv.Atoi(digits)
 	return step, ok && err == nil && step >= 0 && strconv.Itoa(step) == digits
@@ -65,6 +65,42 @@ func Latest(parent string) (dir string, step int, err error) {
 		skipped = append(skipped, err)
 	}
 	return "", 0, errors.Join(append([]error{fmt.Errorf("%s: no complete checkpoint: %w", parent, os.ErrNotExist)}, skipped...)...)
+}
+
+// Passed is a checkpoint that cannot be continued from, and why: Err wraps ErrIncomplete or ErrDamaged.
+type Passed struct {
+	Dir string
+	Err error
+}
+
+// LatestIntact is Latest among the checkpoints whose bytes are those that were saved; passed are the newer ones. Without one dir is empty.
+func LatestIntact(parent string) (dir string, passed []Passed, err error) {
+	all, err := list(parent)
+	if err != nil {
+		return "", nil, err
+	}
+	for _, c := range all {
+		err := Intact(c.dir)
+		if err == nil {
+			return c.dir, passed, nil
+		}
+		passed = append(passed, Passed{c.dir, err})
+	}
+	return "", passed, nil
+}
+
+// SetAside takes the name of a checkpoint from a damaged one: it is no longer counted, and nothing of it is lost.
+func SetAside(dir string) (string, error) {
+	for n := 1; ; n++ {
+		to := dir + ".damaged"
+		if n > 1 {
+			to = fmt.Sprintf("%s-%d", to, n)
+		}
+		if _, err := os.Lstat(to); err == nil {
+			continue
+		}
+		return to, os.Rename(dir, to)
+	}
 }
 
 // Prune removes the oldest complete checkpoints of parent but the newest keep (0 keeps all), and what killed saves
@@ -120,7 +156,7 @@ func removeLeftovers(parent string) error {
 			name = original
 			temp = Complete(filepath.Join(parent, original)) == nil
 		}
-		if _, ok := stepOf(strings.TrimPrefix(name, replacedPrefix)); !ok || !temp {
+		if _, ok := StepOf(strings.TrimPrefix(name, replacedPrefix)); !ok || !temp {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(parent, e.Name())); err != nil {

@@ -1,9 +1,11 @@
 package checkpoint
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -18,8 +20,21 @@ func TestComplete(t *testing.T) {
 		"no manifest": {func(dir string) error { return os.Remove(filepath.Join(dir, manifestName)) }, manifestName},
 		"not JSON":    {func(dir string) error { return os.WriteFile(filepath.Join(dir, manifestName), []byte("{"), 0o644) }, "JSON"},
 		"version": {func(dir string) error {
-			return os.WriteFile(filepath.Join(dir, manifestName), []byte(`{"version":2}`), 0o644)
-		}, "version 2, want 1"},
+			return os.WriteFile(filepath.Join(dir, manifestName), []byte(`{"version":3}`), 0o644)
+		}, "version 3, want at most 2"},
+		"checksum lost": {func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, manifestName), []byte(`{"version":2,"files":[{"name":"config.json","size":2}]}`), 0o644)
+		}, `the checksum of "config.json" is ""`},
+		"older version with checksums": {func(dir string) error {
+			raw, err := os.ReadFile(filepath.Join(dir, manifestName))
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(dir, manifestName), bytes.Replace(raw, []byte(`"version": 2`), []byte(`"version": 1`), 1), 0o644)
+		}, "version 1, and the checksum"},
+		"a file twice": {func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, manifestName), []byte(`{"version":1,"files":[{"name":"config.json","size":2},{"name":"config.json","size":2}]}`), 0o644)
+		}, "stands twice"},
 		"path": {func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, manifestName), []byte(`{"version":1,"files":[{"name":"../x"}]}`), 0o644)
 		}, "leads out"},
@@ -51,6 +66,126 @@ func TestComplete(t *testing.T) {
 			wantError(t, err, c.want, dir)
 			wantLatest(t, parent, 0, 1)
 		})
+	}
+}
+
+// Every byte of every file: with one of them changed the checkpoint is refused, or the change is one of spaces in the manifest.
+func TestIntactBytes(t *testing.T) {
+	withoutFsync(t)
+	parent := t.TempDir()
+	if err := saveModel(parent, 7, 1); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(parent, "checkpoint-7")
+	writeFiles(t, dir, map[string]string{"notes.txt": "added by hand"})
+	if err := Intact(dir); err != nil {
+		t.Fatal(err)
+	}
+	saved, err := complete(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range append(saved.Files, manifestFile{Name: manifestName}) {
+		path := filepath.Join(dir, filepath.FromSlash(f.Name))
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range raw {
+			changed := bytes.Clone(raw)
+			changed[i] ^= []byte{0x01, 0x40}[i%2]
+			if err := os.WriteFile(path, changed, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			err := Intact(dir)
+			if err == nil {
+				if now, err := complete(dir); err != nil || !reflect.DeepEqual(now, saved) {
+					t.Errorf("%s: byte %d may be %q", f.Name, i, changed[i])
+				}
+			} else if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrIncomplete) {
+				t.Errorf("%s, byte %d: %v wraps neither error", f.Name, i, err)
+			}
+		}
+		if err := os.WriteFile(path, raw, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Weights that were added to a checkpoint might be read in place of its own.
+func TestIntactAddedWeights(t *testing.T) {
+	for _, name := range []string{"model.safetensors", "pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth", "x.gguf"} {
+		parent := t.TempDir()
+		if err := saveModel(parent, 7, 1); err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Join(parent, "checkpoint-7")
+		writeFiles(t, dir, map[string]string{name: "x"})
+		if err := Intact(dir); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), name+" was not saved with it") {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
+// A checkpoint of a version that kept no checksums passes when its files have their sizes.
+func TestIntactOlder(t *testing.T) {
+	parent := t.TempDir()
+	if err := saveModel(parent, 7, 1); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(parent, "checkpoint-7")
+	m, err := complete(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Version = 1
+	for i := range m.Files {
+		m.Files[i].Sum = ""
+	}
+	if err := m.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := Intact(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+// The newest checkpoint whose bytes are right is taken; those passed over are named, and lose no file when they are set aside.
+func TestLatestIntact(t *testing.T) {
+	parent := t.TempDir()
+	for step := range 4 {
+		if err := saveModel(parent, step, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	three, two := filepath.Join(parent, "checkpoint-3"), filepath.Join(parent, "checkpoint-2")
+	writeFiles(t, three, map[string]string{"config.json": "[]"})
+	if err := os.Remove(filepath.Join(two, "config.json")); err != nil {
+		t.Fatal(err)
+	}
+	dir, passed, err := LatestIntact(parent)
+	if err != nil || filepath.Base(dir) != "checkpoint-1" || len(passed) != 2 || !errors.Is(passed[0].Err, ErrDamaged) || !errors.Is(passed[1].Err, ErrIncomplete) {
+		t.Fatalf("%s, passed over %v, error %v", dir, passed, err)
+	}
+	to, err := SetAside(three)
+	if err != nil || filepath.Base(to) != "checkpoint-3.damaged" {
+		t.Fatalf("set aside as %s, error %v", to, err)
+	}
+	if err := saveModel(parent, 3, 2); err != nil {
+		t.Fatal(err)
+	}
+	if to, err = SetAside(three); err != nil || filepath.Base(to) != "checkpoint-3.damaged-2" {
+		t.Fatalf("set aside as %s, error %v", to, err)
+	}
+	if err := Prune(parent, 1); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, parent); !slices.Equal(got, []string{"checkpoint-1", "checkpoint-2", "checkpoint-3.damaged", "checkpoint-3.damaged-2"}) {
+		t.Errorf("folders %v", got)
+	}
+	writeFiles(t, filepath.Join(parent, "checkpoint-1"), map[string]string{"config.json": "[]"})
+	if dir, passed, err := LatestIntact(parent); dir != "" || len(passed) != 2 || err != nil {
+		t.Errorf("%q, passed over %v, error %v", dir, passed, err)
 	}
 }
 
@@ -96,7 +231,7 @@ func TestStepOf(t *testing.T) {
 		"checkpoint-0": 0, "checkpoint-12": 12, "checkpoint-": -1, "checkpoint-01": -1, "checkpoint--1": -1,
 		"checkpoint-+1": -1, "checkpoint-1x": -1, "Checkpoint-1": -1, "checkpoint-99999999999999999999": -1, "12": -1,
 	} {
-		step, ok := stepOf(name)
+		step, ok := StepOf(name)
 		if ok != (want >= 0) || ok && step != want {
 			t.Errorf("%s is %d, %v, want %d", name, step, ok, want)
 		}

@@ -4,16 +4,27 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+
+	"lomo/internal/fault"
+	"lomo/internal/strictjson"
 )
 
 // ErrIncomplete says that a checkpoint folder lacks its manifest or a file of it, or that a file has another size.
 var ErrIncomplete = errors.New("incomplete checkpoint")
 
+// ErrDamaged says that a file of a checkpoint has other bytes than were saved.
+var ErrDamaged = errors.New("damaged checkpoint")
+
 const (
 	manifestName    = "lomo_manifest.json"
-	manifestVersion = 1
+	manifestVersion = 2 // 1 had no checksums
 	maxManifest     = 16 << 20
 )
 
@@ -26,6 +37,7 @@ type manifest struct {
 type manifestFile struct {
 	Name string `json:"name"` // relative to the folder, with slashes
 	Size int64  `json:"size"`
+	Sum  string `json:"crc32c,omitempty"` // CRC-32C of the bytes, 8 hexadecimal digits
 }
 
 func (m *manifest) write(dir string) error {
@@ -41,16 +53,23 @@ func (m *manifest) write(dir string) error {
 
 func parseManifest(raw []byte) (*manifest, error) {
 	m := &manifest{}
-	if err := json.Unmarshal(raw, m); err != nil {
+	if err := strictjson.Unmarshal(raw, m); err != nil {
 		return nil, fmt.Errorf("%s: %w", manifestName, err)
 	}
-	if m.Version != manifestVersion {
-		return nil, fmt.Errorf("%s: version %d, want %d", manifestName, m.Version, manifestVersion)
+	if m.Version < 1 || m.Version > manifestVersion {
+		return nil, fmt.Errorf("%s: version %d, want at most %d", manifestName, m.Version, manifestVersion)
 	}
+	seen := map[string]bool{}
 	for _, f := range m.Files {
-		if !filepath.IsLocal(filepath.FromSlash(f.Name)) {
-			return nil, fmt.Errorf("%s: file name %q leads out of the folder", manifestName, f.Name)
+		switch {
+		case !filepath.IsLocal(filepath.FromSlash(f.Name)):
+			return nil, fmt.Errorf("%s: file name %q leads out of the folder", manifestName, fault.Line(f.Name))
+		case seen[f.Name]:
+			return nil, fmt.Errorf("%s: file %q stands twice", manifestName, fault.Line(f.Name))
+		case (f.Sum == "") != (m.Version == 1):
+			return nil, fmt.Errorf("%s: version %d, and the checksum of %q is %q", manifestName, m.Version, fault.Line(f.Name), fault.Line(f.Sum))
 		}
+		seen[f.Name] = true
 	}
 	return m, nil
 }
@@ -58,26 +77,95 @@ func parseManifest(raw []byte) (*manifest, error) {
 // Complete checks that dir is a checkpoint that SaveDir has finished and that every file still has its size. Files
 // added since do not matter. Errors wrap ErrIncomplete.
 func Complete(dir string) error {
+	_, err := complete(dir)
+	return err
+}
+
+func complete(dir string) (*manifest, error) {
 	raw, err := readSmall(filepath.Join(dir, manifestName), maxManifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, incomplete(dir, fmt.Errorf("%s is missing", manifestName))
+	}
 	if err != nil {
-		return incomplete(dir, err)
+		return nil, incomplete(dir, err)
 	}
 	m, err := parseManifest(raw)
 	if err != nil {
-		return incomplete(dir, err)
+		return nil, incomplete(dir, err)
 	}
 	for _, f := range m.Files {
 		st, err := os.Stat(filepath.Join(dir, filepath.FromSlash(f.Name)))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, incomplete(dir, fmt.Errorf("%s is missing", f.Name))
+		}
 		if err != nil {
-			return incomplete(dir, err)
+			return nil, incomplete(dir, err)
 		}
 		if st.Size() != f.Size {
-			return incomplete(dir, fmt.Errorf("%s has %d bytes, want %d", f.Name, st.Size(), f.Size))
+			return nil, incomplete(dir, fmt.Errorf("%s has %d bytes, want %d", f.Name, st.Size(), f.Size))
+		}
+	}
+	return m, nil
+}
+
+func incomplete(dir string, err error) error {
+	return fmt.Errorf("%w %s: %w", ErrIncomplete, dir, err)
+}
+
+// Intact checks that dir is complete and that every byte is the one that was saved. It reads all of the files. A checkpoint of a
+// version that kept no checksums passes when it is complete. Errors wrap ErrIncomplete or ErrDamaged.
+//
+// A file of weights that was added since is damage too: a reader might take it in place of those that the run saved.
+func Intact(dir string) error {
+	m, err := complete(dir)
+	if err != nil || m.Version == 1 {
+		return err
+	}
+	for _, f := range m.Files {
+		sum, err := checksum(filepath.Join(dir, filepath.FromSlash(f.Name)))
+		if err != nil {
+			return fmt.Errorf("%w %s: %w", ErrDamaged, dir, err)
+		}
+		if sum != f.Sum {
+			return fmt.Errorf("%w %s: %s has the checksum %s, %s was saved", ErrDamaged, dir, f.Name, sum, fault.Line(f.Sum))
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("%w %s: %w", ErrDamaged, dir, err)
+	}
+	for _, e := range entries {
+		listed := slices.ContainsFunc(m.Files, func(f manifestFile) bool { return f.Name == e.Name() })
+		if !listed && holdsWeights(e.Name()) {
+			return fmt.Errorf("%w %s: %s was not saved with it", ErrDamaged, dir, fault.Line(e.Name()))
 		}
 	}
 	return nil
 }
 
-func incomplete(dir string, err error) error {
-	return fmt.Errorf("%w %s: %w", ErrIncomplete, dir, err)
+// holdsWeights tells by its name a file that a reader may take for weights, or for the list of them.
+func holdsWeights(name string) bool {
+	for _, end := range []string{".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pth", ".gguf"} {
+		if strings.HasSuffix(name, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// checksum reads a file through and gives its CRC-32C.
+func checksum(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return "", errors.Join(err, fmt.Errorf("%s: %w", filepath.Base(path), fs.ErrInvalid))
+	}
+	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, f, make([]byte, 1<<20)); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%08x", h.Sum32()), nil
 }

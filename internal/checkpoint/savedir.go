@@ -62,7 +62,7 @@ func fillDir(temp string, fill func(string) error) error {
 	return m.write(temp)
 }
 
-// syncTree makes every file and folder below dir durable and lists the files.
+// syncTree makes every file and folder below dir durable and lists the files, with checksums of what the system gives back.
 func syncTree(dir string) (*manifest, error) {
 	m := &manifest{Version: manifestVersion}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -83,7 +83,11 @@ func syncTree(dir string) (*manifest, error) {
 			return fmt.Errorf("%s is not a regular file", path)
 		}
 		rel, err := filepath.Rel(dir, path)
-		m.Files = append(m.Files, manifestFile{filepath.ToSlash(rel), st.Size()})
+		if err != nil {
+			return err
+		}
+		sum, err := checksum(path)
+		m.Files = append(m.Files, manifestFile{filepath.ToSlash(rel), st.Size(), sum})
 		return err
 	})
 	return m, err

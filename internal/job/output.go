@@ -24,8 +24,10 @@ type output struct {
 	unlock   func() error
 	resume   string // checkpoint to continue from, "" to start afresh
 	finished bool
-	fresh    bool     // there was no folder, or an empty one
-	changed  []string // settings that differ from those of the checkpoint the user chose
+	fresh    bool                // there was no folder, or an empty one
+	changed  []string            // settings that differ from those of the checkpoint the user chose
+	unread   bool                // resume has not been compared with its checksums
+	passed   []checkpoint.Passed // checkpoints newer than resume that cannot be continued from
 }
 
 // openOutput creates, locks and examines output_dir. A folder that holds another run, or files that are not a run, is refused. steps is asked for
@@ -96,12 +98,8 @@ func (o *output) examine(c *config.Config, steps func(resume string) (int, error
 	if diff := config.Diff(*old, *c); len(diff) > 0 {
 		return hint("choose another output_dir, or set the keys back to continue that run", "output_dir %s holds another run: %s", o.dir, diff[0])
 	}
-	dir, _, err := checkpoint.Latest(o.dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := o.newest(); err != nil {
 		return err
-	}
-	if err == nil {
-		o.resume = dir
 	}
 	if o.resume == "" && batch(c) != batch(old) && spelling(c) != spelling(old) {
 		return hint("choose another output_dir, or set the keys back", "output_dir %s holds another run, with steps of %d sequences and not %d", o.dir, batch(old), batch(c))
@@ -134,6 +132,22 @@ func (o *output) begin(c *config.Loaded) (string, error) {
 	}
 	os.Remove(filepath.Join(o.dir, finishedFile))
 	return text.String(), checkpoint.WriteFile(filepath.Join(o.dir, configFile), text.Bytes())
+}
+
+// sayPassed names the checkpoints that are passed over. Damaged ones are taken out of the count, where they would push out good ones.
+func (o *output) sayPassed(note func(string, ...any)) error {
+	for _, p := range o.passed {
+		if !errors.Is(p.Err, checkpoint.ErrDamaged) {
+			note("passed over: %v", p.Err)
+			continue
+		}
+		to, err := checkpoint.SetAside(p.Dir)
+		if err != nil {
+			return err
+		}
+		note("passed over, and kept as %s: %v", to, p.Err)
+	}
+	return nil
 }
 
 // end marks the run as finished, and removes what saves that were killed have left; keep is how many checkpoints stay.

@@ -16,7 +16,10 @@ import (
 // changed, as after a divergence; the optimizer may not, since its state would be lost. What the folder holds must then
 // be no newer, or --resume auto would later continue what was left behind.
 func (o *output) chosen(c, old *config.Config) error {
-	if err := checkpoint.Complete(c.Resume); err != nil {
+	if err := checkpoint.Intact(c.Resume); err != nil {
+		if errors.Is(err, checkpoint.ErrDamaged) {
+			return hint("put the saved files back, or continue from another checkpoint", "resume: %w", err)
+		}
 		return hint("--resume takes auto, none or a checkpoint-N folder", "resume %s: %w", c.Resume, err)
 	}
 	o.resume = c.Resume
@@ -43,6 +46,27 @@ func (o *output) chosen(c, old *config.Config) error {
 	return nil
 }
 
+// newest finds the checkpoint that an automatic resume continues from, if there is one. Where the run goes on, every byte of it has been compared
+// with what was saved; a finished run is not read for nothing.
+func (o *output) newest() error {
+	dir, _, err := checkpoint.Latest(o.dir)
+	if errors.Is(err, fs.ErrNotExist) { // incomplete ones at most
+		_, o.passed, err = checkpoint.LatestIntact(o.dir)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(o.dir, finishedFile)); err == nil {
+		o.resume, o.unread = dir, true
+		return nil
+	}
+	if o.resume, o.passed, err = checkpoint.LatestIntact(o.dir); err == nil && o.resume == "" {
+		return hint("put its files back, or rename the folder to start the run afresh", "resume: %w", o.passed[0].Err)
+	}
+	return err
+}
+
 // checkFinished reports in o.finished a run that has come to its end. One that is to have more steps needs the state it stopped with.
 func (o *output) checkFinished(steps int) error {
 	raw, err := os.ReadFile(filepath.Join(o.dir, finishedFile))
@@ -59,6 +83,11 @@ func (o *output) checkFinished(steps int) error {
 	if steps <= done {
 		o.finished = true
 		return nil
+	}
+	if o.unread {
+		if err := checkpoint.Intact(o.resume); err != nil {
+			return hint("put its files back, or continue from another checkpoint with --resume DIR", "resume: %w", err)
+		}
 	}
 	if o.resume == "" {
 		return hint("a run goes on only from a checkpoint: set save_steps before it ends", "output_dir %s: the run finished at step %d and kept no checkpoint to go on from", o.dir, done)

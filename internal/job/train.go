@@ -232,6 +232,9 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	} else if err := m.checkTied(); err != nil {
 		return err
 	}
+	if err := out.sayPassed(rep.Note); err != nil {
+		return err
+	}
 	for _, d := range out.changed {
 		rep.Note("changed since the checkpoint was made: %s", d)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -11,6 +12,7 @@ import (
 	"lomo/internal/comm"
 	"lomo/internal/data"
 	"lomo/internal/store"
+	"lomo/internal/strictjson"
 )
 
 const (
@@ -238,8 +240,35 @@ func ReadState(dir string) (State, error) {
 	if err != nil {
 		return st, fmt.Errorf("run state: %w", err)
 	}
-	if err := json.Unmarshal(raw, &st); err != nil {
+	err = strictjson.Unmarshal(raw, &st)
+	if err == nil {
+		err = st.check(filepath.Base(dir))
+	}
+	if err != nil {
 		return st, fmt.Errorf("run state %s: %w", filepath.Join(dir, stateJSON), err)
 	}
 	return st, nil
+}
+
+// check reports a value that no run could have saved in a folder of this name.
+func (st *State) check(folder string) error {
+	switch n, named := checkpoint.StepOf(folder); {
+	case named && n != st.Step:
+		return fmt.Errorf("step is %d, and the folder is %s", st.Step, folder)
+	case st.Step < 0:
+		return fmt.Errorf("step is %d", st.Step)
+	case st.Total < 0 || st.Total > 0 && st.Step > st.Total: // a very old one says no total
+		return fmt.Errorf("step is %d, the run has %d", st.Step, st.Total)
+	case st.Updates < 0 || st.Updates > st.Step:
+		return fmt.Errorf("updates is %d, after %d steps", st.Updates, st.Step)
+	case st.SeenTokens < 0:
+		return fmt.Errorf("seen_tokens is %d", st.SeenTokens)
+	case st.LastNorm != -1 && !(st.LastNorm >= 0) || math.IsInf(st.LastNorm, 0):
+		return fmt.Errorf("last_norm is %v, want -1 (unknown) or a norm", st.LastNorm)
+	case st.Devices < 0 || st.Accumulation < 0 || st.MicroBatch < 0:
+		return fmt.Errorf("a step of micro_batch_size %d, gradient_accumulation_steps %d, devices %d", st.MicroBatch, st.Accumulation, st.Devices)
+	case st.Skipped < 0 || st.Skipped > st.Step || st.SkippedInRow < 0 || st.SkippedInRow > st.Skipped || st.FirstSkipped < 0 || st.FirstSkipped > st.Step:
+		return fmt.Errorf("skipped is %d, %d in a row, the first at step %d, after %d steps", st.Skipped, st.SkippedInRow, st.FirstSkipped, st.Step)
+	}
+	return nil
 }
