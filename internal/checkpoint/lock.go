@@ -57,3 +57,14 @@ func sign(f *os.File) error {
 	_, err := f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
 	return err
 }
+
+// InUse tells whether a process holds the lock of a run's folder. It changes nothing there.
+func InUse(dir string) bool {
+	f, err := os.Open(filepath.Join(dir, lockName))
+	if err != nil {
+		return false
+	}
+	defer f.Close() // which gives the lock back
+	locked, err := tryLock(f)
+	return err == nil && !locked
+}

@@ -53,12 +53,13 @@ type runs struct {
 	doctor   func(*Streams, *doctorOptions) error
 	verify   func(*Streams, *verifyOptions) error
 	version  func(*Streams, *versionOptions) error
+	report   func(*Streams, *reportOptions) error
 }
 
 // program is what the commands do outside tests.
 var program = runs{
 	train: runTrain, eval: runEval, memprof: runMemprof, generate: runGenerate, create: runNew,
-	tokenize: runTokenize, inspect: runInspect, bench: runBench, doctor: runDoctor, verify: runVerify, version: runVersion,
+	tokenize: runTokenize, inspect: runInspect, bench: runBench, doctor: runDoctor, verify: runVerify, version: runVersion, report: runReportCmd,
 }
 
 func newRootCmd(io *Streams, r runs) *cobra.Command {
@@ -82,7 +83,7 @@ consolidated.*.pth or a GGUF file and writes a Hugging Face folder.`,
 	root.SetErr(io.Err)
 	root.AddCommand(
 		newTrainCmd(io, r.train), newEvalCmd(io, r.eval), newMemprofCmd(io, r.memprof), newGenerateCmd(io, r.generate),
-		newNewCmd(io, r.create), newTokenizeCmd(io, r.tokenize), newInspectCmd(io, r.inspect), newBenchCmd(io, r.bench), newDoctorCmd(io, r.doctor), newVerifyCmd(io, r.verify), newVersionCmd(io, r.version), newCompletionCmd(io), newDebugCmd(),
+		newNewCmd(io, r.create), newTokenizeCmd(io, r.tokenize), newInspectCmd(io, r.inspect), newBenchCmd(io, r.bench), newDoctorCmd(io, r.doctor), newVerifyCmd(io, r.verify), newReportCmd(io, r.report), newVersionCmd(io, r.version), newCompletionCmd(io), newDebugCmd(),
 	)
 	for _, c := range append(root.Commands(), root) {
 		asUsage(c)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"lomo/internal/checkpoint"
@@ -17,7 +16,9 @@ import (
 func runTrain(ctx context.Context, s *Streams, o *trainOptions) error {
 	r := &runReport{s: s, o: o, dir: o.Config.OutputDir}
 	defer r.close()
-	return job.Train(ctx, o.Config, r, job.TrainOptions{DryRun: o.DryRun, Cards: o.Cards})
+	err := job.Train(ctx, o.Config, r, job.TrainOptions{DryRun: o.DryRun, Cards: o.Cards})
+	r.page.end(err)
+	return err
 }
 
 // runReport shows a run on stderr and keeps metrics.jsonl and report.html. The files are opened late: until the output
@@ -26,9 +27,10 @@ type runReport struct {
 	s        *Streams
 	o        *trainOptions
 	dir      string
-	model    string
 	total    int // steps
 	done     int // steps before this process
+	plan     job.Summary
+	page     runPage
 	metrics  *report.Metrics
 	progress *report.Progress
 }
@@ -46,7 +48,7 @@ func (r *runReport) Note(format string, args ...any) {
 
 // Planned prints what the run will be: to stdout when that is all the user asked for.
 func (r *runReport) Planned(p job.Summary) {
-	r.model, r.total = p.Model, p.Steps
+	r.plan, r.total = p, p.Steps
 	w := r.s.Err
 	if r.o.DryRun {
 		w = r.s.Out
@@ -118,6 +120,9 @@ func (r *runReport) open() error {
 		return err
 	}
 	r.progress = report.NewProgress(r.s.Err, r.s.Terminal, r.done, r.total)
+	r.page.dir, r.page.note = r.dir, r.Note
+	r.plan.Steps = r.total
+	r.page.open(r.plan, r.done)
 	return nil
 }
 
@@ -135,6 +140,7 @@ func (r *runReport) Step(m train.StepMetrics) error {
 		StepMS: report.Number(m.StepMS), MemBytes: mem.Resident, PeakBytes: mem.Peak, MFU: (*report.Number)(m.MFU), Skipped: m.Skipped,
 	}
 	r.progress.Step(step)
+	r.page.step(step)
 	return r.metrics.Step(step)
 }
 
@@ -145,15 +151,14 @@ func (r *runReport) Eval(m train.EvalMetrics) error {
 	}
 	e := report.Eval{Step: m.Step, Loss: report.Number(m.Loss), Perplexity: report.Number(m.Perplexity), Tokens: m.Tokens}
 	r.progress.Say("%s", e.Line())
+	r.page.eval(e)
 	return r.metrics.Eval(e)
 }
 
 // Saved brings report.html up to date with a new checkpoint.
 func (r *runReport) Saved(dir string, step int) {
 	r.Note("saved %s", dir)
-	if err := r.html(); err != nil {
-		r.Note("lomo: warning: %v", err)
-	}
+	r.page.write()
 }
 
 // Finished writes the last report.html and says where the model is.
@@ -166,23 +171,7 @@ func (r *runReport) Finished(dir string, d job.Done) error {
 		r.Note("trained model: %s", d.Model)
 	}
 	r.Note("report: %s", r.path("report.html"))
-	return r.html()
-}
-
-func (r *runReport) html() error {
-	history, err := report.ReadMetrics(r.path("metrics.jsonl"))
-	if err != nil {
-		return err
-	}
-	settings, err := os.ReadFile(r.path("config.yaml"))
-	if err != nil {
-		return err
-	}
-	b := thisBuild()
-	return report.WriteHTML(r.path("report.html"), report.Page{
-		Title: r.dir, Model: r.model, Config: string(settings), History: history,
-		Version: fmt.Sprintf("lomo %s, cpu %s, %s/%s", b.Version, b.CPULevel, b.OS, b.Arch),
-	})
+	return nil
 }
 
 func (r *runReport) close() {

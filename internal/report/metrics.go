@@ -2,7 +2,6 @@ package report
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -98,8 +97,8 @@ func kept(r io.Reader, done int, last bool) (int64, error) {
 			return n, err
 		}
 		var x struct {
-			Step *int             `json:"step"`
-			Eval *json.RawMessage `json:"eval_loss"`
+			Step *int            `json:"step"`
+			Eval json.RawMessage `json:"eval_loss"` // null where it is not finite
 		}
 		if json.Unmarshal(line, &x) != nil || x.Step == nil || *x.Step > done || last && *x.Step == done && x.Eval != nil {
 			return n, nil
@@ -130,33 +129,8 @@ type History struct {
 	Evals []Eval
 }
 
-// ReadMetrics reads a metrics.jsonl. A torn last line is left out; any other line that is not JSON is an error.
-func ReadMetrics(path string) (History, error) {
-	var h History
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return h, err
-	}
-	for i, line := range bytes.SplitAfter(text, []byte("\n")) {
-		if len(line) == 0 || line[len(line)-1] != '\n' {
-			break
-		}
-		var kind struct {
-			EvalLoss *json.RawMessage `json:"eval_loss"`
-		}
-		err := json.Unmarshal(line, &kind)
-		switch {
-		case err != nil:
-		case kind.EvalLoss != nil:
-			h.Evals = append(h.Evals, Eval{})
-			err = json.Unmarshal(line, &h.Evals[len(h.Evals)-1])
-		default:
-			h.Steps = append(h.Steps, Step{})
-			err = json.Unmarshal(line, &h.Steps[len(h.Steps)-1])
-		}
-		if err != nil {
-			return h, fmt.Errorf("%s:%d: %w", path, i+1, err)
-		}
-	}
-	return h, nil
+// ReadMetrics reads a whole metrics.jsonl. A torn last line is left out; any other line that is not JSON is an error.
+func ReadMetrics(path string) (h History, err error) {
+	err = scanMetrics(path, func(s Step) { h.Steps = append(h.Steps, s) }, func(e Eval) { h.Evals = append(h.Evals, e) })
+	return h, err
 }

@@ -1,0 +1,205 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"lomo/internal/checkpoint"
+	"lomo/internal/config"
+	"lomo/internal/job"
+	"lomo/internal/report"
+)
+
+// pageEvery is how often report.html is written while steps go by.
+const pageEvery = 30 * time.Second
+
+// runPage keeps report.html, run.json and samples.jsonl of a run. What it cannot write is a warning, once, and never the end of the run.
+type runPage struct {
+	dir      string
+	note     func(format string, args ...any)
+	curves   report.Curves
+	run      report.Run
+	settings []report.Setting
+	opened   bool
+	written  time.Time // when the page was
+	warned   bool
+}
+
+// open begins a session: what the folder holds of the run is taken over. done steps are finished.
+func (p *runPage) open(sum job.Summary, done int) {
+	p.opened = true
+	if done > 0 {
+		var err error
+		if p.run, err = report.ReadRun(p.dir); err != nil {
+			p.warn(err)
+		}
+		p.warn(p.curves.AddMetrics(p.path(report.MetricsFile)))
+	}
+	p.run.Model, p.run.Params, p.run.Device, p.run.Steps = sum.Model, sum.Params, sum.Device, sum.Steps
+	if p.run.Planned = 0; sum.Memory != nil && len(sum.Memory.Steps) == 0 {
+		p.run.Planned = sum.Memory.Peak // on cards the plan is of a card, and what is measured is the process
+	}
+	now := time.Now()
+	b := thisBuild()
+	p.run.Begin(report.Session{Started: now, Updated: now, FromStep: done, State: report.Running, Command: report.CommandLine(append([]string{"lomo"}, os.Args[1:]...)),
+		Version: b.Version, CPU: fmt.Sprintf("cpu level %s, %d cores, %s/%s", b.CPULevel, runtime.NumCPU(), b.OS, b.Arch)})
+	p.write()
+}
+
+func (p *runPage) path(name string) string { return filepath.Join(p.dir, name) }
+
+// step takes a step, and writes the page when it is time.
+func (p *runPage) step(s report.Step) {
+	p.curves.Step(s)
+	if time.Since(p.written) >= pageEvery {
+		p.write()
+	}
+}
+
+// eval takes an evaluation.
+func (p *runPage) eval(e report.Eval) {
+	p.curves.Eval(e)
+	p.write()
+}
+
+// samples takes what the model answered after a step, and why there is no more of it.
+func (p *runPage) samples(step int, samples []report.Sample, note string) {
+	p.run.Samples = note
+	if len(samples) > 0 {
+		p.warn(report.WriteSamples(p.dir, step, samples))
+	}
+	p.write()
+}
+
+// end says how the session ended.
+func (p *runPage) end(err error) {
+	if !p.opened {
+		return
+	}
+	state, problem := report.Finished, ""
+	switch code := job.Exit(err); {
+	case err == nil:
+	case code == 130:
+		state = report.Interrupted
+	case code == 3:
+		state, problem = report.Diverged, err.Error()
+	default:
+		state, problem = report.Failed, err.Error()
+	}
+	p.run.Update(state, problem, time.Now())
+	p.write()
+}
+
+// write brings run.json and report.html up to date.
+func (p *runPage) write() {
+	p.written = time.Now()
+	if s := p.run.State(); s == report.Running {
+		p.run.Update(s, "", p.written)
+	}
+	if p.settings == nil {
+		var err error
+		if p.settings, err = settingsOf(p.dir); err != nil {
+			p.warn(err)
+		}
+	}
+	samples, err := report.ReadSamples(p.dir)
+	p.warn(err)
+	p.warn(p.run.Write(p.dir))
+	p.warn(report.WriteHTML(p.path(report.PageFile), report.Page{
+		Title: p.dir, Run: p.run, State: p.run.State(), AsOf: p.written, Settings: p.settings, Curves: &p.curves, Samples: samples}))
+}
+
+// warn says the first thing that could not be written.
+func (p *runPage) warn(err error) {
+	if err == nil || p.warned {
+		return
+	}
+	p.warned = true
+	p.note("lomo: warning: report.html is not up to date: %v", err)
+}
+
+// settingsOf reads the settings of a run's folder.
+func settingsOf(dir string) ([]report.Setting, error) {
+	list, err := config.Saved(filepath.Join(dir, "config.yaml"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var out []report.Setting
+	for _, s := range list {
+		out = append(out, report.Setting(s))
+	}
+	return out, err
+}
+
+// readPage makes the page of a run from the files in its folder.
+func readPage(dir string) (report.Page, error) {
+	p := report.Page{Title: filepath.Clean(dir), Curves: &report.Curves{}}
+	if err := hasRun(dir); err != nil {
+		return p, err
+	}
+	var err error
+	if p.Run, err = report.ReadRun(dir); err != nil {
+		return p, err
+	}
+	err = p.Curves.AddMetrics(filepath.Join(dir, report.MetricsFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return p, err
+	}
+	if p.Settings, err = settingsOf(dir); err != nil {
+		return p, err
+	}
+	if p.Samples, err = report.ReadSamples(dir); err != nil {
+		return p, err
+	}
+	p.AsOf = time.Now()
+	p.State = p.Run.State()
+	_, finished := os.Stat(filepath.Join(dir, "finished.json"))
+	switch running := checkpoint.InUse(dir); {
+	case running:
+		p.State = report.Running
+	case p.State == report.Running, p.State == "":
+		p.State = report.Stopped
+		if finished == nil {
+			p.State = report.Finished
+		}
+	}
+	if p.State != report.Running {
+		p.AsOf = lastNews(dir, p.Run)
+	}
+	return p, nil
+}
+
+// hasRun refuses a folder that is not a run's.
+func hasRun(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return withHint("give a run's folder: output_dir of its configuration", fmt.Errorf("%s: no such folder", dir))
+	case !info.IsDir():
+		return withHint("give the folder of the run", fmt.Errorf("%s is a file, and a run is a folder", dir))
+	}
+	for _, name := range []string{report.MetricsFile, report.RunFile} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return nil
+		}
+	}
+	return withHint("give a run's folder, output_dir of its configuration, which has a metrics.jsonl", fmt.Errorf("%s: no run: it has no %s", dir, report.MetricsFile))
+}
+
+func withHint(advice string, err error) error { return &job.HintError{Err: err, Advice: advice} }
+
+// lastNews is when a run that no process trains last changed.
+func lastNews(dir string, r report.Run) time.Time {
+	if n := len(r.Sessions); n > 0 {
+		return r.Sessions[n-1].Updated
+	}
+	if info, err := os.Stat(filepath.Join(dir, report.MetricsFile)); err == nil {
+		return info.ModTime()
+	}
+	return time.Now()
+}
