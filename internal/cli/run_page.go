@@ -20,14 +20,13 @@ const pageEvery = 30 * time.Second
 
 // runPage keeps report.html, run.json and samples.jsonl of a run. What it cannot write is a warning, once, and never the end of the run.
 type runPage struct {
-	dir      string
-	note     func(format string, args ...any)
-	curves   report.Curves
-	run      report.Run
-	settings []report.Setting
-	opened   bool
-	written  time.Time // when the page was
-	warned   bool
+	dir     string
+	note    func(format string, args ...any)
+	curves  report.Curves
+	run     report.Run
+	opened  bool
+	written time.Time // when the page was
+	warned  bool
 }
 
 // open begins a session: what the folder holds of the run is taken over. done steps are finished.
@@ -101,17 +100,13 @@ func (p *runPage) write() {
 	if s := p.run.State(); s == report.Running {
 		p.run.Update(s, "", p.written)
 	}
-	if p.settings == nil {
-		var err error
-		if p.settings, err = settingsOf(p.dir); err != nil {
-			p.warn(err)
-		}
-	}
+	settings, err := settingsOf(p.dir)
+	p.warn(err)
 	samples, err := report.ReadSamples(p.dir)
 	p.warn(err)
 	p.warn(p.run.Write(p.dir))
 	p.warn(report.WriteHTML(p.path(report.PageFile), report.Page{
-		Title: p.dir, Run: p.run, State: p.run.State(), AsOf: p.written, Settings: p.settings, Curves: &p.curves, Samples: samples}))
+		Title: p.dir, Run: p.run, State: p.run.State(), AsOf: p.written, Settings: settings, Curves: &p.curves, Samples: samples}))
 }
 
 // warn says the first thing that could not be written.
