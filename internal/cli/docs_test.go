@@ -64,26 +64,58 @@ func TestShownCommandsWouldFail(t *testing.T) {
 	}
 }
 
+// TestPagesShowSettingsThatLoad: every configuration in a page, a block of YAML whose first line is a key, is read without an error.
+func TestPagesShowSettingsThatLoad(t *testing.T) {
+	seen := 0
+	for path, text := range pagesOf(t, "../../docs/*.md", "../../README.md", "../../CONTRIBUTING.md") {
+		for _, block := range regexp.MustCompile(`(?m)(?:^    .*\n)+`).FindAllString(text, -1) {
+			key := regexp.MustCompile(`^    ([a-z_]+):`).FindStringSubmatch(block)
+			if key == nil || config.NameOf(key[1]) == "" || !slices.ContainsFunc(config.Keys(), func(k config.Key) bool { return k.Name == config.NameOf(key[1]) }) {
+				continue
+			}
+			seen++
+			file := filepath.Join(t.TempDir(), "run.yaml")
+			if err := os.WriteFile(file, []byte(regexp.MustCompile(`(?m)^    `).ReplaceAllString(block, "")), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := config.Load(config.Input{File: file}); err != nil {
+				t.Errorf("%s: %v in\n%s", path, err, block)
+			}
+		}
+	}
+	if seen < 1 {
+		t.Errorf("only %d configurations found: the pages are no longer read right", seen)
+	}
+}
+
+// pagesOf is the text of every file that a pattern names.
+func pagesOf(t *testing.T, patterns ...string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, pattern := range patterns {
+		list, err := filepath.Glob(pattern)
+		if err != nil || len(list) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(list), err)
+		}
+		for _, path := range list {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[strings.TrimPrefix(path, "../../")] = string(text)
+		}
+	}
+	return out
+}
+
 func commandsShown(t *testing.T) (out []shown) {
 	t.Helper()
-	pages, err := filepath.Glob("../../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	configs, err := filepath.Glob("../../configs/*.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range slices.Concat(pages, configs, []string{"../../README.md", "../../CONTRIBUTING.md"}) {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, line := range strings.Split(string(text), "\n") {
+	for path, text := range pagesOf(t, "../../docs/*.md", "../../configs/*.yaml", "../../README.md", "../../CONTRIBUTING.md") {
+		for i, line := range strings.Split(text, "\n") {
 			add := func(code string, block bool) {
 				code, _, _ = strings.Cut(code, "  #")
 				for _, m := range ofLomo.FindAllStringSubmatch(strings.TrimSpace(code), -1) {
-					out = append(out, shown{strings.TrimPrefix(path, "../../"), i + 1, strings.TrimSpace(m[1]), block})
+					out = append(out, shown{path, i + 1, strings.TrimSpace(m[1]), block})
 				}
 			}
 			switch comment, ok := strings.CutPrefix(line, "# lomo"); {
