@@ -41,7 +41,7 @@ func TestInterruptAndResume(t *testing.T) {
 		defer cancel()
 		talk := &stopAt{text: stop, cancel: cancel}
 		code := Run(ctx, &Streams{Out: &bytes.Buffer{}, Err: talk}, []string{"train", "--set", "model=m", "--set", "output_dir=" + dir,
-			"--set", "datasets=[{path: d.jsonl, type: text}]", "--set", "max_steps=8", "--set", "sequence_len=32", "--set", "micro_batch_size=2", "--set", "save_steps=0"})
+			"--set", "datasets=[{path: d.jsonl, type: text}]", "--set", "max_steps=8", "--set", "sequence_len=32", "--set", "micro_batch_size=2", "--set", "save_steps=0", "--set", "val_set_size=2"})
 		return code, talk.String()
 	}
 	if code, talk := run("whole", ""); code != 0 {
@@ -58,8 +58,12 @@ func TestInterruptAndResume(t *testing.T) {
 		t.Fatalf("exit code %d, want 0 after resuming\n%s", code, talk)
 	}
 	same(t, "whole/model.safetensors", "stopped/model.safetensors")
-	if a, b := steps(t, "whole"), steps(t, "stopped"); a != b {
+	a, b := steps(t, "whole"), steps(t, "stopped")
+	if a != b {
 		t.Errorf("losses differ:\n%s\n%s", a, b)
+	}
+	if strings.Count(b, `{"step":0,"eval_loss":`) != 1 || !strings.HasPrefix(b, `{"step":0,"eval_loss":`) {
+		t.Errorf("the evaluation before the first step is not there once:\n%s", b)
 	}
 }
 

@@ -62,13 +62,22 @@ func (r *runReport) Planned(p job.Summary) {
 		fmt.Fprintf(w, "held-out data: %s\n", statsLine(p.Val))
 	}
 	steps := "steps"
-	if p.Steps > 0 {
+	if p.Steps == 1 {
+		steps = "1 step"
+	} else if p.Steps > 0 {
 		steps = fmt.Sprintf("%d steps", p.Steps)
 	}
 	if c.Devices > 1 {
 		steps += fmt.Sprintf(" of %d devices", c.Devices)
 	}
-	fmt.Fprintf(w, "%s of %d x %d sequences of at most %d tokens\n", steps, c.GradientAccumulationSteps, c.MicroBatchSize, c.SequenceLen)
+	accumulation := c.GradientAccumulationSteps
+	if p.Accumulation > 0 {
+		accumulation = p.Accumulation
+	}
+	fmt.Fprintf(w, "%s of %d x %d sequences of at most %d tokens\n", steps, accumulation, c.MicroBatchSize, c.SequenceLen)
+	for _, line := range p.Lines() {
+		fmt.Fprintln(w, line)
+	}
 	if p.Memory == nil {
 		return
 	}
@@ -164,7 +173,7 @@ func (r *runReport) Saved(dir string, step int) {
 // Finished writes the last report.html and says where the model is.
 func (r *runReport) Finished(dir string, d job.Done) error {
 	if d.Already {
-		r.Note("%s: the run had finished its %d steps before; nothing to do", dir, d.Steps)
+		r.Note("%s: the run had finished at step %d before (a higher num_epochs or max_steps goes on with it); nothing to do", dir, d.Steps)
 		return nil
 	}
 	if d.Model != "" {

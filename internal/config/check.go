@@ -160,9 +160,6 @@ func (l *Loaded) warn() {
 	if lr := l.LearningRate; lr != 0 && (lr < r.low || lr > r.high) {
 		l.warnf("learning_rate %v is unusual for %s: most runs are between %v and %v, e.g. %v", lr, l.Optimizer, r.low, r.high, r.usual)
 	}
-	if l.MaxSteps > 0 && l.WarmupSteps > l.MaxSteps {
-		l.warnf("warmup_steps %d is more than max_steps %d: the rate does not reach learning_rate", l.WarmupSteps, l.MaxSteps)
-	}
 	if l.ClipPolicy != Default().ClipPolicy && l.MaxGradNorm == 0 {
 		l.warnf("clip_policy has no effect while max_grad_norm is 0")
 	}

@@ -61,7 +61,7 @@ type Config struct {
 	Seed                  uint64  `yaml:"seed" help:"of shuffling, rounding and every other draw"`
 
 	EvalSteps      int      `yaml:"eval_steps" resume:"free" help:"evaluate every so many steps; 0 only at the end"`
-	EvalOnStart    bool     `yaml:"eval_on_start" resume:"free" help:"evaluate before the first step"`
+	EvalOnStart    bool     `yaml:"eval_on_start" resume:"free" help:"evaluate once before the first step, where there is held-out data: what the model knew before"`
 	SaveSteps      int      `yaml:"save_steps" resume:"free" help:"checkpoint every so many steps; 0 only on interrupt"`
 	SaveTotalLimit int      `yaml:"save_total_limit" resume:"free" help:"checkpoints kept; 0 keeps all"`
 	SaveFinal      bool     `yaml:"save_final" resume:"free" help:"write the trained model into output_dir at the end"`

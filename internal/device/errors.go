@@ -1,12 +1,6 @@
 package device
 
-import (
-	"errors"
-	"fmt"
-)
-
-// ErrNotFinite says that a loss, a score or a logit is infinite or NaN.
-var ErrNotFinite = errors.New("not finite")
+import "fmt"
 
 // NonFiniteError says that an operation met a gradient that is infinite or NaN, before it wrote the tensor.
 type NonFiniteError struct {

@@ -16,7 +16,10 @@ func spelling(c *config.Config) [2]int { return [2]int{c.MicroBatchSize, c.Gradi
 
 // keepBatch holds a continued run to the sequences of a step that it began with. Their product may be spelled in another way; where only the number of
 // devices was changed, the micro-batches that each accumulates change with it. A run that goes on from a checkpoint the user chose may have other steps.
-func keepBatch(o *train.Options, c *config.Config, resume string, ds *dataset, sum *Summary, rep Reporter) error {
+func keepBatch(o *train.Options, c *config.Config, resume string, had *config.Config, ds *dataset, sum *Summary, rep Reporter) error {
+	if resume == "" && had != nil && spelling(c) == spelling(had) && batch(had)%(c.MicroBatchSize*c.Devices) == 0 {
+		return recount(sum, c, batch(had)/(c.MicroBatchSize*c.Devices), ds)
+	}
 	if resume == "" {
 		return nil
 	}
@@ -58,10 +61,8 @@ func keepBatch(o *train.Options, c *config.Config, resume string, ds *dataset, s
 	if o.Accumulation == c.GradientAccumulationSteps {
 		return nil
 	}
-	if c.MaxSteps == 0 {
-		if sum.Steps, err = train.TotalSteps(data.NewLoader(ds.train, ds.opts), c.NumEpochs, o.Accumulation*c.Devices); err != nil {
-			return &UsageError{err}
-		}
+	if err := recount(sum, c, o.Accumulation, ds); err != nil {
+		return err
 	}
 	evalLen := 0
 	if sum.Val.Samples > 0 {
@@ -69,4 +70,15 @@ func keepBatch(o *train.Options, c *config.Config, resume string, ds *dataset, s
 	}
 	sum.Memory, err = Plan(*o, c, evalLen, sum.Cards)
 	return err
+}
+
+// recount is the steps of a run whose steps have another number of micro-batches than its settings say.
+func recount(sum *Summary, c *config.Config, accumulation int, ds *dataset) (err error) {
+	if c.MaxSteps > 0 {
+		return nil
+	}
+	if sum.Steps, err = train.TotalSteps(data.NewLoader(ds.train, ds.opts), c.NumEpochs, accumulation*c.Devices); err != nil {
+		return &UsageError{err}
+	}
+	return nil
 }

@@ -81,7 +81,7 @@ func Generate(o GenerateOptions, stream io.Writer, note Note) ([]Continuation, e
 		return err
 	})
 	if err != nil {
-		return nil, l.explain(err)
+		return nil, l.overLimit(err)
 	}
 	return out, nil
 }

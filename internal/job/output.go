@@ -25,14 +25,18 @@ type output struct {
 	resume   string // checkpoint to continue from, "" to start afresh
 	finished bool
 	fresh    bool                // there was no folder, or an empty one
+	again    int                 // it had been finished after so many steps, and goes on from an older checkpoint: 0 for none
 	changed  []string            // settings that differ from those of the checkpoint the user chose
 	unread   bool                // resume has not been compared with its checksums
 	passed   []checkpoint.Passed // checkpoints newer than resume that cannot be continued from
 }
 
-// openOutput creates, locks and examines output_dir. A folder that holds another run, or files that are not a run, is refused. steps is asked for
-// the length of the run, which hangs on the checkpoint that it continues ("" for none) and may be refused.
-func openOutput(c *config.Config, steps func(resume string) (int, error)) (*output, error) {
+// lengthOf is asked for the steps of a run. They hang on the checkpoint that it continues ("" for none), and of a finished run without one on the settings
+// that it had (nil for none); it may refuse.
+type lengthOf func(resume string, had *config.Config) (int, error)
+
+// openOutput creates, locks and examines output_dir. A folder that holds another run, or files that are not a run, is refused.
+func openOutput(c *config.Config, steps lengthOf) (*output, error) {
 	o := &output{dir: c.OutputDir}
 	if sameFile(c.OutputDir, c.Model) {
 		return nil, &UsageError{hint("choose another output_dir", "output_dir %s is the model itself", c.OutputDir)}
@@ -77,7 +81,7 @@ func (o *output) claimable() error {
 }
 
 // examine decides between starting, continuing and being done.
-func (o *output) examine(c *config.Config, steps func(resume string) (int, error)) error {
+func (o *output) examine(c *config.Config, steps lengthOf) error {
 	old, err := savedIn(o.dir)
 	if err != nil {
 		return fmt.Errorf("output_dir %s: its %w", o.dir, err)
@@ -86,7 +90,7 @@ func (o *output) examine(c *config.Config, steps func(resume string) (int, error
 		if err := o.chosen(c, old); err != nil {
 			return err
 		}
-		_, err := steps(o.resume)
+		_, err := steps(o.resume, nil)
 		return err
 	}
 	if old == nil {
@@ -104,11 +108,18 @@ func (o *output) examine(c *config.Config, steps func(resume string) (int, error
 	if o.resume == "" && batch(c) != batch(old) && spelling(c) != spelling(old) {
 		return hint("choose another output_dir, or set the keys back", "output_dir %s holds another run, with steps of %d sequences and not %d", o.dir, batch(old), batch(c))
 	}
-	n, err := steps(o.resume)
+	done, err := o.doneSteps()
 	if err != nil {
 		return err
 	}
-	return o.checkFinished(n)
+	if done == 0 {
+		old = nil
+	}
+	n, err := steps(o.resume, old)
+	if err != nil {
+		return err
+	}
+	return o.goesOn(c, n, done)
 }
 
 // savedIn is the configuration of the run that a folder, or a checkpoint, belongs to, nil for none.

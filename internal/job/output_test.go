@@ -42,7 +42,7 @@ func begun(t *testing.T, set ...string) string {
 func saveCheckpoint(t *testing.T, dir, name string) {
 	t.Helper()
 	err := checkpoint.SaveDir(dir, name, func(tmp string) error {
-		return os.WriteFile(filepath.Join(tmp, "lomo_state.json"), []byte(`{"step": 4}`), 0o644)
+		return os.WriteFile(filepath.Join(tmp, "lomo_state.json"), []byte(`{"step": `+strings.TrimPrefix(name, "checkpoint-")+`}`), 0o644)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -50,8 +50,8 @@ func saveCheckpoint(t *testing.T, dir, name string) {
 }
 
 // always is a run of so many steps, whatever it continues.
-func always(steps int) func(string) (int, error) {
-	return func(string) (int, error) { return steps, nil }
+func always(steps int) lengthOf {
+	return func(string, *config.Config) (int, error) { return steps, nil }
 }
 
 func openAt(c *config.Loaded) (*output, error) { return openOutput(&c.Config, always(c.MaxSteps)) }

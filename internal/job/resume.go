@@ -67,32 +67,55 @@ func (o *output) newest() error {
 	return err
 }
 
-// checkFinished reports in o.finished a run that has come to its end. One that is to have more steps needs the state it stopped with.
-func (o *output) checkFinished(steps int) error {
+// doneSteps is the steps of a run that has come to its end, 0 for one that has not.
+func (o *output) doneSteps() (int, error) {
 	raw, err := os.ReadFile(filepath.Join(o.dir, finishedFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var done int
 	if _, err := fmt.Sscanf(string(raw), `{"step":%d}`, &done); err != nil {
-		return fmt.Errorf("%s: %w", filepath.Join(o.dir, finishedFile), err)
+		return 0, fmt.Errorf("%s: %w", filepath.Join(o.dir, finishedFile), err)
 	}
-	if steps <= done {
+	return done, nil
+}
+
+// goesOn decides what becomes of a run that has ended after done steps and is to have so many: nothing where they are as many, which o.finished says. One
+// that is to have more needs the state it stopped with.
+func (o *output) goesOn(c *config.Config, steps, done int) error {
+	switch {
+	case done == 0:
+		return nil
+	case steps == done:
 		o.finished = true
 		return nil
+	case steps < done:
+		return shorter(c, steps, done, o.dir)
 	}
-	if o.unread {
-		if err := checkpoint.Intact(o.resume); err != nil {
-			return hint("put its files back, or continue from another checkpoint with --resume DIR", "resume: %w", err)
+	if o.resume != "" {
+		step, err := o.resumedStep()
+		if err != nil {
+			return err
 		}
+		if step < done {
+			o.again = done
+		}
+		if o.unread {
+			if err := checkpoint.Intact(o.resume); err != nil {
+				return hint("put its files back, or continue from another checkpoint with --resume DIR", "resume: %w", err)
+			}
+		}
+		return nil
 	}
-	if o.resume == "" {
-		return hint("a run goes on only from a checkpoint: set save_steps before it ends", "output_dir %s: the run finished at step %d and kept no checkpoint to go on from", o.dir, done)
+	why := "has no checkpoint to go on from"
+	if c.SaveSteps == 0 {
+		why = "kept no state to go on from, as save_steps is 0"
 	}
-	return nil
+	return hint(fmt.Sprintf("train on from its weights with model: %s and another output_dir, where rates and optimizer begin anew; or train all %s anew there", o.dir, counted(steps, "step")),
+		"output_dir %s: the run finished at step %d and %s", o.dir, done, why)
 }
 
 // resumedStep is the step the run continues after.
@@ -102,4 +125,17 @@ func (o *output) resumedStep() (int, error) {
 	}
 	st, err := train.ReadState(o.resume)
 	return st.Step, err
+}
+
+// shorter refuses a length below the steps that were taken: a run does not go back.
+func shorter(c *config.Config, steps, taken int, dir string) error {
+	key := fmt.Sprintf("num_epochs: %v makes %s", c.NumEpochs, counted(steps, "step"))
+	if c.MaxSteps > 0 {
+		key = fmt.Sprintf("max_steps: %d", c.MaxSteps)
+	}
+	advice := fmt.Sprintf("max_steps: %d ends the run where it is; train anew in another output_dir for a shorter one", taken)
+	if at := filepath.Join(c.OutputDir, fmt.Sprintf("checkpoint-%d", steps)); checkpoint.Complete(at) == nil {
+		advice = fmt.Sprintf("%s is the model after step %d; train anew in another output_dir for a schedule of as many steps", at, steps)
+	}
+	return hint(advice, "%s: %s, and %s were taken already: a run does not go back", dir, key, counted(taken, "step"))
 }

@@ -13,7 +13,6 @@ import (
 	"lomo/internal/checkpoint"
 	"lomo/internal/config"
 	"lomo/internal/data"
-	"lomo/internal/device"
 	"lomo/internal/memprof"
 	"lomo/internal/tensor"
 	"lomo/internal/tokenizer"
@@ -38,9 +37,12 @@ type Summary struct {
 	Train, Val data.Stats
 	Rows       data.PackStats // of the first epoch
 	Steps      int
+	Course     Course // of the steps; its Lines say more of them
 	Memory     *memprof.Profile
 	Device     string
 	Cards      Cards // what the plan for cards took as given
+
+	Accumulation int // micro-batches of a step; a run that goes on may have others than its settings say
 }
 
 // TrainOptions is how a run is started.
@@ -109,8 +111,12 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 	if err != nil {
 		return err
 	}
-	rep.Planned(sum)
 	if t.DryRun {
+		rep.Planned(sum)
+		if err := sum.checkRates(c, 0, rep); err != nil {
+			return err
+		}
+		sum.warn(&c.Config, rep)
 		return nil
 	}
 	return runTraining(ctx, c, o, m, tok, ds, sum, rep)
@@ -207,14 +213,16 @@ func summarize(c *config.Config, o *train.Options, m *Model, ds *dataset, cards 
 			return s, &UsageError{err}
 		}
 	}
+	s.Course.batches = l.BatchesIn(0)
+	s.course(o, c, ds)
 	s.Memory, err = Plan(*o, c, evalLen, cards)
 	return s, err
 }
 
 // runTraining takes the output folder and the device, and trains.
 func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Model, tok *tokenizer.Tokenizer, ds *dataset, sum Summary, rep Reporter) error {
-	out, err := openOutput(&c.Config, func(resume string) (int, error) {
-		err := keepBatch(&o, &c.Config, resume, ds, &sum, rep)
+	out, err := openOutput(&c.Config, func(resume string, had *config.Config) (int, error) {
+		err := keepBatch(&o, &c.Config, resume, had, ds, &sum, rep)
 		return sum.Steps, err
 	})
 	if err != nil {
@@ -223,6 +231,10 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	defer out.unlock()
 	if out.finished {
 		return rep.Finished(o.OutputDir, Done{Steps: sum.Steps, Model: o.OutputDir, Already: true})
+	}
+	if err := announce(c, &o, out, ds, &sum, rep); err != nil {
+		out.undo()
+		return err
 	}
 	weights, err := startingWeights(out, m, sum.Steps, rep)
 	if err != nil {
@@ -273,6 +285,32 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 		done.Model = o.OutputDir
 	}
 	return rep.Finished(o.OutputDir, done)
+}
+
+// announce tells the plan of a run, from the step where it begins or goes on, and refuses one that has nothing left to train.
+func announce(c *config.Loaded, o *train.Options, out *output, ds *dataset, sum *Summary, rep Reporter) error {
+	planned := 0
+	if out.resume != "" {
+		st, err := train.ReadState(out.resume)
+		if err != nil {
+			return err
+		}
+		if planned, sum.Course.From = st.Total, st.Step; st.Step > sum.Steps {
+			return shorter(&c.Config, sum.Steps, st.Step, out.resume)
+		}
+	}
+	if out.again > 0 {
+		rep.Note("the run had finished at step %d, whose state is not there: steps %d to %d are taken again", out.again, sum.Course.From+1, out.again)
+	}
+	sum.course(o, &c.Config, ds)
+	rep.Planned(*sum)
+	if err := sum.checkRates(c, planned, rep); err != nil {
+		return err
+	}
+	if sum.Course.From == 0 {
+		sum.warn(&c.Config, rep)
+	}
+	return nil
 }
 
 // onDevices opens the run's devices and trains on them.
@@ -349,7 +387,7 @@ func Exit(err error) int {
 		return 0
 	case errors.Is(err, train.ErrInterrupted):
 		return 130
-	case errors.As(err, &diverged), errors.Is(err, device.ErrNotFinite):
+	case errors.As(err, &diverged):
 		return 3
 	case errors.As(err, &usage):
 		return 2

@@ -71,6 +71,26 @@ func (s Schedule) At(done int) float64 {
 	return s.LR
 }
 
+// Moves is the first of the steps from … Total-1, counted in finished ones, whose rate is not 0 as an optimizer takes it, in float32. It is Total when
+// there is none: such steps leave every weight as it is.
+func (s Schedule) Moves(from int) int {
+	if float32(s.LR) == 0 {
+		return s.Total
+	}
+	for from < s.Total && float32(s.At(from)) == 0 {
+		from++
+	}
+	return from
+}
+
+// Peak is the highest rate of the run: LR, or less where warm-up does not end within it.
+func (s Schedule) Peak() float64 {
+	if s.Warmup < s.Total || s.Total == 0 {
+		return s.LR
+	}
+	return s.At(s.Total - 1)
+}
+
 // wsdDecay holds 1 and falls along a cosine over the last tenth of the run.
 func wsdDecay(n, w, total float64) float64 {
 	decay := math.Ceil(0.1 * total)
