@@ -45,7 +45,7 @@ type runs struct {
 	train    func(context.Context, *Streams, *trainOptions) error
 	eval     func(*Streams, *evalOptions) error
 	memprof  func(*Streams, *memprofOptions) error
-	generate func(*Streams, *job.GenerateOptions) error
+	generate func(*Streams, *generateOptions) error
 	create   func(*Streams, *job.NewOptions) error
 	tokenize func(*Streams, *tokenizeOptions) error
 	inspect  func(*Streams, *inspectOptions) error

@@ -1,8 +1,10 @@
 package infer
 
 import (
+	"cmp"
+	"hash/fnv"
 	"math"
-	"sort"
+	"slices"
 
 	"lomo/internal/rng"
 )
@@ -12,37 +14,37 @@ type Sampler struct {
 	Temperature float64
 	TopK        int     // 0: all
 	TopP        float64 // 0 or 1: all
+	Penalty     float64 // repetition_penalty of transformers, for tokens that the text has already; 0 or 1: none
 	Seed        uint64
-	Vocab       int // ids from here on are padding rows of the table and never chosen; 0: none are
+	Stream      uint64 // sets draws of one seed apart: those of one prompt from those of another (StreamOf)
+	// Known are the ids that stand for something: a table may have padding rows, and a vocabulary gaps, which are never chosen. nil: all.
+	Known []bool
 }
 
-// Next is token number i of the continuation, given its logits.
-func (s Sampler) Next(logits []float32, i int) int32 {
-	if s.Vocab > 0 && s.Vocab < len(logits) {
-		logits = logits[:s.Vocab]
+// StreamOf is the stream of the draws that continue these tokens, at the given attempt.
+func StreamOf(ids []int32, attempt int) uint64 {
+	h := fnv.New64a()
+	for _, id := range append(slices.Clip(ids), int32(attempt)) {
+		h.Write([]byte{byte(id), byte(id >> 8), byte(id >> 16), byte(id >> 24)}) //nolint:errcheck // a hash takes all
 	}
-	if s.Temperature <= 0 {
-		return argmax(logits)
-	}
-	ids := s.candidates(logits)
-	weights := make([]float64, len(ids))
-	total := 0.0
-	top := float64(logits[ids[0]])
-	for j, id := range ids {
-		weights[j] = math.Exp((float64(logits[id]) - top) / s.Temperature)
-		total += weights[j]
-	}
-	if s.TopP > 0 && s.TopP < 1 {
-		kept := 0.0
-		for j, w := range weights {
-			kept += w
-			if kept >= s.TopP*total {
-				ids, weights, total = ids[:j+1], weights[:j+1], kept
-				break
+	return h.Sum64()
+}
+
+// Next is token number i of the continuation of text, given its logits, which it changes.
+func (s Sampler) Next(logits []float32, i int, text []int32) int32 {
+	if s.Known != nil {
+		for id := range logits {
+			if id >= len(s.Known) || !s.Known[id] {
+				logits[id] = float32(math.Inf(-1))
 			}
 		}
 	}
-	u := rng.Float64(s.Seed, rng.Sample, 0, 0, uint64(i)) * total
+	s.penalize(logits, text)
+	if s.Temperature <= 0 {
+		return argmax(logits)
+	}
+	ids, weights, total := s.candidates(logits)
+	u := rng.Float64(s.Seed, rng.Sample, uint32(s.Stream>>32), uint32(s.Stream), uint64(i)) * total
 	for j, w := range weights {
 		if u -= w; u < 0 {
 			return ids[j]
@@ -51,17 +53,66 @@ func (s Sampler) Next(logits []float32, i int) int32 {
 	return ids[len(ids)-1]
 }
 
-// candidates is the ids by falling logit, the TopK first ones.
-func (s Sampler) candidates(logits []float32) []int32 {
-	ids := make([]int32, len(logits))
-	for i := range ids {
-		ids[i] = int32(i)
+// penalize makes the tokens of the text less likely.
+func (s Sampler) penalize(logits []float32, text []int32) {
+	if s.Penalty == 0 || s.Penalty == 1 {
+		return
 	}
-	sort.SliceStable(ids, func(a, b int) bool { return logits[ids[a]] > logits[ids[b]] })
+	seen := map[int32]bool{}
+	for _, id := range text {
+		if seen[id] || int(id) >= len(logits) {
+			continue
+		}
+		seen[id] = true
+		if logits[id] < 0 {
+			logits[id] *= float32(s.Penalty)
+		} else {
+			logits[id] /= float32(s.Penalty)
+		}
+	}
+}
+
+// candidates are the ids that may be drawn, with their weights and the sum of these. They are in the order of falling weight where that decides
+// who is among them.
+func (s Sampler) candidates(logits []float32) (ids []int32, weights []float64, total float64) {
+	top := float64(logits[argmax(logits)])
+	all := make([]float64, len(logits))
+	for id, l := range logits {
+		all[id] = math.Exp((float64(l) - top) / s.Temperature)
+		total += all[id]
+	}
+	nucleus := s.TopP > 0 && s.TopP < 1
+	least := 0.0 // lighter ones cannot be within top-p: together they weigh less than what it leaves out
+	if nucleus && s.TopK == 0 {
+		least = (1 - s.TopP) * total / float64(len(all)+1)
+	}
+	for id, w := range all {
+		if w > least {
+			ids = append(ids, int32(id))
+		}
+	}
+	if nucleus || s.TopK > 0 && s.TopK < len(ids) {
+		slices.SortFunc(ids, func(a, b int32) int { return cmp.Or(cmp.Compare(all[b], all[a]), cmp.Compare(a, b)) })
+	}
 	if s.TopK > 0 && s.TopK < len(ids) {
-		ids = ids[:s.TopK]
+		ids, total = ids[:s.TopK], 0
+		for _, id := range ids {
+			total += all[id]
+		}
 	}
-	return ids
+	if nucleus {
+		kept := 0.0
+		for j, id := range ids {
+			if kept += all[id]; kept >= s.TopP*total {
+				ids, total = ids[:j+1], kept
+				break
+			}
+		}
+	}
+	for _, id := range ids {
+		weights = append(weights, all[id])
+	}
+	return ids, weights, total
 }
 
 func argmax(x []float32) int32 {
@@ -72,25 +123,4 @@ func argmax(x []float32) int32 {
 		}
 	}
 	return int32(best)
-}
-
-// Generate appends prompt and then up to limit chosen tokens, until one of stop is chosen; each goes to emit, which may end the
-// generation by returning false. It returns the chosen tokens without the stopping one.
-func Generate(s *Session, prompt []int32, sampler Sampler, limit int, stop []int32, emit func(id int32) bool) ([]int32, error) {
-	logits, err := s.Append(prompt)
-	var out []int32
-	for i := 0; err == nil && i < limit; i++ {
-		id := sampler.Next(logits, i)
-		for _, e := range stop {
-			if id == e {
-				return out, nil
-			}
-		}
-		out = append(out, id)
-		if emit != nil && !emit(id) || i+1 == limit || s.Len() == s.Max() {
-			break
-		}
-		logits, err = s.Append([]int32{id})
-	}
-	return out, err
 }

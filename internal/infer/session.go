@@ -3,6 +3,7 @@ package infer
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 
@@ -23,14 +24,14 @@ type Session struct {
 	store store.Store
 	rope  *model.Rope
 	k, v  []tensor.Tensor // per block (max, Hkv·Hd)
-	n     int             // tokens seen
+	ids   []int32         // tokens seen
 	max   int
 
 	x, y   tensor.Tensor // (rows, C): a block's input and output
 	acts   *model.Acts
 	pos    tensor.Tensor // (rows) I32
 	start  tensor.Tensor // (rows) I32, zero: one document
-	ids    tensor.Tensor // (rows) I32
+	idRow  tensor.Tensor // (rows) I32: ids on the device
 	normed tensor.Tensor // (1, C)
 	rstd   tensor.Tensor // (1) F32
 	logits tensor.Tensor // (1, V) F32
@@ -65,7 +66,7 @@ func (s *Session) scratch(rows int, act tensor.DType) error {
 		shape []int
 	}{
 		{&s.x, act, []int{rows, C}}, {&s.y, act, []int{rows, C}},
-		{&s.pos, tensor.I32, []int{rows}}, {&s.start, tensor.I32, []int{rows}}, {&s.ids, tensor.I32, []int{rows}},
+		{&s.pos, tensor.I32, []int{rows}}, {&s.start, tensor.I32, []int{rows}}, {&s.idRow, tensor.I32, []int{rows}},
 		{&s.normed, act, []int{1, C}}, {&s.rstd, tensor.F32, []int{1}}, {&s.logits, tensor.F32, []int{1, c.VocabSize}},
 		{&a.N1, act, []int{rows, C}}, {&a.Rstd1, tensor.F32, []int{rows}}, {&a.Q, act, []int{rows, q}}, {&a.K, act, []int{rows, kv}},
 		{&a.V, act, []int{rows, kv}}, {&a.Att, act, []int{rows, q}}, {&a.LSE, tensor.F32, []int{rows, c.NumAttentionHeads}},
@@ -81,42 +82,65 @@ func (s *Session) scratch(rows int, act tensor.DType) error {
 }
 
 // Len is the number of tokens seen; Max the most the session holds.
-func (s *Session) Len() int { return s.n }
+func (s *Session) Len() int { return len(s.ids) }
 func (s *Session) Max() int { return s.max }
 
+// CacheBytes is what the keys and values of a session of n tokens take.
+func CacheBytes(c *model.Config, n int, act tensor.DType) int64 {
+	return 2 * int64(c.NumHiddenLayers) * int64(n) * int64(c.KVSize()) * int64(act.Size())
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// Continue takes the session to the tokens of text, of which it keeps what it has at their beginning, and returns the logits that follow
+// the last of them, valid until the next call, and how many tokens were kept. Before each piece of work it asks more, which may end it (nil: never).
+func (s *Session) Continue(text []int32, more func() bool) (logits []float32, kept int, err error) {
+	for kept < len(text)-1 && kept < len(s.ids) && text[kept] == s.ids[kept] { // of the last token the logits are wanted
+		kept++
+	}
+	s.ids = s.ids[:kept]
+	logits, err = s.append(text[kept:], more)
+	return logits, kept, err
+}
+
 // Append takes ids through the model and returns the logits that follow the last of them, valid until the next call.
-func (s *Session) Append(ids []int32) ([]float32, error) {
+func (s *Session) Append(ids []int32) ([]float32, error) { return s.append(ids, nil) }
+
+func (s *Session) append(ids []int32, more func() bool) (logits []float32, err error) {
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("append: no tokens")
 	}
-	if s.n+len(ids) > s.max {
-		return nil, fmt.Errorf("append: %d tokens after %d, the session holds %d", len(ids), s.n, s.max)
+	if len(s.ids)+len(ids) > s.max {
+		return nil, fmt.Errorf("append: %d tokens after %d, the session holds %d", len(ids), len(s.ids), s.max)
 	}
-	rows := s.x.Shape[0]
-	for len(ids) > rows {
-		if _, err := s.chunk(ids[:rows], false); err != nil {
+	for rows := s.x.Shape[0]; len(ids) > 0; {
+		if more != nil && !more() {
+			return nil, errInterrupted
+		}
+		n := min(rows, len(ids))
+		if logits, err = s.chunk(ids[:n], n == len(ids)); err != nil {
 			return nil, err
 		}
-		ids = ids[rows:]
+		ids = ids[n:]
 	}
-	return s.chunk(ids, true)
+	return logits, nil
 }
 
 // chunk takes a few tokens through all blocks.
 func (s *Session) chunk(ids []int32, logits bool) ([]float32, error) {
-	d, n := s.d, len(ids)
+	d, n, seen := s.d, len(ids), len(s.ids)
 	raw, at := make([]byte, 4*n), make([]byte, 4*n)
 	for i, id := range ids {
 		if id < 0 || int(id) >= s.net.Cfg.VocabSize {
 			return nil, fmt.Errorf("token id %d: the vocabulary has %d", id, s.net.Cfg.VocabSize)
 		}
 		binary.LittleEndian.PutUint32(raw[4*i:], uint32(id))
-		binary.LittleEndian.PutUint32(at[4*i:], uint32(s.n+i))
+		binary.LittleEndian.PutUint32(at[4*i:], uint32(seen+i))
 	}
-	d.CopyIn(s.ids.Slice(0, n), raw)
+	d.CopyIn(s.idRow.Slice(0, n), raw)
 	d.CopyIn(s.pos.Slice(0, n), at)
 	x, y := s.x.Slice(0, n), s.y.Slice(0, n)
-	if err := s.with([]*grad.Param{s.net.Embed}, func() { d.GatherRows(x, s.net.Embed.W, s.ids.Slice(0, n)) }); err != nil {
+	if err := s.with([]*grad.Param{s.net.Embed}, func() { d.GatherRows(x, s.net.Embed.W, s.idRow.Slice(0, n)) }); err != nil {
 		return nil, err
 	}
 	for l, b := range s.net.Blocks {
@@ -125,7 +149,7 @@ func (s *Session) chunk(ids []int32, logits bool) ([]float32, error) {
 		}
 		x, y = y, x
 	}
-	s.n += n
+	s.ids = append(s.ids, ids...)
 	if !logits {
 		return nil, d.Sync()
 	}
@@ -135,12 +159,12 @@ func (s *Session) chunk(ids []int32, logits bool) ([]float32, error) {
 // block runs one block over the new rows; its queries see the cache.
 func (s *Session) block(l int, b *model.Block, out, x tensor.Tensor) {
 	d, n, c := s.d, x.Shape[0], s.net.Cfg
-	a := s.rows(n)
+	seen, a := len(s.ids), s.rows(n)
 	lay := model.Layout{B: 1, T: n, Pos: s.pos.Slice(0, n), Start: s.start.Slice(0, n).View(1, n)}
 	b.Project(d, x, a, lay, s.rope)
-	d.Copy(s.k[l].Slice(s.n, s.n+n), a.K)
-	d.Copy(s.v[l].Slice(s.n, s.n+n), a.V)
-	k, v := s.k[l].Slice(0, s.n+n).View(1, s.n+n, c.KVSize()), s.v[l].Slice(0, s.n+n).View(1, s.n+n, c.KVSize())
+	d.Copy(s.k[l].Slice(seen, seen+n), a.K)
+	d.Copy(s.v[l].Slice(seen, seen+n), a.V)
+	k, v := s.k[l].Slice(0, seen+n).View(1, seen+n, c.KVSize()), s.v[l].Slice(0, seen+n).View(1, seen+n, c.KVSize())
 	d.Attention(a.Att.View(1, n, c.QSize()), a.LSE.View(1, c.NumAttentionHeads, n), a.Q.View(1, n, c.QSize()), k, v, lay.Start, c.HeadDim)
 	b.Finish(d, out, x, a)
 }

@@ -3,6 +3,8 @@ package infer
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 
 	"lomo/internal/comm"
@@ -130,7 +132,7 @@ func TestGenerate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := Generate(s, []int32{1, 2, 3}, sampler, limit, stop, nil)
+		out, _, err := Generate(s, []int32{1, 2, 3}, Request{Sampler: sampler, Limit: limit, Ends: stop})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,27 +160,108 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
-// TestSamplerFrequencies: tokens are drawn as often as the softmax says, and never beyond top-k, top-p or the vocabulary.
-func TestSamplerFrequencies(t *testing.T) {
-	logits := []float32{float32(math.Log(0.5)), float32(math.Log(0.3)), float32(math.Log(0.15)), float32(math.Log(0.05)), 9}
-	count := func(s Sampler) [5]float64 {
-		var c [5]float64
-		const n = 20000
-		for i := 0; i < n; i++ {
-			c[s.Next(logits, i)] += 1.0 / n
+// TestContinueKeepsPrefix: a session that goes on with another text computes only what differs, and ends where a new session does.
+func TestContinueKeepsPrefix(t *testing.T) {
+	d, net, st := newModel(t, 2)
+	fresh := func(ids []int32) []float32 {
+		mark := d.Memory().Mark()
+		defer d.Memory().Release(mark)
+		s, err := NewSession(d, net, st, 64, tensor.F32)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return c
+		logits, _, err := s.Continue(ids, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return logits
 	}
-	near := func(what string, got [5]float64, want [5]float64) {
+	s, err := NewSession(d, net, st, 64, tensor.F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		text []int32
+		kept int
+	}{
+		{[]int32{1, 2, 3, 4, 5}, 0},
+		{[]int32{1, 2, 3, 4, 5, 6, 7, 8}, 5},
+		{[]int32{1, 2, 3, 9, 9}, 3},    // it branches off
+		{[]int32{1, 2, 3, 9, 9}, 4},    // the same: the last token's logits are wanted
+		{[]int32{1, 2}, 1},             // the beginning
+		{[]int32{1, 2, 3, 9, 9, 4}, 2}, // what was cut off is computed again
+		{[]int32{7, 2, 3}, 0},
+	} {
+		want := fresh(c.text)
+		got, kept, err := s.Continue(c.text, nil)
+		if err != nil || kept != c.kept || s.Len() != len(c.text) {
+			t.Fatalf("%v: %d tokens kept, %d seen, %v; want %d kept", c.text, kept, s.Len(), err, c.kept)
+		}
 		for i := range want {
-			if math.Abs(got[i]-want[i]) > 0.015 { // four standard errors
-				t.Errorf("%s: %v, want %v", what, got, want)
-				return
+			if math.Abs(float64(got[i]-want[i])) > 4e-5 {
+				t.Fatalf("%v: logit %d is %v, in a new session %v", c.text, i, got[i], want[i])
 			}
 		}
 	}
-	near("plain", count(Sampler{Temperature: 1, Vocab: 4}), [5]float64{0.5, 0.3, 0.15, 0.05, 0})
-	near("top-k 2", count(Sampler{Temperature: 1, Vocab: 4, TopK: 2}), [5]float64{0.625, 0.375, 0, 0, 0})
-	near("top-p 0.7", count(Sampler{Temperature: 1, Vocab: 4, TopP: 0.7}), [5]float64{0.625, 0.375, 0, 0, 0})
-	near("cold", count(Sampler{Temperature: 0.01, Vocab: 4}), [5]float64{1, 0, 0, 0, 0})
+	// Work that was interrupted is not kept as done.
+	asked := 0
+	if _, why, err := Generate(s, []int32{4, 4, 4}, Request{Limit: 5, Go: func() bool { asked++; return false }}); why != Interrupted || err != nil || s.Len() != 0 || asked != 1 {
+		t.Errorf("interrupted before the prompt: %v, %v, %d tokens seen, asked %d times", why, err, s.Len(), asked)
+	}
+	out, why, err := Generate(s, []int32{4, 4, 4}, Request{Limit: 5, Go: func() bool { asked++; return asked < 4 }})
+	if why != Interrupted || err != nil || len(out) != 2 {
+		t.Errorf("interrupted behind the second token: %v, %v, %v", out, why, err)
+	}
+}
+
+// TestFinish: each end has its name.
+func TestFinish(t *testing.T) {
+	d, net, st := newModel(t, 2)
+	run := func(r Request) ([]int32, Finish) {
+		t.Helper()
+		mark := d.Memory().Mark()
+		defer d.Memory().Release(mark)
+		s, err := NewSession(d, net, st, 10, tensor.F32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, why, err := Generate(s, []int32{1, 2, 3}, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out, why
+	}
+	all, why := run(Request{Limit: 100})
+	if why != Full || len(all) != 8 {
+		t.Errorf("%d tokens, %v", len(all), why)
+	}
+	if out, why := run(Request{Limit: 4}); why != Length || len(out) != 4 {
+		t.Errorf("%d tokens, %v", len(out), why)
+	}
+	if out, why := run(Request{Limit: 8}); why != Length || len(out) != 8 {
+		t.Errorf("%d tokens, %v", len(out), why)
+	}
+	if out, why := run(Request{Limit: 100, Ends: all[:1]}); why != Stop || len(out) != 0 {
+		t.Errorf("%d tokens, %v", len(out), why)
+	}
+	if out, why := run(Request{Limit: 100, Emit: func(id int32) bool { return id == all[0] }}); why != Stop || len(out) != 1 {
+		t.Errorf("%d tokens, %v", len(out), why)
+	}
+	known := make([]bool, 53)
+	for id := range known {
+		known[id] = int32(id) != all[0]
+	}
+	if out, _ := run(Request{Limit: 8, Sampler: Sampler{Known: known}}); slices.Contains(out, all[0]) {
+		t.Errorf("%v has a token that is not known", out)
+	}
+	raw := make([]byte, net.Norm.W.Bytes())
+	raw[2], raw[3] = 0xc0, 0x7f // a NaN
+	d.CopyIn(net.Norm.W, raw)
+	s, err := NewSession(d, net, st, 10, tensor.F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Generate(s, []int32{1, 2, 3}, Request{Limit: 4}); err == nil || !strings.Contains(err.Error(), "not finite") {
+		t.Errorf("a weight that is no number: %v", err)
+	}
 }

@@ -288,7 +288,7 @@ func TestEvaluateOnCard(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if ids, err = infer.Generate(s, []int32{5, 9, 2, 40}, infer.Sampler{}, 6, nil, func(int32) bool { return true }); err != nil {
+		if ids, _, err = infer.Generate(s, []int32{5, 9, 2, 40}, infer.Request{Limit: 6}); err != nil {
 			t.Fatal(err)
 		}
 		return ids

@@ -2,8 +2,6 @@ package job
 
 import (
 	"fmt"
-	"io"
-	"strings"
 
 	"lomo/internal/infer"
 	"lomo/internal/model"
@@ -20,130 +18,164 @@ type GenerateOptions struct {
 	ChatTemplate string
 	MaxTokens    int
 	Sampler      infer.Sampler
+	Penalty      *float64 // nil: what the model's generation_config.json says
+	Stops        []string // texts that end a continuation
 	Runtime
 }
 
 // Continuation is one continued prompt.
 type Continuation struct {
-	Prompt string `json:"prompt"`
-	Text   string `json:"text"`
-	Tokens int    `json:"tokens"`
+	Prompt       string       `json:"prompt"`
+	Text         string       `json:"text"`
+	PromptTokens int          `json:"prompt_tokens"`
+	Tokens       int          `json:"tokens"`
+	IDs          []int32      `json:"token_ids"`
+	Finish       infer.Finish `json:"finish_reason"`
 }
 
-// Generate continues each prompt and writes pieces of text to stream as they appear, a line feed after each continuation
-// (nil: not wanted).
-func Generate(o GenerateOptions, stream io.Writer, note Note) ([]Continuation, error) {
+// GenerateOutput takes what comes of the prompts: pieces of text as they appear, and each continuation when it is whole. nil: not wanted.
+type GenerateOutput struct {
+	Show func(text string) error
+	Done func(Continuation) error
+}
+
+// Generate continues each prompt.
+func Generate(o GenerateOptions, to GenerateOutput, note Note) error {
 	m, err := OpenModel(o.Model)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer m.Close()
 	tok, err := m.Tokenizer()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	m.note(note)
 	m.noteTokenizer(tok, note)
-	stops := tok.EOSIDs()
+	p := &speech{tok: tok, ends: tok.EOSIDs(), sampler: o.Sampler, limit: o.MaxTokens}
+	p.sampler.Known = tok.Known(m.Config.VocabSize)
 	if o.Chat {
-		if o.ChatTemplate, stops, err = chatStops(tok, o.ChatTemplate); err != nil {
-			return nil, err
+		if o.ChatTemplate, err = p.chat(o.ChatTemplate, "leave --chat out to continue plain text"); err != nil {
+			return err
 		}
 	}
-	var prompts [][]int32
-	for i, p := range o.Prompts {
-		ids, err := promptIDs(tok, p, o)
+	if err := p.stopAt(o.Stops); err != nil {
+		return err
+	}
+	g, err := readGeneration(m)
+	if err == nil {
+		err = g.apply(p, o.Penalty, note)
+	}
+	if err != nil {
+		return err
+	}
+	prompts, err := o.prompts(m, tok, note)
+	if err != nil {
+		return err
+	}
+	o.Shrink = "--max-new-tokens"
+	l, err := LoadModel(o.Model, o.Runtime, 1)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	l.noteRounding(l.DType, note)
+	longest := 0
+	for _, ids := range prompts {
+		longest = max(longest, reach(l.Config, len(ids), o.MaxTokens))
+	}
+	noteCache(l.Config, longest, l.DType, note)
+	return l.overLimit(l.Each(func(r *Rank) error {
+		if r.Number > 0 { // it computes the same, for its share of the weights; rank 0 speaks
+			return l.continueAll(r, p, prompts, o, GenerateOutput{})
+		}
+		return l.continueAll(r, p, prompts, o, to)
+	}))
+}
+
+// prompts are the tokens of each prompt. One that leaves no room for a continuation is refused before a weight is read.
+func (o *GenerateOptions) prompts(m *Model, tok *tokenizer.Tokenizer, note Note) (prompts [][]int32, err error) {
+	if o.Chat {
+		noteSpecial(tok, "--system", o.System, note)
+	}
+	for i, text := range o.Prompts {
+		name := "the prompt"
+		if len(o.Prompts) > 1 {
+			name = fmt.Sprintf("prompt %d", i+1)
+		}
+		ids, err := promptIDs(tok, text, o)
 		if err == nil {
-			err = outside(tok, ids, m.Config.VocabSize, "the prompt")
+			err = outside(tok, ids, m.Config.VocabSize, name)
+		}
+		if err == nil {
+			err = o.room(m.Config, name, len(ids), note)
 		}
 		if err != nil {
 			return nil, err
 		}
+		if o.Chat {
+			noteSpecial(tok, name, text, note)
+		}
 		prompts = append(prompts, ids)
-		if err := o.room(m.Config, i, len(ids), note); err != nil {
-			return nil, err
-		}
 	}
-	l, err := LoadModel(o.Model, o.Runtime, 1)
-	if err != nil {
-		return nil, err
-	}
-	defer l.Close()
-	l.noteRounding(l.DType, note)
-	var out []Continuation
-	err = l.Each(func(r *Rank) error {
-		if r.Number > 0 { // it computes the same, for its share of the weights; rank 0 speaks
-			_, err := l.continueAll(r, tok, prompts, stops, o, nil)
-			return err
-		}
-		all, err := l.continueAll(r, tok, prompts, stops, o, stream)
-		out = all
-		return err
-	})
-	if err != nil {
-		return nil, l.overLimit(err)
-	}
-	return out, nil
+	return prompts, nil
 }
 
-// reach is how many tokens a prompt of n tokens and its continuation may have: as many as the model knows positions, or where the prompt
-// itself goes beyond them, as many as it can be computed for.
+// reach is how many tokens a prompt of n tokens and its continuation may have: no more than the model knows positions, or can be computed for.
 func reach(c *model.Config, n, maxTokens int) int {
-	end := n + maxTokens
-	if known := c.Positions(); n < known {
-		end = min(end, known)
-	}
-	if exact, _ := c.Exact(); exact > 0 {
-		end = min(end, exact)
-	}
-	return end
+	end, _ := contextOf(c)
+	return min(n+maxTokens, end)
 }
 
-// room refuses prompt number i where there is no room to continue its n tokens, and says where its continuation ends early.
-func (o *GenerateOptions) room(c *model.Config, i, n int, note Note) error {
-	if exact, key := c.Exact(); exact > 0 && n >= exact {
-		return hint("shorten it", "prompt %d of %d tokens: this build computes the model up to %d tokens (%s)", i+1, n, exact, key)
+// room refuses a prompt of n tokens that fills the model's context, and says where a continuation ends early.
+func (o *GenerateOptions) room(c *model.Config, name string, n int, note Note) error {
+	end, key := contextOf(c)
+	if n >= end {
+		return hint("shorten it", "%s of %d tokens leaves no room in the model's context of %d (%s)", name, n, end, key)
 	}
-	if n >= c.Positions() {
-		note("lomo: warning: prompt %d of %d tokens: the model knows %d positions (max_position_embeddings); later ones are new to it", i+1, n, c.Positions())
-	}
-	if left := reach(c, n, o.MaxTokens) - n; left < o.MaxTokens {
-		note("lomo: warning: prompt %d of %d tokens: its continuation ends after %d tokens at most, where the positions of the model end", i+1, n, left)
+	if left := end - n; left < o.MaxTokens {
+		note("lomo: warning: %s of %d tokens: its continuation ends after %d tokens at most, where the model's context of %d does (%s)", name, n, left, end, key)
 	}
 	return nil
 }
 
-// chatStops is the template that prompts are put through, and the tokens that end its answers.
-func chatStops(tok *tokenizer.Tokenizer, value string) (template string, stops []int32, err error) {
-	if template, err = ChatTemplate(tok, value); err != nil {
-		return "", nil, err
+// chat makes texts end as the chat template that value means ends them, and returns that. else is the other way out of a model without one.
+func (p *speech) chat(value, otherwise string) (template string, err error) {
+	if template, err = ChatTemplate(p.tok, value); err != nil {
+		return "", err
 	}
-	if (template == "" || template == "tokenizer") && !tok.HasChatTemplate() {
-		return "", nil, hint("name one with --chat-template, such as chatml, or leave --chat out to continue plain text", "the model's tokenizer has no chat template")
+	if (template == "" || template == "tokenizer") && !p.tok.HasChatTemplate() {
+		return "", hint("name one with --chat-template, such as chatml, or "+otherwise, "the model's tokenizer has no chat template")
 	}
-	stops, err = tok.ChatStops(template)
-	return template, stops, err
+	ends, text, err := p.tok.ChatEnds(template)
+	if text != "" {
+		p.stops = append(p.stops, text)
+	}
+	p.ends = ends
+	return template, err
 }
 
-// continueAll continues one prompt after the other.
-func (l *Loaded) continueAll(r *Rank, tok *tokenizer.Tokenizer, prompts [][]int32, stops []int32, o GenerateOptions, stream io.Writer) ([]Continuation, error) {
-	var out []Continuation
+// continueAll continues one prompt after the other, each in a session of its own.
+func (l *Loaded) continueAll(r *Rank, p *speech, prompts [][]int32, o GenerateOptions, to GenerateOutput) error {
 	for i, ids := range prompts {
-		text, n, err := l.continueText(r, tok, ids, stops, o, stream)
+		mark := r.Device.Memory().Mark()
+		s, err := infer.NewSession(r.Device, r.Net, r.Sweep.Store, reach(l.Config, len(ids), o.MaxTokens), l.DType)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		out = append(out, Continuation{o.Prompts[i], text, n})
-		if stream != nil {
-			if _, err := io.WriteString(stream, "\n"); err != nil {
-				return nil, err
-			}
+		out, err := p.speak(s, ids, 0, to.Show, nil)
+		r.Device.Memory().Release(mark)
+		if err == nil && to.Done != nil {
+			err = to.Done(Continuation{o.Prompts[i], out.Text, len(ids), len(out.IDs), out.IDs, out.Finish})
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return out, nil
+	return nil
 }
 
-func promptIDs(tok *tokenizer.Tokenizer, prompt string, o GenerateOptions) ([]int32, error) {
+func promptIDs(tok *tokenizer.Tokenizer, prompt string, o *GenerateOptions) ([]int32, error) {
 	if !o.Chat {
 		ids, err := tok.Encode(prompt, true)
 		if err == nil && len(ids) == 0 {
@@ -155,7 +187,12 @@ func promptIDs(tok *tokenizer.Tokenizer, prompt string, o GenerateOptions) ([]in
 	if o.System != "" {
 		msgs = append(msgs, tokenizer.Message{Role: "system", Content: o.System})
 	}
-	text, err := tok.RenderChat(append(msgs, tokenizer.Message{Role: "user", Content: prompt}), o.ChatTemplate, true)
+	return chatIDs(tok, append(msgs, tokenizer.Message{Role: "user", Content: prompt}), o.ChatTemplate)
+}
+
+// chatIDs are the tokens of a conversation up to where the assistant would go on.
+func chatIDs(tok *tokenizer.Tokenizer, msgs []tokenizer.Message, template string) ([]int32, error) {
+	text, err := tok.RenderChat(msgs, template, true)
 	if err != nil {
 		return nil, err
 	}
@@ -168,41 +205,4 @@ func outside(tok *tokenizer.Tokenizer, ids []int32, size int, what string) error
 		return hint(tokenizer.NoRow, "%s: %w", what, err)
 	}
 	return nil
-}
-
-// continueText runs one prompt in a session of its own.
-func (l *Loaded) continueText(r *Rank, tok *tokenizer.Tokenizer, ids, stops []int32, o GenerateOptions, stream io.Writer) (string, int, error) {
-	mark := r.Device.Memory().Mark()
-	defer r.Device.Memory().Release(mark)
-	s, err := infer.NewSession(r.Device, r.Net, r.Sweep.Store, reach(l.Config, len(ids), o.MaxTokens), l.DType)
-	if err != nil {
-		return "", 0, err
-	}
-	sampler := o.Sampler
-	if sampler.Temperature > 0 {
-		sampler.Vocab = min(tok.VocabSize(), l.Config.VocabSize) // no draw of a padding row; the likeliest token is what transformers takes, whatever it is
-	}
-	var got []int32
-	shown := ""
-	show := func(text string) {
-		if rest, ok := strings.CutPrefix(text, shown); ok && stream != nil && err == nil {
-			_, err = io.WriteString(stream, rest)
-			shown = text
-		}
-	}
-	emit := func(id int32) bool {
-		got = append(got, id)
-		// Text is shown up to the last whole character: a token may end within one.
-		if text := tok.Decode(got, true); !strings.HasSuffix(text, "\uFFFD") {
-			show(text)
-		}
-		return err == nil
-	}
-	out, gerr := infer.Generate(s, ids, sampler, o.MaxTokens, stops, emit)
-	if gerr != nil {
-		return "", 0, gerr
-	}
-	text := tok.Decode(out, true)
-	show(text)
-	return text, len(out), err
 }

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -23,6 +24,7 @@ type Runtime struct {
 	Offload     string // host: the weights in pinned memory; disk: in a working copy in the folder for temporary files
 	Threads     int
 	MemoryLimit string // of the process, or with cards of each card
+	Shrink      string // flags that make what is computed smaller, for the refusal of a limit; "": --batch-size or --sequence-len
 }
 
 // Loaded is a model with its weights read, ready to be used.
@@ -33,6 +35,7 @@ type Loaded struct {
 
 	group []comm.Comm
 	limit int64  // of memory, 0 for none
+	lower string // what makes it smaller
 	temp  string // folder of the working copy, "" for none
 	close func() // of the devices
 
@@ -72,7 +75,7 @@ func LoadModel(path string, r Runtime, positions int) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Loaded{Model: m, close: func() {}}
+	l := &Loaded{Model: m, close: func() {}, lower: cmp.Or(r.Shrink, "--batch-size or --sequence-len")}
 	if l.DType, err = storedDType(r.DType, m); err == nil {
 		err = l.load(r, positions)
 	}
@@ -181,7 +184,7 @@ func (l *Loaded) Each(f func(r *Rank) error) error {
 // overLimit tells a model that does not fit into memory_limit from one that does not fit into the machine.
 func (l *Loaded) overLimit(err error) error {
 	if full := (*device.OutOfMemoryError)(nil); l.limit > 0 && errors.As(err, &full) {
-		return &UsageError{hint("raise memory_limit, lower --batch-size or --sequence-len, or use --offload disk", "memory_limit %d: %w", l.limit, err)}
+		return &UsageError{hint("raise memory_limit, lower "+l.lower+", or use --offload disk", "memory_limit %d: %w", l.limit, err)}
 	}
 	return err
 }

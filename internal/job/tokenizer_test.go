@@ -112,7 +112,7 @@ func TestTokenizerLarger(t *testing.T) {
 				t.Errorf("notes %q, want %q", notes, c.note)
 			}
 			_, evalErr := EvalText(EvalOptions{Model: model, Data: text, Type: "text", BatchSize: 1, SequenceLen: 16, Runtime: Runtime{Device: "cpu"}}, t.Logf)
-			_, genErr := Generate(GenerateOptions{Model: model, Prompts: []string{c.text}, MaxTokens: 2, Runtime: Runtime{Device: "cpu"}}, nil, t.Logf)
+			genErr := Generate(GenerateOptions{Model: model, Prompts: []string{c.text}, MaxTokens: 2, Runtime: Runtime{Device: "cpu"}}, GenerateOutput{}, t.Logf)
 			for what, err := range map[string]error{"train": err, "eval": evalErr, "generate": genErr} {
 				want := c.refused
 				if _, rest, ok := strings.Cut(want, "text.txt:1: "); ok && what == "generate" {

@@ -63,17 +63,25 @@ type chat struct {
 
 // ChatStops are the tokens that end a text written with the chat template of this name: the tokenizer's own, and the one that the template ends turns with.
 func (t *Tokenizer) ChatStops(template string) ([]int32, error) {
+	stops, _, err := t.ChatEnds(template)
+	return stops, err
+}
+
+// ChatEnds are ChatStops, and where the template ends an assistant's turn with no token the text that does, "" for none: what it writes there
+// itself, such as <|im_end|> of a tokenizer without that token, or the header of the next turn.
+func (t *Tokenizer) ChatEnds(template string) (stops []int32, text string, err error) {
 	c, err := t.newChat(nil, ChatOptions{Template: template})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	stops := t.EOSIDs()
-	for _, id := range slices.Sorted(maps.Keys(c.habits().stops)) {
+	h := c.habits()
+	stops = t.EOSIDs()
+	for _, id := range slices.Sorted(maps.Keys(h.stops)) {
 		if !slices.Contains(stops, id) {
 			stops = append(stops, id)
 		}
 	}
-	return stops, nil
+	return stops, h.endText(), nil
 }
 
 func (t *Tokenizer) newChat(msgs []Message, o ChatOptions) (*chat, error) {

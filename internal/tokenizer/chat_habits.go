@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"unicode"
 
 	"lomo/internal/jinja"
 )
@@ -21,6 +22,22 @@ type habits struct {
 	ends, stops map[int32]bool
 	// mark is the text that ends an assistant's turn where no token does, such as <|im_end|> on a tokenizer that does not have it.
 	mark string
+	// token says that a token ends an assistant's turn. next is what stands between one and what the user says then.
+	token bool
+	next  string
+}
+
+// endText is the text that ends an assistant's turn where no token does.
+func (h *habits) endText() string {
+	switch {
+	case h.token:
+		return ""
+	case h.mark != "":
+		return h.mark
+	case blank(h.next):
+		return ""
+	}
+	return strings.TrimRightFunc(h.next, unicode.IsSpace) // a turn has the white space behind it in a token of its own, or in the next one
 }
 
 // The conversation that shows a template's habits.
@@ -141,6 +158,7 @@ func (o *observer) end(said jinja.Result, start, end int) {
 	first := int32(-1)
 	for i := tail; i < len(ids); i++ {
 		if i < tail+common && o.ends[ids[i]] {
+			o.token = true
 			return // the tokenizer's own eos, perhaps behind something else
 		}
 		if first < 0 && !blank(said.Text[max(offsets[i][0], end):offsets[i][1]]) {
@@ -157,7 +175,7 @@ func (o *observer) end(said jinja.Result, start, end int) {
 	}
 	switch {
 	case first >= 0:
-		o.ends[first], o.stops[first] = true, true
+		o.ends[first], o.stops[first], o.token = true, true, true
 	case common > 0:
 		o.mark = strings.TrimSpace(said.Text[end:offsets[tail+common-1][1]])
 	}
@@ -169,6 +187,9 @@ func (o *observer) commonTail(tail []int32) int {
 	_, end := body(next, len(o.before), len(next.Text))
 	if err != nil || end < 0 {
 		return len(tail) // it cannot be told
+	}
+	if start, _ := body(next, len(o.before)+1, len(next.Text)); start >= end {
+		o.next = next.Text[end:start]
 	}
 	ids, offsets, err := o.t.EncodeOffsets(next.Text, false)
 	if err != nil {

@@ -424,3 +424,54 @@ func TestLongConversation(t *testing.T) {
 		t.Errorf("%d turns took %s", 2*n, took)
 	}
 }
+
+// TestChatEnds: where no token ends a turn, its text does: what the template writes behind an answer, or before the next question.
+func TestChatEnds(t *testing.T) {
+	all, few := spanTokenizer(t, spanTokens, "</s>", nil), NewByteLevel()
+	few.chat = chatTemplates{}
+	for _, c := range []struct {
+		name, template string
+		tok            *Tokenizer
+		want           string
+	}{
+		{"a token", "chatml", all, ""},
+		{"eos", "llama-2", all, ""},
+		{"eos at the end of a line", "zephyr", all, ""},
+		{"a token that the tokenizer does not have", "{% for m in messages %}<|turn|>{{ m.role }}\n{{ m.content }}<|done|>\n{% endfor %}{% if add_generation_prompt %}<|turn|>assistant\n{% endif %}", all, "<|done|>"},
+		{"a word", "{% for m in messages %}{{ m.role }}: {{ m.content }} ###\n{% endfor %}", all, "###"},
+		{"the next header", "{% for m in messages %}{{ m.role | capitalize }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}", all, "\nUser:"},
+		{"the next header behind an empty line", "{% for m in messages %}### {{ m.role }}\n{{ m.content }}\n\n{% endfor %}{% if add_generation_prompt %}### assistant\n{% endif %}", all, "\n\n### user"},
+		{"nothing at all", "{% for m in messages %}{{ m.content }}\n{% endfor %}", all, ""},
+		{"eos behind the last answer only", "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token if loop.last else '\n' }}{% endfor %}", all, ""},
+		{"chatml without its tokens", "chatml", few, ""},
+	} {
+		_, got, err := c.tok.ChatEnds(c.template)
+		if err != nil || got != c.want {
+			t.Errorf("%s: %q (%v), want %q", c.name, got, err, c.want)
+		}
+	}
+}
+
+func TestSpecialIn(t *testing.T) {
+	tok := spanTokenizer(t, spanTokens, "</s>", nil)
+	for text, want := range map[string]string{
+		"": "", "What is it?": "", "user": "", "< |im_end| >": "", "a <|im_end|> b": "<|im_end|>", "</s>": "</s>", "1 </s> 2 <|im_end|>": "</s>", "<|im_end": "",
+	} {
+		if got := tok.SpecialIn(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestKnown: padding rows and gaps are known for what they are.
+func TestKnown(t *testing.T) {
+	tok := NewByteLevel()
+	tok.vocab.tokens[5] = ""
+	known := tok.Known(tok.size + 10)
+	if len(known) != tok.size || !known[4] || known[5] || !known[tok.size-1] {
+		t.Errorf("%d of %d ids: %v", len(known), tok.size, known)
+	}
+	if known := tok.Known(7); len(known) != 7 {
+		t.Errorf("%d ids of a model of 7 rows", len(known))
+	}
+}

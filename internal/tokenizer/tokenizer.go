@@ -130,6 +130,30 @@ func (t *Tokenizer) encodeText(s string, track bool, emit func(int32, [2]int)) e
 // VocabSize is the highest id plus one, added tokens included.
 func (t *Tokenizer) VocabSize() int { return t.size }
 
+// Known says which of the ids below size stand for something: a vocabulary may have gaps, and a model rows beyond it.
+func (t *Tokenizer) Known(size int) []bool {
+	known := make([]bool, max(0, min(size, t.size)))
+	for id := range known {
+		_, added := t.added[int32(id)]
+		known[id] = added || t.Token(int32(id)) != ""
+	}
+	return known
+}
+
+// SpecialIn is the first special token that a text has written out, "" for none: Encode gives its id.
+func (t *Tokenizer) SpecialIn(text string) string {
+	ids, err := t.Encode(text, false)
+	if err != nil {
+		return ""
+	}
+	for _, id := range ids {
+		if s := t.added[id].Content; t.isAdded(id) && t.specials[s] {
+			return s
+		}
+	}
+	return ""
+}
+
 // NoRow is what to do about a token that the model has no row for.
 const NoRow = "leave it out of data and template, give the model a row for it (transformers: resize_token_embeddings), or take the model's own tokenizer"
 

@@ -54,8 +54,8 @@ class Demo:
 
     def ask(self, model, question):
         out = self.output("generate", "--model", model, "--chat", "--prompt", question,
-                          "--max-new-tokens", str(self.max_new_tokens))
-        return out.strip().partition("\n")[0]  # the answer's first line is what counts
+                          "--max-new-tokens", str(self.max_new_tokens), "--json")
+        return json.loads(out)["text"].strip().partition("\n")[0]  # the answer's first line is what counts
 
     def output(self, *args):
         return subprocess.run([self.lomo, *map(str, args)], check=True, stdout=subprocess.PIPE, text=True).stdout
