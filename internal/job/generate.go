@@ -131,12 +131,20 @@ func reach(c *model.Config, n, maxTokens int) int {
 func (o *GenerateOptions) room(c *model.Config, name string, n int, note Note) error {
 	end, key := contextOf(c)
 	if n >= end {
-		return hint("shorten it", "%s of %d tokens leaves no room in the model's context of %d (%s)", name, n, end, key)
+		return hint("shorten it", "%s of %s leaves no room in the model's context of %d (%s)", name, tokenCount(n), end, key)
 	}
 	if left := end - n; left < o.MaxTokens {
-		note("lomo: warning: %s of %d tokens: its continuation ends after %d tokens at most, where the model's context of %d does (%s)", name, n, left, end, key)
+		note("lomo: warning: %s of %s: its continuation ends after %s at most, where the model's context of %d does (%s)", name, tokenCount(n), tokenCount(left), end, key)
 	}
 	return nil
+}
+
+// tokenCount is "1 token" or "5 tokens".
+func tokenCount(n int) string {
+	if n == 1 {
+		return "1 token"
+	}
+	return fmt.Sprintf("%d tokens", n)
 }
 
 // chat makes texts end as the chat template that value means ends them, and returns that. else is the other way out of a model without one.

@@ -1,8 +1,10 @@
 package job
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -143,43 +145,48 @@ func readGeneration(m *Model) (g generation, err error) {
 	return g, nil
 }
 
-func (g *generation) read(m strictjson.Member) (err error) {
-	above := func(v *float64, least, most float64) error {
-		if err == nil && v != nil && !(*v > least && *v <= most) {
-			return fmt.Errorf("line %d: %s %v is not above %v%s", m.Line, m.Name, *v, least, map[bool]string{true: fmt.Sprintf(" and at most %v", most)}[most < 1e300])
+func (g *generation) read(m strictjson.Member) error {
+	value := func(v any) error {
+		if err := strictjson.Unmarshal(m.Value, v); err != nil {
+			return fmt.Errorf("line %d: %s: %w", m.Line, m.Name, err)
 		}
-		return err
+		return nil
+	}
+	number := func(v **float64, most float64, bound string) error {
+		if err := value(v); err != nil || *v == nil || **v > 0 && **v <= most {
+			return err
+		}
+		return fmt.Errorf("line %d: %s %v is not above 0%s", m.Line, m.Name, **v, bound)
 	}
 	switch m.Name {
 	case "do_sample":
-		err = strictjson.Unmarshal(m.Value, &g.sample)
+		return value(&g.sample)
 	case "temperature":
-		if err = strictjson.Unmarshal(m.Value, &g.temperature); err == nil && g.temperature != nil && *g.temperature != 0 {
-			return above(g.temperature, 0, 1e300)
+		if slices.Contains(neutral[1:3], string(m.Value)) {
+			g.temperature = new(float64)
+			return nil
 		}
+		return number(&g.temperature, math.MaxFloat64, "")
 	case "top_p":
-		err = strictjson.Unmarshal(m.Value, &g.topP)
-		return above(g.topP, 0, 1)
-	case "top_k":
-		if err = strictjson.Unmarshal(m.Value, &g.topK); err == nil && g.topK != nil && *g.topK < 0 {
-			return fmt.Errorf("line %d: top_k %d is below 0", m.Line, *g.topK)
-		}
+		return number(&g.topP, 1, " and at most 1")
 	case "repetition_penalty":
-		err = strictjson.Unmarshal(m.Value, &g.penalty)
-		return above(g.penalty, 0, 1e300)
+		return number(&g.penalty, math.MaxFloat64, "")
+	case "top_k":
+		if err := value(&g.topK); err != nil || g.topK == nil || *g.topK >= 0 {
+			return err
+		}
+		return fmt.Errorf("line %d: top_k %d is below 0", m.Line, *g.topK)
 	case "stop_strings":
-		if len(m.Value) > 0 && m.Value[0] == '"' {
+		if bytes.HasPrefix(m.Value, []byte{'"'}) {
 			g.stops = make([]string, 1)
-			err = strictjson.Unmarshal(m.Value, &g.stops[0])
-		} else if string(m.Value) != "null" {
-			err = strictjson.Unmarshal(m.Value, &g.stops)
+			return value(&g.stops[0])
 		}
-	default:
-		if slices.Contains(unapplied, m.Name) && !slices.Contains(neutral, string(m.Value)) {
-			g.left = append(g.left, m.Name)
-		}
+		return value(&g.stops)
 	}
-	return err
+	if slices.Contains(unapplied, m.Name) && !slices.Contains(neutral, string(m.Value)) {
+		g.left = append(g.left, m.Name)
+	}
+	return nil
 }
 
 // apply takes over the penalty, unless the user set one, and the stop strings, and says so.
