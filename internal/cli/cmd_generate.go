@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -158,15 +159,13 @@ func readPrompts(o *generateOptions, files []string, s *Streams) error {
 		}
 		o.Prompts = []string{"-"}
 	}
-	stdin := false
+	if i := slices.Index(o.Prompts, "-"); i >= 0 && slices.Contains(o.Prompts[i+1:], "-") {
+		return usage("give it once", "--prompt - is given twice: stdin has one text")
+	}
 	for i, p := range o.Prompts {
 		if p != "-" {
 			continue
 		}
-		if stdin {
-			return usage("", "--prompt - is given twice: stdin has one text")
-		}
-		stdin = true
 		text, err := readPrompt(s.In, "stdin")
 		if err != nil {
 			return err

@@ -45,7 +45,7 @@ func Generate(s *Session, text []int32, r Request) (out []int32, why Finish, err
 			return out, Stop, nil
 		case len(out) == r.Limit:
 			return out, Length, nil
-		case s.Len() == s.Max():
+		case len(text) >= s.Max():
 			return out, Full, nil
 		case r.Go != nil && !r.Go():
 			return out, Interrupted, nil

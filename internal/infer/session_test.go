@@ -145,7 +145,7 @@ func TestGenerate(t *testing.T) {
 	if out := run(Sampler{}, 12, []int32{greedy[4]}); len(out) > 4 {
 		t.Errorf("stop at %d: %v", greedy[4], out)
 	}
-	if out := run(Sampler{}, 100, nil); len(out) != 38 { // 40 tokens of room: 37 appended after the prompt, one more chosen
+	if out := run(Sampler{}, 100, nil); len(out) != 37 { // 40 tokens of room, 3 of them the prompt's
 		t.Errorf("%d tokens from a session of 40", len(out))
 	}
 	hot := Sampler{Temperature: 5, Seed: 1}
@@ -232,13 +232,13 @@ func TestFinish(t *testing.T) {
 		return out, why
 	}
 	all, why := run(Request{Limit: 100})
-	if why != Full || len(all) != 8 {
+	if why != Full || len(all) != 7 {
 		t.Errorf("%d tokens, %v", len(all), why)
 	}
 	if out, why := run(Request{Limit: 4}); why != Length || len(out) != 4 {
 		t.Errorf("%d tokens, %v", len(out), why)
 	}
-	if out, why := run(Request{Limit: 8}); why != Length || len(out) != 8 {
+	if out, why := run(Request{Limit: 7}); why != Length || len(out) != 7 {
 		t.Errorf("%d tokens, %v", len(out), why)
 	}
 	if out, why := run(Request{Limit: 100, Ends: all[:1]}); why != Stop || len(out) != 0 {
