@@ -28,8 +28,8 @@ type speech struct {
 	limit   int // of new tokens
 }
 
-// said is one continuation.
-type said struct {
+// spoken is one continuation.
+type spoken struct {
 	Text   string
 	IDs    []int32
 	Finish infer.Finish
@@ -56,7 +56,7 @@ func (p *speech) stopAt(stops []string) error {
 }
 
 // speak continues the tokens ids in s. show gets the text as it comes (nil: not wanted), more is asked before each piece of work (nil: always).
-func (p *speech) speak(s *infer.Session, ids []int32, attempt int, show func(string) error, more func() bool) (said, error) {
+func (p *speech) speak(s *infer.Session, ids []int32, attempt int, show func(string) error, more func() bool) (spoken, error) {
 	text := infer.NewText(func(ids []int32) string { return p.tok.Decode(ids, true) }, p.stops)
 	var err error
 	tell := func(piece string) {
@@ -73,7 +73,7 @@ func (p *speech) speak(s *infer.Session, ids []int32, attempt int, show func(str
 	sampler.Stream = infer.StreamOf(ids, attempt)
 	out, why, failed := infer.Generate(s, ids, infer.Request{Sampler: sampler, Limit: p.limit, Ends: p.ends, Emit: emit, Go: more})
 	tell(text.End())
-	return said{text.String(), out, why}, errors.Join(failed, err)
+	return spoken{text.String(), out, why}, errors.Join(failed, err)
 }
 
 // noteSpecial says that a text of the user's has a special token written out.
