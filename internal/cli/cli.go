@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"lomo/internal/hub/pull"
 	"lomo/internal/job"
 )
 
@@ -54,12 +55,14 @@ type runs struct {
 	verify   func(*Streams, *verifyOptions) error
 	version  func(*Streams, *versionOptions) error
 	report   func(*Streams, *reportOptions) error
+	pull     func(context.Context, *Streams, *pull.Options) error
 }
 
 // program is what the commands do outside tests.
 var program = runs{
 	train: runTrain, eval: runEval, memprof: runMemprof, generate: runGenerate, create: runNew,
 	tokenize: runTokenize, inspect: runInspect, bench: runBench, doctor: runDoctor, verify: runVerify, version: runVersion, report: runReportCmd,
+	pull: runPull,
 }
 
 func newRootCmd(io *Streams, r runs) *cobra.Command {
@@ -85,6 +88,7 @@ consolidated.*.pth or a GGUF file and writes a Hugging Face folder.`,
 		newTrainCmd(io, r.train), newEvalCmd(io, r.eval), newMemprofCmd(io, r.memprof), newGenerateCmd(io, r.generate),
 		newNewCmd(io, r.create), newTokenizeCmd(io, r.tokenize), newInspectCmd(io, r.inspect), newBenchCmd(io, r.bench), newDoctorCmd(io, r.doctor), newVerifyCmd(io, r.verify), newReportCmd(io, r.report), newVersionCmd(io, r.version), newCompletionCmd(io), newDebugCmd(),
 	)
+	root.AddCommand(newPullCmd(io, r.pull))
 	for _, c := range append(root.Commands(), root) {
 		asUsage(c)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lomo/internal/config"
+	"lomo/internal/hub/pull"
 	"lomo/internal/job"
 	"lomo/internal/train"
 )
@@ -95,7 +96,10 @@ func exitCode(err error) int {
 		all   config.Errors
 		one   *config.Error
 	)
-	if errors.As(err, &words) || errors.As(err, &all) || errors.As(err, &one) {
+	if errors.As(err, new(*pull.InterruptedError)) {
+		return 130
+	}
+	if errors.As(err, new(*pull.ChoiceError)) || errors.As(err, &words) || errors.As(err, &all) || errors.As(err, &one) {
 		return 2
 	}
 	return job.Exit(err)
@@ -107,6 +111,8 @@ func printError(w io.Writer, err error) {
 	var diverged *train.DivergedError
 	switch {
 	case err == nil:
+	case errors.As(err, new(*pull.InterruptedError)):
+		fmt.Fprintf(w, "lomo: %v\n", err)
 	case errors.Is(err, train.ErrInterrupted):
 		fmt.Fprintln(w, "lomo: interrupted after a checkpoint was saved; the same command continues the run")
 	case errors.As(err, &all):

@@ -64,6 +64,14 @@ func snapshots(path string) (names []string) {
 	return names
 }
 
+// Ref is the commit that a name stands for in a model's folder of the cache, "" when there is none.
+func Ref(path, name string) string {
+	if !filepath.IsLocal(name) {
+		return ""
+	}
+	return ref(path, filepath.FromSlash(name))
+}
+
 // ref is the commit of a name, "" when there is none.
 func ref(path, name string) string {
 	at := filepath.Join(path, "refs", name)

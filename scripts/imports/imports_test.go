@@ -15,10 +15,10 @@ import (
 var layers = []string{
 	"strictjson",
 	"suggest fault tensor rng golden data/records cudakern/driver ptx jinja onig",
-	"hub device checkpoint/gguf checkpoint/safetensors checkpoint/torch tasks cudakern/sim cudakern/drivertest",
+	"hub hub/hubtest device checkpoint/gguf checkpoint/safetensors checkpoint/torch tasks cudakern/sim cudakern/drivertest",
 	"comm checkpoint/meta",
 	"grad checkpoint cpukern cudakern memdev devtest commtest tokenizer cudakern/simserver cudakern/ladder doctor",
-	"model optim store data",
+	"hub/pull model optim store data",
 	"train preset infer report bench",
 	"eval memprof config verify",
 	"job",
