@@ -86,7 +86,7 @@ consolidated.*.pth or a GGUF file and writes a Hugging Face folder.`,
 	root.SetErr(io.Err)
 	root.AddCommand(
 		newTrainCmd(io, r.train), newEvalCmd(io, r.eval), newMemprofCmd(io, r.memprof), newGenerateCmd(io, r.generate),
-		newNewCmd(io, r.create), newTokenizeCmd(io, r.tokenize), newInspectCmd(io, r.inspect), newBenchCmd(io, r.bench), newDoctorCmd(io, r.doctor), newVerifyCmd(io, r.verify), newReportCmd(io, r.report), newVersionCmd(io, r.version), newCompletionCmd(io), newDebugCmd(),
+		newNewCmd(io, r.create), newTokenizeCmd(io, r.tokenize), newInspectCmd(io, r.inspect), newBenchCmd(io, r.bench), newDoctorCmd(io, r.doctor), newVerifyCmd(io, r.verify), newReportCmd(io, r.report), newVersionCmd(io, r.version), newConfigCmd(io), newCompletionCmd(io), newDebugCmd(),
 	)
 	root.AddCommand(newPullCmd(io, r.pull))
 	for _, c := range append(root.Commands(), root) {

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"lomo/internal/config"
+	"lomo/internal/cudakern"
 	"lomo/internal/data"
 )
 
@@ -64,12 +66,32 @@ func (s *settings) addKeys(c *cobra.Command, flags ...string) {
 		s.keys[name] = key
 		for _, k := range config.Keys() {
 			if k.Name == key {
-				c.Flags().Var(&keyFlag{values: k.Values()}, name, k.Help)
+				c.Flags().Var(&keyFlag{values: k.Values()}, name, k.Help+onlyBuilt(k))
+				_ = c.RegisterFlagCompletionFunc(name, completeKey(k))
 				if k.Values() == "true or false" {
 					c.Flags().Lookup(name).NoOptDefVal = "true"
 				}
 			}
 		}
+	}
+}
+
+// completeKey offers a shell the values that a key takes in this build, and files where it takes a text.
+func completeKey(k config.Key) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		switch {
+		case len(k.OneOf) > 0:
+			values := slices.Clone(k.OneOf)
+			if k.Name == "device" && !cudakern.Available {
+				values = []string{"auto", "cpu"}
+			}
+			return values, cobra.ShellCompDirectiveNoFileComp
+		case k.Values() == "true or false":
+			return []string{"true", "false"}, cobra.ShellCompDirectiveNoFileComp
+		case k.Values() == "text":
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 

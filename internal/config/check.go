@@ -4,26 +4,34 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/optim"
 )
 
-// bounds are the least and largest values of numbers.
-var bounds = map[string][2]float64{
-	"devices": {1, 1024}, "threads": {0, 4096}, "val_set_size": {0, math.MaxInt32},
-	"sequence_len": {2, 1 << 24}, "micro_batch_size": {1, 1 << 20}, "gradient_accumulation_steps": {1, 1 << 20},
-	"num_epochs": {0, math.MaxInt32}, "max_steps": {0, math.MaxInt32},
-	"learning_rate": {0, math.MaxFloat32}, "warmup_ratio": {0, 1}, "warmup_steps": {0, math.MaxInt32}, "weight_decay": {0, 1e6},
-	"max_grad_norm": {0, math.MaxFloat32}, "clip_value": {0, math.MaxFloat32}, "neftune_alpha": {0, 1e6},
-	"eval_steps": {0, math.MaxInt32}, "save_steps": {0, math.MaxInt32}, "save_total_limit": {0, math.MaxInt32},
-	"logging_steps":          {1, math.MaxInt32},
-	"adalomo.clip_threshold": {1e-30, math.MaxFloat32}, "adalomo.decay_rate": {-10, 0}, "adamw.eps": {0, 1},
-	"sgd.momentum": {0, 1}, "sgd.dampening": {0, 1},
+// bound is the least and the largest value of a number; without the ends where it is open.
+type bound struct {
+	low, high float64
+	open      bool
 }
 
-// lists bounds the numbers of lists likewise. AdaLomo's eps must not be 0: see algorithms.md 2.
-var lists = map[string][2]float64{"adamw.betas": {0, 1}, "adalomo.eps": {1e-38, 1}}
+// bounds are those of numbers.
+var bounds = map[string]bound{
+	"devices": {1, 1024, false}, "threads": {0, 4096, false}, "val_set_size": {0, math.MaxInt32, false},
+	"sequence_len": {2, 1 << 24, false}, "micro_batch_size": {1, 1 << 20, false}, "gradient_accumulation_steps": {1, 1 << 20, false},
+	"num_epochs": {0, math.MaxInt32, false}, "max_steps": {0, math.MaxInt32, false},
+	"learning_rate": {0, math.MaxFloat32, false}, "warmup_ratio": {0, 1, false}, "warmup_steps": {0, math.MaxInt32, false}, "weight_decay": {0, 1e6, false},
+	"max_grad_norm": {0, math.MaxFloat32, false}, "clip_value": {0, math.MaxFloat32, false},
+	"eval_steps": {0, math.MaxInt32, false}, "save_steps": {0, math.MaxInt32, false}, "save_total_limit": {0, math.MaxInt32, false},
+	"logging_steps":          {1, math.MaxInt32, false},
+	"adalomo.clip_threshold": {1e-30, math.MaxFloat32, false}, "adalomo.decay_rate": {-10, 0, false}, "adamw.eps": {0, 1, true},
+	"sgd.momentum": {0, 1, false}, "sgd.dampening": {0, 1, false},
+}
+
+// lists bounds the numbers of lists likewise. A moment with a beta of 1 never learns anything, and its correction divides by 0.
+// AdaLomo's eps must not be 0: see algorithms.md 2.
+var lists = map[string]bound{"adamw.betas": {0, 1, false}, "adalomo.eps": {1e-38, 1, false}}
 
 // check finds what no single value shows: numbers out of bounds, missing keys, keys that exclude each other.
 func (l *Loaded) check(need []string) error {
@@ -44,22 +52,34 @@ func (l *Loaded) check(need []string) error {
 	l.missing(&p, need)
 	l.sizes(&p)
 	l.combinations(&p)
-	l.thisBuild(&p)
+	l.others(&p)
 	l.warn()
 	return p.err()
 }
 
-func (l *Loaded) within(p *problems, key string, v float64, table map[string][2]float64) {
+func (l *Loaded) within(p *problems, key string, v float64, table map[string]bound) {
 	b, bounded := table[key]
-	if !bounded || v >= b[0] && v <= b[1] {
-		return
+	advice := fmt.Sprintf("it goes from %s to %s", short(b.low), short(b.high))
+	switch {
+	case b.high >= math.MaxInt32:
+		advice = fmt.Sprintf("it is at least %s", short(b.low))
+	case b.open:
+		advice = fmt.Sprintf("it lies between %s and %s", short(b.low), short(b.high))
 	}
-	if v < b[0] {
-		p.add(l.where(key), "", "%s: %.15g is below %.15g", key, v, b[0])
-		return
+	switch {
+	case !bounded:
+	case key == "adamw.betas" && v == 1:
+		p.add(l.where(key), "usual is adamw: {betas: [0.9, 0.999]}", "%s: 1 is not below 1: such a moment never changes", key)
+	case b.open && v == b.low:
+		p.add(l.where(key), advice+", such as 1e-8", "%s: %.15g is not above %.15g", key, v, b.low)
+	case v < b.low:
+		p.add(l.where(key), advice, "%s: %.15g is below %.15g", key, v, b.low)
+	case v > b.high || b.open && v == b.high:
+		p.add(l.where(key), advice, "%s: %.15g is above %.15g", key, v, b.high)
 	}
-	p.add(l.where(key), "", "%s: %.15g is above %.15g", key, v, b[1])
 }
+
+func short(f float64) string { return tidy(strconv.FormatFloat(f, 'g', 6, 64)) }
 
 // missing names needed keys that are empty.
 func (l *Loaded) missing(p *problems, need []string) {
@@ -67,7 +87,11 @@ func (l *Loaded) missing(p *problems, need []string) {
 		v, _ := l.Get(key)
 		if v == "" || fmt.Sprint(v) == "[]" {
 			k, _ := find(keys, key)
-			p.add(l.where(key), fmt.Sprintf("%s: %s", key, k.Help), "%s is missing", key)
+			if k.Example != "" {
+				p.add(l.where(key), fmt.Sprintf("such as %s: %s. %s", key, k.Example, k.Help), "%s is missing", key)
+				continue
+			}
+			p.add(l.where(key), k.Help, "%s is missing", key)
 		}
 	}
 }
@@ -123,9 +147,6 @@ func (l *Loaded) combinations(p *problems) {
 	if l.SGD.Nesterov && (l.SGD.Momentum == 0 || l.SGD.Dampening != 0) {
 		p.add(l.where("sgd.nesterov"), "set sgd.momentum and leave sgd.dampening at 0", "sgd.nesterov with momentum %v and dampening %v", l.SGD.Momentum, l.SGD.Dampening)
 	}
-	if (l.Method == "mezo" || l.Method == "sparse_zo") && l.Given("optimizer") {
-		p.add(l.where("optimizer"), "leave optimizer out", "optimizer: %s with method: %s, which has no gradient to optimize with", l.Optimizer, l.Method)
-	}
 	if l.ValSetSize > 0 && len(l.EvalDatasets) > 0 {
 		p.add(l.where("val_set_size"), "keep one of them", "val_set_size: %v and eval_datasets both name the held-out data", l.ValSetSize)
 	}
@@ -136,18 +157,18 @@ func (l *Loaded) combinations(p *problems) {
 
 // ranks checks what several devices can do together.
 func (l *Loaded) ranks(p *problems) {
-	if l.Devices == 1 {
+	if l.Devices <= 1 {
 		return
 	}
 	if l.Sharding == "none" {
 		p.add(l.where("devices"), "set sharding: zero3, or devices: 1", "devices: %d with sharding: none", l.Devices)
 	}
 	if l.Offload == "disk" {
-		p.add(l.where("offload"), "set offload: host or none, or devices: 1", "offload: %s with devices: %d is not supported by this build yet", l.Offload, l.Devices)
+		p.add(l.where("offload"), "set offload: host or none, or devices: 1", "offload: %s with devices: %d is not in this version", l.Offload, l.Devices)
 	}
 	if l.ActivationOffload == "disk" {
 		p.add(l.where("activation_offload"), "set activation_offload: host or none, or devices: 1",
-			"activation_offload: disk with devices: %d is not supported by this build yet", l.Devices)
+			"activation_offload: disk with devices: %d is not in this version", l.Devices)
 	}
 }
 
@@ -169,13 +190,27 @@ func (l *Loaded) warn() {
 	if l.Rounding != Default().Rounding && l.DType == "f32" {
 		l.warnf("rounding has no effect on f32 weights")
 	}
+}
+
+// others refuses the options of an optimizer that the run does not have.
+func (l *Loaded) others(p *problems) {
 	for _, b := range blocks {
-		if b == l.Method || b == l.Optimizer {
+		if b == l.Optimizer {
 			continue
 		}
-		if i := slices.IndexFunc(keys, func(k Key) bool { return k.Block() == b && l.Given(k.Name) }); i >= 0 {
-			l.warnf("%s: the options of %s have no effect with method %s and optimizer %s", l.where(keys[i].Name), b, l.Method, l.Optimizer)
+		i := slices.IndexFunc(keys, func(k Key) bool { return k.Block() == b && l.Given(k.Name) })
+		if i < 0 {
+			continue
 		}
+		given := "by default"
+		if l.Given("optimizer") {
+			given = beside(l.where(keys[i].Name), l.where("optimizer"))
+		}
+		p.add(l.where(keys[i].Name), fmt.Sprintf("set optimizer: %s, or remove the options of %s", b, b),
+			"%s is an option of %s, and the optimizer of this run is %s (%s)", keys[i].Name, b, l.Optimizer, given)
+	}
+	if l.NEFTuneAlpha > 0 {
+		p.add(l.where("neftune_alpha"), "remove the line", "neftune_alpha: %v: noise on embeddings is not in this version", l.NEFTuneAlpha)
 	}
 }
 

@@ -19,8 +19,6 @@ func Default() Config {
 		ReportTo: []string{"json"}, Resume: "auto",
 		AdaLomo: AdaLomo{ClipThreshold: ada.ClipThreshold, DecayRate: ada.DecayRate, Eps: []float64{ada.Eps1, ada.Eps2}, Importance: "none"},
 		AdamW:   AdamW{Betas: []float64{adam.Beta1, adam.Beta2}, Eps: adam.Eps, Master: "f32", DecayVectors: adam.DecayVectors},
-		HiFT:    HiFT{GroupSize: 1, Order: "down2up"},
-		LISA:    LISA{Layers: 2, Interval: 20, State: "drop"},
 	}
 }
 
@@ -30,13 +28,8 @@ type rate struct{ usual, low, high float64 }
 
 // rates come from the papers' and trainers' own settings (algorithms.md 1, 2, 10, 11).
 var rates = map[string]rate{
-	"adalomo":   {5e-4, 1e-5, 2e-2},
-	"lomo":      {1e-2, 1e-4, 1e-1},
-	"sgd":       {1e-2, 1e-4, 1e-1},
-	"adamw":     {2e-5, 1e-7, 1e-3},
-	"adamw8bit": {2e-5, 1e-7, 1e-3},
-	"adagrad":   {1e-3, 1e-5, 1e-1},
-	"adafactor": {1e-3, 1e-5, 1e-1},
-	"galore":    {1e-3, 1e-6, 1e-1},
-	"apollo":    {1e-3, 1e-6, 1e-1},
+	"adalomo": {5e-4, 1e-5, 2e-2},
+	"lomo":    {1e-2, 1e-4, 1e-1},
+	"sgd":     {1e-2, 1e-4, 1e-1},
+	"adamw":   {2e-5, 1e-7, 1e-3},
 }

@@ -20,7 +20,7 @@ import (
 // configuration file again. Option blocks appear when they have an effect or were given.
 func (l *Loaded) WriteYAML(w io.Writer) error {
 	for _, k := range keys {
-		if b := k.Block(); b != "" && !l.shows(b) {
+		if b := k.Block(); b != "" && !l.shows(b) || k.hidden {
 			continue
 		}
 		v, _ := l.Get(k.Name)

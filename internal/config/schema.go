@@ -11,9 +11,14 @@ import (
 type Key struct {
 	Name    string   // as in YAML; options of a block are dotted: adamw.eps
 	Aliases []string // other names for it
-	OneOf   []string // values a string may take; a trailing * stands for any ending
-	Help    string
-	Resume  bool // may change when a run is resumed
+	OneOf   []string // values a string may take
+	Planned []string // values that a later version will take
+	Help    string   // a sentence
+	Example string   // a value worth showing, as YAML; "" shows the default
+	Group   string   // what the key is about, with those of the same group
+	Resume  bool     // may change when a run is resumed
+
+	hidden bool // only the default works yet
 
 	typ   reflect.Type
 	len   int // wanted length of a list; 0 is any
@@ -45,8 +50,10 @@ var (
 	blocks      = blockNames(keys)
 )
 
-// Keys lists every setting, in the order of Config.
-func Keys() []Key { return slices.Clone(keys) }
+// Keys lists every setting that does something, in the order of Config.
+func Keys() []Key {
+	return slices.DeleteFunc(slices.Clone(keys), func(k Key) bool { return k.hidden })
+}
 
 // NameOf is a key's own name for one of its names, "" for what is no key.
 func NameOf(name string) string {
@@ -57,8 +64,12 @@ func NameOf(name string) string {
 // structKeys reads the keys of a struct type; a field that is a struct is an option block.
 func structKeys(t reflect.Type, prefix string, index []int) []Key {
 	var out []Key
+	group := "Options of " + strings.TrimSuffix(prefix, ".")
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if g := f.Tag.Get("group"); g != "" {
+			group = g
+		}
 		name, at := prefix+f.Tag.Get("yaml"), append(slices.Clone(index), i)
 		if f.Type.Kind() == reflect.Struct {
 			out = append(out, structKeys(f.Type, name+".", at)...)
@@ -67,7 +78,8 @@ func structKeys(t reflect.Type, prefix string, index []int) []Key {
 		length, _ := strconv.Atoi(f.Tag.Get("len"))
 		out = append(out, Key{
 			Name: name, Aliases: fields(f.Tag.Get("alias")), OneOf: fields(f.Tag.Get("oneof")), Help: f.Tag.Get("help"),
-			Resume: f.Tag.Get("resume") == "free", typ: f.Type, len: length, index: at,
+			Planned: fields(f.Tag.Get("planned")), Example: f.Tag.Get("example"), Group: group,
+			Resume: f.Tag.Get("resume") == "free", hidden: f.Tag.Get("hidden") == "true", typ: f.Type, len: length, index: at,
 		})
 	}
 	return out
@@ -113,7 +125,7 @@ func names(list []Key, prefix string) []string {
 	if prefix == "" && len(list) > len(datasetKeys) {
 		out = append(out, blocks...)
 	}
-	return out
+	return slices.DeleteFunc(out, func(name string) bool { k, _ := find(list, prefix+name); return k.hidden })
 }
 
 // wanted says in words what a value of type t looks like.

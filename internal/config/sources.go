@@ -30,19 +30,23 @@ type place func(*yaml.Node) string
 
 // source reads the settings of one place and collects what is wrong with them.
 type source struct {
-	settings []setting
-	problems problems
+	settings  []setting
+	problems  problems
+	strangers int // unknown keys
 }
 
-// give records a value for the key called name; what is null keeps the weaker sources' value.
+// give records a value for the key called name. One without a value is refused: whether its author meant the default, or forgot
+// to write the value, is not known.
 func (s *source) give(name string, node *yaml.Node, where string, at place) {
 	key, known := find(keys, name)
 	switch {
 	case !known:
 		s.unknown(name, where)
 	case s.given(key) != nil:
-		s.problems.add(where, "", "%s is given twice, first as %s", name, s.given(key).where)
-	case node.Tag != "!!null":
+		s.problems.add(where, "keep one of them", "%s is given twice, first %s", name, beside(where, s.given(key).where))
+	case node.Tag == "!!null":
+		s.problems.add(where, "give one, or leave the key out for its default, "+shownDefault(key), "%s has no value", name)
+	default:
 		s.settings = append(s.settings, setting{key, node, where, at})
 	}
 }
@@ -58,6 +62,10 @@ func (s *source) given(key Key) *setting {
 
 // unknown reports a key that is not one, with the one that was probably meant.
 func (s *source) unknown(name, where string) {
+	s.strangers++
+	if s.strangers > mostUnknown {
+		return
+	}
 	prefix, last := "", name
 	if block, rest, dotted := strings.Cut(name, "."); dotted {
 		if !slices.Contains(blocks, block) {
@@ -66,16 +74,27 @@ func (s *source) unknown(name, where string) {
 			prefix, last = block+".", rest
 		}
 	}
+	for _, key := range []string{"method", "optimizer"} {
+		if k, _ := find(keys, key); prefix == "" && slices.Contains(k.Planned, last) {
+			s.problems.add(where, key+" has "+strings.Join(k.OneOf, ", "), "%s is not in this version", shorten(last))
+			return
+		}
+	}
 	advice := "`lomo help config` lists all keys"
-	if n := elsewhere[last]; n != "" && prefix == "" {
-		advice = fmt.Sprintf("did you mean %q?", n)
-	} else if n := suggest.Nearest(last, names(keys, prefix)); n != "" {
+	if a, foreign := Elsewhere(last); foreign && prefix == "" {
+		advice = a.Hint()
+	} else if n := suggest.Nearest(strings.ReplaceAll(strings.ToLower(last), "-", "_"), names(keys, prefix)); n != "" {
 		advice = fmt.Sprintf("did you mean %q?", prefix+n)
 	} else if n := inBlock(last); n != "" {
 		advice = fmt.Sprintf("did you mean %q?", n)
+	} else if a, foreign := Elsewhere(strings.ReplaceAll(strings.ToLower(last), "-", "_")); foreign && prefix == "" {
+		advice = a.Hint()
 	}
-	s.problems.add(where, advice, "unknown key %q", name)
+	s.problems.add(where, advice, "unknown key %q", shorten(name))
 }
+
+// mostUnknown is how many unknown keys of a source are told one by one.
+const mostUnknown = 20
 
 // inBlock finds the dotted name of an option written outside its block.
 func inBlock(option string) string {
@@ -102,12 +121,24 @@ func (s *source) readYAML(path string, text []byte) error {
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil
 	} else if err != nil {
-		return &Error{Where: path, Msg: strings.TrimPrefix(err.Error(), "yaml: "), Advice: "the file is not YAML"}
+		return notYAML(path, string(text), err)
 	}
 	if dec.Decode(&second) == nil {
 		return &Error{Where: at(path, &second), Msg: "a second document", Advice: "a run is one YAML document"}
 	}
-	s.mapping(func(n *yaml.Node) string { return at(path, n) }, "", doc.Content[0])
+	root := resolve(doc.Content[0])
+	if wrong := spaceless(path, root); wrong != nil {
+		return wrong
+	}
+	if tool := ToolOf(root); tool != "" {
+		s.problems.add(path, fmt.Sprintf("`lomo config import %s --out run.yaml` writes it as lomo's", path), "this is a configuration of %s", tool)
+	}
+	s.mapping(func(n *yaml.Node) string { return at(path, n) }, "", root)
+	if more := s.strangers - mostUnknown; more == 1 {
+		s.problems.add(path, "", "1 more unknown key")
+	} else if more > 1 {
+		s.problems.add(path, "", "%d more unknown keys", more)
+	}
 	return nil
 }
 
@@ -124,6 +155,10 @@ func (s *source) mapping(place place, prefix string, node *yaml.Node) {
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		name, value := node.Content[i], node.Content[i+1]
 		if prefix == "" && slices.Contains(blocks, name.Value) {
+			if b := resolve(value); b.Kind != yaml.MappingNode && b.Tag != "!!null" {
+				s.problems.add(place(name), blockAdvice(name.Value), "%s: want a mapping of keys, have %s", name.Value, shown(b))
+				continue
+			}
 			s.mapping(place, name.Value+".", value)
 			continue
 		}
@@ -144,6 +179,18 @@ func resolve(node *yaml.Node) *yaml.Node {
 		return node.Alias
 	}
 	return node
+}
+
+// beside says where something stands to a reader of a message that begins with another place: in the same file by its line alone.
+func beside(place, other string) string {
+	file, line, found := strings.Cut(other, ":")
+	switch {
+	case found && strings.HasPrefix(place, file+":"):
+		return "in line " + line
+	case found:
+		return "in " + other
+	}
+	return "by " + other
 }
 
 func at(path string, node *yaml.Node) string { return fmt.Sprintf("%s:%d", path, node.Line) }
@@ -212,7 +259,11 @@ func (s *source) text(name, value, where string) {
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal([]byte(value), &doc); err != nil {
-		s.problems.add(where, "quote the value", "%s: %q is not YAML", name, shorten(value))
+		advice := "quote the value"
+		if known {
+			advice = example(key)
+		}
+		s.problems.add(where, advice, "%s: %q is not YAML", name, shorten(value))
 		return
 	}
 	node := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}

@@ -28,11 +28,11 @@ func (s *source) typed(x setting, k Key, name string, node *yaml.Node, where str
 		return s.scalar(k, k.typ, name, node, where)
 	}
 	if node.Kind != yaml.SequenceNode {
-		s.wrongType(k.typ, name, node, where)
+		s.wrongType(k, k.typ, name, node, where)
 		return nil
 	}
 	if k.len > 0 && len(node.Content) != k.len {
-		s.problems.add(where, "", "%s: want %d numbers, have %d", name, k.len, len(node.Content))
+		s.problems.add(where, example(k), "%s: want %d numbers, have %d", name, k.len, len(node.Content))
 		return nil
 	}
 	list := reflect.MakeSlice(k.typ, 0, len(node.Content))
@@ -54,7 +54,7 @@ func (s *source) typed(x setting, k Key, name string, node *yaml.Node, where str
 // scalar converts one word or number to type t, nil and a problem when it is not one.
 func (s *source) scalar(k Key, t reflect.Type, name string, node *yaml.Node, where string) any {
 	if node.Kind != yaml.ScalarNode || !fits(t, node.Tag) {
-		s.wrongType(t, name, node, where)
+		s.wrongType(k, t, name, node, where)
 		return nil
 	}
 	if (t.Kind() == reflect.Int || t.Kind() == reflect.Uint64) && octal(node.Value) {
@@ -63,7 +63,7 @@ func (s *source) scalar(k Key, t reflect.Type, name string, node *yaml.Node, whe
 	}
 	v := reflect.New(t)
 	if err := node.Decode(v.Interface()); err != nil {
-		s.wrongType(t, name, node, where)
+		s.wrongType(k, t, name, node, where)
 		return nil
 	}
 	if t.Kind() == reflect.String {
@@ -75,7 +75,7 @@ func (s *source) scalar(k Key, t reflect.Type, name string, node *yaml.Node, whe
 		return word
 	}
 	if f, ok := v.Elem().Interface().(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
-		s.wrongType(t, name, node, where)
+		s.wrongType(k, t, name, node, where)
 		return nil
 	}
 	return v.Elem().Interface()
@@ -105,18 +105,26 @@ func (s *source) oneOf(k Key, name, word, where string) {
 	if len(k.OneOf) == 0 || slices.Contains(k.OneOf, word) {
 		return
 	}
-	advice := ""
-	if n := suggest.Nearest(strings.ToLower(word), k.OneOf); n != "" {
-		advice = fmt.Sprintf("did you mean %q?", n)
+	if slices.Contains(k.Planned, strings.ToLower(word)) {
+		advice := "it has " + strings.Join(k.OneOf, ", ")
+		if _, note := MeantWord(k.Name, word); note != "" {
+			advice += ". " + strings.ToUpper(note[:1]) + note[1:]
+		}
+		s.problems.add(where, advice, "%s: %s is not in this version", name, word)
+		return
 	}
-	s.problems.add(where, advice, "%s: %q is not one of %s", name, word, strings.Join(k.OneOf, ", "))
+	s.problems.add(where, instead(k.Name, word, k.OneOf), "%s: %q is not one of %s", name, shorten(word), strings.Join(k.OneOf, ", "))
 }
 
 // dataset converts one entry of datasets.
 func (s *source) dataset(x setting, name string, node *yaml.Node) any {
 	d, where := Dataset{Weight: 1}, x.place(node)
 	if node.Kind != yaml.MappingNode {
-		s.problems.add(where, "write `- {path: train.jsonl, type: messages}`", "%s: want {path, type, split, weight}, have %s", name, shown(node))
+		advice := "write `- {path: train.jsonl, type: messages}`"
+		if node.Kind == yaml.ScalarNode && node.Tag == "!!str" {
+			advice = fmt.Sprintf("write `- {path: %s, type: messages}`, with the type of its records", shorten(node.Value))
+		}
+		s.problems.add(where, advice, "%s: want {path, type, split, weight}, have %s", name, shown(node))
 		return nil
 	}
 	seen, to := []string{}, reflect.ValueOf(&d).Elem()
@@ -126,17 +134,23 @@ func (s *source) dataset(x setting, name string, node *yaml.Node) any {
 		switch {
 		case !known:
 			advice := "it has path, type, split and weight"
-			if near := suggest.Nearest(field, names(datasetKeys, "")); near != "" {
+			if a, foreign := inDatasets[field]; foreign {
+				advice = a.Hint()
+			} else if near := suggest.Nearest(field, names(datasetKeys, "")); near != "" {
 				advice = fmt.Sprintf("did you mean %q?", near)
 			}
 			s.problems.add(where, advice, "%s: unknown key %q", name, field)
 		case slices.Contains(seen, field):
-			s.problems.add(where, "", "%s: %s is given twice", name, field)
+			s.problems.add(where, "keep one of them", "%s: %s is given twice", name, field)
 		default:
+			if n.Tag == "!!null" {
+				s.problems.add(where, "give one, or remove the line", "%s.%s has no value", name, field)
+				break
+			}
 			if v := s.typed(x, k, name+"."+field, n, where); v != nil {
 				to.FieldByIndex(k.index).Set(reflect.ValueOf(v))
 			}
-			if field == "type" {
+			if field == "type" && n.Kind == yaml.ScalarNode {
 				s.datasetType(name, n.Value, where)
 			}
 			if field == "weight" && d.Weight <= 0 {
@@ -147,7 +161,7 @@ func (s *source) dataset(x setting, name string, node *yaml.Node) any {
 	}
 	for _, need := range []string{"path", "type"} {
 		if !slices.Contains(seen, need) {
-			s.problems.add(where, "", "%s: %s is missing", name, need)
+			s.problems.add(where, "write {path: train.jsonl, type: messages}; `lomo help config datasets` lists the types", "%s: %s is missing", name, need)
 		}
 	}
 	return d
@@ -158,11 +172,8 @@ func (s *source) datasetType(name, word, where string) {
 	if KnownType(word) {
 		return
 	}
-	advice, types := "", DatasetTypes()
-	if n := suggest.Nearest(strings.ToLower(word), types); n != "" {
-		advice = fmt.Sprintf("did you mean %q?", n)
-	}
-	s.problems.add(where, advice, "%s.type: %q is not one of %s", name, word, strings.Join(types, ", "))
+	types := DatasetTypes()
+	s.problems.add(where, instead("type", word, types), "%s.type: %q is not one of %s", name, shorten(word), strings.Join(types, ", "))
 }
 
 // DatasetTypes are the types a data set may have.
@@ -180,8 +191,8 @@ func KnownType(name string) bool {
 	return slices.Contains(data.Types, name) || strings.HasPrefix(name, "superglue:") && err == nil
 }
 
-func (s *source) wrongType(t reflect.Type, name string, node *yaml.Node, where string) {
-	s.problems.add(where, "", "%s: want %s, have %s", name, wanted(t), shown(node))
+func (s *source) wrongType(k Key, t reflect.Type, name string, node *yaml.Node, where string) {
+	s.problems.add(where, meant(k, t, node), "%s: want %s, have %s", name, wanted(t), shown(node))
 }
 
 // shown is a value as an error quotes it.
@@ -194,6 +205,8 @@ func shown(node *yaml.Node) string {
 	}
 	text := shorten(node.Value)
 	switch {
+	case node.Tag == "!!null":
+		return "nothing"
 	case node.Tag == "!!str":
 		return fmt.Sprintf("the text %q", text)
 	case !strings.HasPrefix(node.Tag, "!!"):

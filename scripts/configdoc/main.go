@@ -41,18 +41,19 @@ func update(text string) (string, error) {
 	return head + begin + tables() + end + tail, nil
 }
 
-// tables is one table of the plain keys and one for each option block.
+// tables is one table for each group of keys.
 func tables() string {
 	var b strings.Builder
 	defaults := config.Default()
-	block := "none yet"
+	group := ""
 	for _, k := range config.Keys() {
-		if k.Block() != block {
-			block = k.Block()
-			if block != "" {
-				fmt.Fprintf(&b, "\n### The block `%s`\n", block)
+		if k.Group != group {
+			group = k.Group
+			title := group
+			if k.Block() != "" {
+				title = "The block `" + k.Block() + "`"
 			}
-			b.WriteString("\n| key | values | default | what it does |\n| --- | --- | --- | --- |\n")
+			fmt.Fprintf(&b, "\n### %s\n\n| key | values | default | what it does |\n| --- | --- | --- | --- |\n", title)
 		}
 		value, _ := defaults.Get(k.Name)
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", names(k), k.Values(), shown(value), strings.ReplaceAll(k.Help, "|", "\\|"))
