@@ -1,6 +1,7 @@
 package cpukern
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"unsafe"
@@ -26,12 +27,36 @@ func (m *memory) open(name string, o Options) error {
 		capacity = physicalMemory()
 	}
 	b, err := reserve(capacity)
+	if err != nil && o.Capacity <= 0 { // the process may not have as much address space as the machine has memory
+		if b, err = reserveLess(capacity); err == nil {
+			capacity = int64(len(b))
+		}
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("no address space for %d MiB: %w", capacity>>20, err)
 	}
 	*m = memory{Arena: device.NewArena(name, capacity), bytes: b, poisonReleased: o.PoisonReleased}
 	return nil
 }
+
+// reserveLess maps about half of the address space that the process has left; the rest is for the program itself.
+func reserveLess(n int64) ([]byte, error) {
+	for n /= 2; ; n /= 2 {
+		b, err := reserve(n)
+		if err != nil && n > smallestArena {
+			continue
+		}
+		if err != nil || n <= smallestArena {
+			return b, err
+		}
+		if err := unreserve(b); err != nil {
+			return nil, err
+		}
+		return reserve(n / 2)
+	}
+}
+
+const smallestArena = 64 << 20
 
 // take is a tensor of the arena with whatever bytes lie there. Of these only the first stale may not be zero: what lies above the highest
 // byte ever handed out is, and writing it would cost pages that the tensor may never use.

@@ -1,6 +1,12 @@
 package device
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrNotFinite says that a loss, a score or a logit is infinite or NaN.
+var ErrNotFinite = errors.New("not finite")
 
 // NonFiniteError says that an operation met a gradient that is infinite or NaN, before it wrote the tensor.
 type NonFiniteError struct {

@@ -2,7 +2,11 @@
 package eval
 
 import (
+	"fmt"
+	"math"
+
 	"lomo/internal/data"
+	"lomo/internal/device"
 	"lomo/internal/train"
 )
 
@@ -50,6 +54,9 @@ func Scores(s *train.Sweep, seqs []Sequence, rows int) ([]Score, error) {
 	}
 	scores := make([]Score, len(seqs))
 	for i := range scores {
+		if x := out[2*i]; math.IsNaN(x) || math.IsInf(x, 0) {
+			return nil, fmt.Errorf("the log-probability of sequence %d of %d is %w: %v", i+1, len(scores), device.ErrNotFinite, x)
+		}
 		scores[i] = Score{out[2*i], int(out[2*i+1])}
 	}
 	return scores, nil

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"lomo/internal/device"
 )
 
 // Finish says why a continuation ended.
@@ -62,7 +64,7 @@ func Generate(s *Session, text []int32, r Request) (out []int32, why Finish, err
 func finite(logits []float32, n int) error {
 	for id, l := range logits {
 		if math.IsNaN(float64(l)) || math.IsInf(float64(l), 1) {
-			return fmt.Errorf("behind %d tokens the model's output is not finite (token id %d: %v): its weights are damaged, or of another model", n, id, l)
+			return fmt.Errorf("the logit of token %d after %d tokens is %w: %v", id, n, device.ErrNotFinite, l)
 		}
 	}
 	return nil

@@ -250,7 +250,7 @@ func TestRanksOnCards(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return p.Loss
+		return float64(p.Loss)
 	}
 	one := loss(Runtime{Device: "cpu"})
 	for _, offload := range []string{"none", "host"} {
@@ -270,7 +270,7 @@ func TestEvaluateOnCard(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return p.Loss
+		return float64(p.Loss)
 	}
 	if card, host := loss("auto"), loss("cpu"); !(math.Abs(card-host) <= 1e-6*host) { // measured 4e-8
 		t.Errorf("loss %v on the card, %v on the host", card, host)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"syscall"
 
 	"lomo/internal/comm"
 	"lomo/internal/config"
@@ -88,6 +89,9 @@ func (c *compute) cardMemory() (least int64, err error) {
 func (c *compute) open(rank int, capacity int64) (device.Device, error) {
 	if c.Device != "cuda" {
 		d, err := cpukern.Open(cpukern.Options{Threads: rankThreads(c.Threads, c.Devices), Capacity: capacity})
+		if errors.Is(err, syscall.ENOMEM) {
+			return nil, advise("something limits the memory of the process: raise it (`ulimit -v` shows it, in KiB), or take a smaller plan (`lomo memprofile`)", err)
+		}
 		if err != nil {
 			return nil, &UsageError{err}
 		}

@@ -2,10 +2,13 @@ package job
 
 import (
 	"fmt"
+	"math"
 
 	"lomo/internal/config"
 	"lomo/internal/data"
+	"lomo/internal/device"
 	"lomo/internal/eval"
+	"lomo/internal/report"
 	"lomo/internal/tasks"
 	"lomo/internal/tokenizer"
 )
@@ -32,10 +35,10 @@ type Note func(format string, args ...any)
 
 // Perplexity is the result of an evaluation on text.
 type Perplexity struct {
-	Loss       float64    `json:"loss"`
-	Perplexity float64    `json:"perplexity"`
-	Tokens     int        `json:"tokens"`
-	Remarks    data.Notes `json:"remarks,omitempty"`
+	Loss       report.Number `json:"loss"`
+	Perplexity report.Number `json:"perplexity"` // null beyond what a float64 holds
+	Tokens     int           `json:"tokens"`
+	Remarks    data.Notes    `json:"remarks,omitempty"`
 }
 
 // TaskScore is the result of an evaluation on a task.
@@ -100,11 +103,14 @@ func EvalText(o EvalOptions, note Note) (Perplexity, error) {
 	err = l.Each(func(r *Rank) error {
 		m, err := r.Sweep.Evaluate(data.Batches(ds, opts))
 		if r.Number == 0 {
-			p.Loss, p.Perplexity, p.Tokens = m.Loss, m.Perplexity, m.Tokens
+			p.Loss, p.Perplexity, p.Tokens = report.Number(m.Loss), report.Number(m.Perplexity), m.Tokens
 		}
 		return err
 	})
-	return p, l.overLimit(err)
+	if loss := float64(p.Loss); err == nil && (math.IsNaN(loss) || math.IsInf(loss, 0)) {
+		err = fmt.Errorf("the loss over %d tokens is %w: %v", p.Tokens, device.ErrNotFinite, loss)
+	}
+	return p, l.explain(err)
 }
 
 // EvalTask is the accuracy of a model on a multiple-choice task.
@@ -149,7 +155,7 @@ func EvalTask(o EvalOptions, note Note) (TaskScore, error) {
 		}
 		return err
 	})
-	return score, l.overLimit(err)
+	return score, l.explain(err)
 }
 
 // taskQuestions tokenises the questions of a task's file; places are their lines. A question with a choice that does not fit is

@@ -85,7 +85,7 @@ func Generate(o GenerateOptions, to GenerateOutput, note Note) error {
 		longest = max(longest, reach(l.Config, len(ids), o.MaxTokens))
 	}
 	noteCache(l.Config, longest, l.DType, note)
-	return l.overLimit(l.Each(func(r *Rank) error {
+	return l.explain(l.Each(func(r *Rank) error {
 		if r.Number > 0 { // it computes the same, for its share of the weights; rank 0 speaks
 			return l.continueAll(r, p, prompts, o, GenerateOutput{})
 		}

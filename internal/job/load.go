@@ -81,7 +81,7 @@ func LoadModel(path string, r Runtime, positions int) (*Loaded, error) {
 	}
 	if err != nil {
 		l.Close()
-		return nil, l.overLimit(err)
+		return nil, l.explain(err)
 	}
 	return l, nil
 }
@@ -181,8 +181,11 @@ func (l *Loaded) Each(f func(r *Rank) error) error {
 	return err
 }
 
-// overLimit tells a model that does not fit into memory_limit from one that does not fit into the machine.
-func (l *Loaded) overLimit(err error) error {
+// explain adds the way out: a model that does not fit into memory_limit is told from one that does not fit into the machine.
+func (l *Loaded) explain(err error) error {
+	if errors.Is(err, device.ErrNotFinite) {
+		return advise("its numbers overflow: it was saved by a run that diverged, or the weights are damaged; take an earlier checkpoint, or fetch it again", fmt.Errorf("model %s: %w", l.Path, err))
+	}
 	if full := (*device.OutOfMemoryError)(nil); l.limit > 0 && errors.As(err, &full) {
 		return &UsageError{hint("raise memory_limit, lower "+l.lower+", or use --offload disk", "memory_limit %d: %w", l.limit, err)}
 	}

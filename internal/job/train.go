@@ -13,6 +13,7 @@ import (
 	"lomo/internal/checkpoint"
 	"lomo/internal/config"
 	"lomo/internal/data"
+	"lomo/internal/device"
 	"lomo/internal/memprof"
 	"lomo/internal/tensor"
 	"lomo/internal/tokenizer"
@@ -387,7 +388,7 @@ func Exit(err error) int {
 		return 0
 	case errors.Is(err, train.ErrInterrupted):
 		return 130
-	case errors.As(err, &diverged):
+	case errors.As(err, &diverged), errors.Is(err, device.ErrNotFinite):
 		return 3
 	case errors.As(err, &usage):
 		return 2
