@@ -9,12 +9,14 @@ import (
 	"context"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"lomo/internal/hub/pull"
 	"lomo/internal/job"
+	"lomo/internal/report"
 )
 
 // Streams is what a command reads, writes and is surrounded by.
@@ -23,17 +25,37 @@ type Streams struct {
 	Out, Err io.Writer
 	Env      []string // as os.Environ gives it
 	Terminal bool     // Err is one
+	Command  []string // the words of the command line; none: as Run was given it
+
+	Talk *report.Console // Err, on a terminal with a line that moves; made by Run where there is none
 }
+
+// talk is where Err's talk goes, a console around it where none was given.
+func (s *Streams) talk() *report.Console {
+	if s.Talk == nil {
+		s.Talk = report.NewConsole(s.Err, nil)
+		s.Err = s.Talk
+	}
+	return s.Talk
+}
+
+// begun is when the process began, near enough.
+var begun = time.Now()
 
 // Main runs the command line of this process and returns its exit code. The linker gives releases their version.
 func Main(version string) int {
 	linkedVersion = version
-	io := &Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Environ(), Terminal: term.IsTerminal(int(os.Stderr.Fd()))}
+	talk := report.NewConsole(os.Stderr, report.OpenTerminal(os.Stderr, os.Environ()))
+	io := &Streams{In: os.Stdin, Out: os.Stdout, Err: talk, Env: os.Environ(), Command: os.Args, Talk: talk, Terminal: term.IsTerminal(int(os.Stderr.Fd()))}
 	return Run(context.Background(), io, os.Args[1:])
 }
 
 // Run runs one command line and returns its exit code.
 func Run(ctx context.Context, io *Streams, args []string) int {
+	defer io.talk().Close()
+	if io.Command == nil {
+		io.Command = append([]string{"lomo"}, args...)
+	}
 	root := newRootCmd(io, program)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

@@ -2,10 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +14,7 @@ type trainOptions struct {
 	Config *config.Loaded // checked
 	DryRun bool           // check everything that needs no weights, print the plan, write nothing
 	Cards  job.Cards      // what a plan for cards takes as given
+	Stop   *stopper       // asks the run what to say when it is to stop
 }
 
 func newTrainCmd(io *Streams, run func(context.Context, *Streams, *trainOptions) error) *cobra.Command {
@@ -37,8 +34,9 @@ flag too, which is stronger: --learning-rate 2e-4 (` + "`lomo help config`" + ` 
 --dry-run checks model, data and memory and prints the plan; for cards also the predicted time of a
 step. A model that is not there is planned with the sizes of the preset its path ends in.
 
-Ctrl-C finishes the step, saves a checkpoint and exits 130; a second one stops at once.
-The same command then continues where it stopped (resume: auto).`,
+Ctrl-C, SIGTERM or a terminal that is closed: the run finishes the step, saves a checkpoint and
+exits 130; a second Ctrl-C stops at once. The same command then continues where it stopped
+(resume: auto). All that is said on stderr is also in train.log of the run's folder.`,
 		Example: `  lomo train configs/smollm2-135m-adalomo.yaml
   lomo train run.yaml --learning-rate 2e-4 --max-steps 100
   lomo train run.yaml --dry-run
@@ -46,6 +44,7 @@ The same command then continues where it stopped (resume: auto).`,
   LOMO_THREADS=4 lomo train run.yaml --print-config`,
 		Args: s.takeFile,
 		RunE: func(c *cobra.Command, _ []string) error {
+			io.talk().Keep() // also what is said of the configuration belongs into the run's log
 			var err error
 			if o.Config, err = s.load(io, c, "model", "output_dir", "datasets"); err != nil {
 				return err
@@ -56,7 +55,8 @@ The same command then continues where it stopped (resume: auto).`,
 			if printConfig {
 				return o.Config.WriteYAML(io.Out)
 			}
-			ctx, stop := untilInterrupt(c.Context(), io)
+			o.Stop = &stopper{}
+			ctx, stop := untilStopped(c.Context(), io, o.Stop)
 			defer stop()
 			return profileCPU(profile, func() error { return run(ctx, io, &o) })
 		},
@@ -70,24 +70,4 @@ The same command then continues where it stopped (resume: auto).`,
 	_ = c.Flags().MarkHidden("cpuprofile")
 	s.addEveryKey(c)
 	return c
-}
-
-// untilInterrupt is a context that ends at the first SIGINT or SIGTERM; the next one ends the process.
-func untilInterrupt(parent context.Context, io *Streams) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(parent)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		select {
-		case <-signals:
-			signal.Stop(signals)
-			fmt.Fprintln(io.Err, "\nlomo: finishing the step, then saving; Ctrl-C again stops at once")
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		cancel()
-	}
 }

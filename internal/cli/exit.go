@@ -111,7 +111,7 @@ func printError(w io.Writer, err error) {
 	var diverged *train.DivergedError
 	switch {
 	case err == nil:
-	case errors.As(err, new(*pull.InterruptedError)):
+	case errors.As(err, new(*pull.InterruptedError)), errors.As(err, new(*interrupted)):
 		fmt.Fprintf(w, "lomo: %v\n", err)
 	case errors.Is(err, train.ErrInterrupted):
 		fmt.Fprintln(w, "lomo: interrupted after a checkpoint was saved; the same command continues the run")

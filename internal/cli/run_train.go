@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/data"
@@ -14,14 +16,17 @@ import (
 )
 
 func runTrain(ctx context.Context, s *Streams, o *trainOptions) error {
-	r := &runReport{s: s, o: o, dir: o.Config.OutputDir}
+	r := &runReport{s: s, o: o, dir: o.Config.OutputDir, progress: report.NewProgress(s.talk(), begun)}
 	defer r.close()
+	if o.Stop != nil {
+		o.Stop.asked, o.Stop.forced = r.stopAsked, r.stopForced
+	}
 	err := job.Train(ctx, o.Config, r, job.TrainOptions{DryRun: o.DryRun, Cards: o.Cards})
 	r.page.end(err)
-	return err
+	return r.ended(err)
 }
 
-// runReport shows a run on stderr and keeps metrics.jsonl and report.html. The files are opened late: until the output
+// runReport shows a run on stderr and keeps metrics.jsonl, train.log and report.html. The files are opened late: until the output
 // folder is known to be this run's, nothing is written.
 type runReport struct {
 	s        *Streams
@@ -33,17 +38,42 @@ type runReport struct {
 	page     runPage
 	metrics  *report.Metrics
 	progress *report.Progress
+
+	course      report.Plan
+	plannedPeak int64       // of the process; 0: the plan is for cards
+	began       atomic.Bool // the folder is this run's
+	stepped     bool        // a step was done
+
+	mu        sync.Mutex // of what is asked when the run is stopped
+	saved     string     // the newest checkpoint, "" for none
+	savedStep int
 }
 
 var _ job.Reporter = (*runReport)(nil)
 
 // Note writes a line of talk.
 func (r *runReport) Note(format string, args ...any) {
-	if r.progress != nil {
-		r.progress.Say(format, args...)
-		return
+	r.s.Talk.Say(format, args...)
+}
+
+// Doing shows what the run is busy with.
+func (r *runReport) Doing(a train.Activity) {
+	r.progress.Doing(taskNames[a.Task], a.Step, a.Done, a.Of)
+}
+
+// taskNames are the names that the display has for what a run does.
+var taskNames = map[train.Task]report.Task{
+	train.Waiting: report.Waiting, train.Opening: report.Opening, train.Encoding: report.Encoding, train.Planning: report.Planning,
+	train.Loading: report.Loading, train.Stepping: report.Stepping, train.Evaluating: report.Evaluating, train.Saving: report.Saving, train.Writing: report.Writing,
+}
+
+// Began opens the log: the folder is this run's.
+func (r *runReport) Began(string) {
+	r.began.Store(true)
+	if r.metrics == nil {
+		r.progress.Begin(r.course, 0, 0)
 	}
-	fmt.Fprintf(r.s.Err, format+"\n", args...)
+	r.s.Talk.OpenLog(r.path("train.log"), r.heading())
 }
 
 // Planned prints what the run will be: to stdout when that is all the user asked for.
@@ -51,9 +81,14 @@ func (r *runReport) Planned(p job.Summary) {
 	r.plan, r.total = p, p.Steps
 	w := r.s.Err
 	if r.o.DryRun {
+		r.progress.Close()
 		w = r.s.Out
 	}
 	c := &r.o.Config.Config
+	r.course = report.Plan{Steps: p.Steps, EvalEvery: c.EvalSteps, Evaluates: p.Val.Samples > 0, SaveEvery: c.SaveSteps, Writes: c.SaveFinal}
+	if p.Memory != nil && c.Device != "cuda" {
+		r.plannedPeak = p.Memory.Peak
+	}
 	fmt.Fprintf(w, "%s: %s weights in %s on %s, %s at %v\n", p.Model, report.Count(float64(p.Params)), c.DType, p.Device, c.Optimizer, c.LearningRate)
 	if p.Train.Samples > 0 {
 		fmt.Fprintf(w, "training data: %s\n", statsLine(p.Train))
@@ -114,7 +149,8 @@ func statsLine(d data.Stats) string {
 
 // Resumed says where the run continues.
 func (r *runReport) Resumed(dir string, step, of int) error {
-	r.done, r.total = step, of
+	r.done, r.total, r.course.Steps = step, of, of
+	r.keep(dir, step)
 	r.Note("continuing from %s", dir)
 	return r.open()
 }
@@ -128,11 +164,24 @@ func (r *runReport) open() error {
 	if r.metrics, err = report.OpenMetrics(r.path("metrics.jsonl"), r.done, r.total); err != nil {
 		return err
 	}
-	r.progress = report.NewProgress(r.s.Err, r.s.Terminal, r.done, r.total)
 	r.page.dir, r.page.note = r.dir, r.Note
 	r.plan.Steps = r.total
 	r.page.open(r.plan, r.done)
+	if r.done > 0 {
+		h, err := report.ReadDigest(r.path("metrics.jsonl"))
+		if err != nil {
+			return err
+		}
+		r.progress.Begin(r.course, r.done, h.Elapsed())
+	}
 	return nil
+}
+
+// keep notes the newest checkpoint.
+func (r *runReport) keep(dir string, step int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.saved, r.savedStep = dir, step
 }
 
 func (r *runReport) path(name string) string { return filepath.Join(r.dir, name) }
@@ -142,12 +191,14 @@ func (r *runReport) Step(m train.StepMetrics) error {
 	if err := r.open(); err != nil {
 		return err
 	}
+	r.stepped = true
 	mem := report.ReadMemory()
 	step := report.Step{
 		Step: m.Step, Total: m.Total, Epoch: report.Number(m.Epoch), Loss: report.Number(m.Loss), LR: report.Number(m.LR),
 		GradNorm: (*report.Number)(m.GradNorm), Tokens: m.Tokens, SeenTokens: m.SeenTokens, TokS: report.Number(m.TokS),
 		StepMS: report.Number(m.StepMS), MemBytes: mem.Resident, PeakBytes: mem.Peak, MFU: (*report.Number)(m.MFU), Skipped: m.Skipped,
 	}
+	r.progress.Times(&step)
 	r.progress.Step(step)
 	r.page.step(step)
 	return r.metrics.Step(step)
@@ -159,13 +210,14 @@ func (r *runReport) Eval(m train.EvalMetrics) error {
 		return err
 	}
 	e := report.Eval{Step: m.Step, Loss: report.Number(m.Loss), Perplexity: report.Number(m.Perplexity), Tokens: m.Tokens}
-	r.progress.Say("%s", e.Line())
+	r.progress.Eval(e)
 	r.page.eval(e)
 	return r.metrics.Eval(e)
 }
 
 // Saved brings report.html up to date with a new checkpoint.
 func (r *runReport) Saved(dir string, step int) {
+	r.keep(dir, step)
 	r.Note("saved %s", dir)
 	r.page.write()
 }
@@ -176,17 +228,12 @@ func (r *runReport) Finished(dir string, d job.Done) error {
 		r.Note("%s: the run had finished at step %d before (a higher num_epochs or max_steps goes on with it); nothing to do", dir, d.Steps)
 		return nil
 	}
-	if d.Model != "" {
-		r.Note("trained model: %s", d.Model)
-	}
-	r.Note("report: %s", r.path("report.html"))
-	return nil
+	r.progress.Close()
+	return r.summary(d)
 }
 
 func (r *runReport) close() {
-	if r.progress != nil {
-		r.progress.Close()
-	}
+	r.progress.Close()
 	if r.metrics != nil {
 		r.metrics.Close()
 	}

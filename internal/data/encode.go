@@ -72,6 +72,13 @@ func newEncoder(tok Tokenizer, o Options) (*encoder, error) {
 	return e, nil
 }
 
+// told says how many samples there are.
+func (e *encoder) told() {
+	if e.o.OnSample != nil {
+		e.o.OnSample(e.out.len())
+	}
+}
+
 // segment is a part of a sample's text; train says whether it is learned.
 type segment struct {
 	text  string
@@ -199,6 +206,7 @@ func (e *encoder) put(r records.Record, list string, ids, labels []int32) error 
 			e.notes.Add(fmt.Sprintf("samples cut to sequence_len %d", n), r.Place(), "raise sequence_len to keep them whole")
 		}
 		e.out.add(ids[:n], labels[:n], n < len(ids))
+		e.told()
 	case learns(labels):
 		e.skip(r, fmt.Sprintf("samples left out: what is learned lies behind sequence_len %d", n), "raise sequence_len")
 	default:
@@ -216,6 +224,7 @@ func (e *encoder) windows(r records.Record, ids, labels []int32) error {
 		part := unseen(labels[from:to], done-from)
 		if slices.ContainsFunc(part[1:], func(l int32) bool { return l != ignored }) {
 			e.out.add(ids[from:to], part, false)
+			e.told()
 		}
 		done = to
 	}

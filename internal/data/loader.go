@@ -135,6 +135,12 @@ func Batches(d *Dataset, o Options) iter.Seq[Batch] {
 	}
 }
 
+// BatchCount is how many batches Batches gives.
+func BatchCount(d *Dataset, o Options) int {
+	o.Shuffle = false
+	return NewLoader(d, o).BatchesIn(0)
+}
+
 // checksum is a CRC-32C over lengths, ids and labels, in order.
 func (d *Dataset) checksum() string {
 	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))

@@ -23,4 +23,6 @@ type Options struct {
 	ChatTemplate  string   // tokenizer, or a template
 
 	VocabSize int // of the model: ids from there on are errors; 0: unknown
+
+	OnSample func(n int) // hears how many samples are made, while data is read; nil: nobody
 }

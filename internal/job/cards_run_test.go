@@ -46,6 +46,8 @@ func (l *losses) Note(format string, args ...any) {
 	l.notes = append(l.notes, fmt.Sprintf(format, args...))
 }
 func (l *losses) Planned(s Summary)              { l.device = s.Device }
+func (l *losses) Doing(train.Activity)           {}
+func (l *losses) Began(string)                   {}
 func (l *losses) Resumed(string, int, int) error { return nil }
 func (l *losses) Step(m train.StepMetrics) error { l.values = append(l.values, m.Loss); return nil }
 func (l *losses) Eval(train.EvalMetrics) error   { return nil }

@@ -15,6 +15,7 @@ import (
 const (
 	configFile   = "config.yaml"
 	metricsFile  = "metrics.jsonl"
+	logFile      = "train.log"
 	finishedFile = "finished.json" // its presence says that the run came to its end
 )
 
@@ -178,7 +179,7 @@ func (o *output) undo() {
 	if _, err := os.Stat(filepath.Join(o.dir, metricsFile)); !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	for _, name := range []string{configFile, workingCopy, spillFile, tokenizerDir, ".lock"} {
+	for _, name := range []string{configFile, logFile, workingCopy, spillFile, tokenizerDir, ".lock"} {
 		os.RemoveAll(filepath.Join(o.dir, name))
 	}
 	os.Remove(o.dir) // fails where more is in it

@@ -32,6 +32,15 @@ func ChatTemplate(tok *tokenizer.Tokenizer, value string) (string, error) {
 // chatTypes are the types of data sets whose records may be conversations.
 var chatTypes = []string{"messages", "sharegpt", "prompt_completion"}
 
+// isChat tells whether one talks to the trained model: it has a template for chats, or has learned conversations.
+func isChat(tok *tokenizer.Tokenizer, c *config.Config) bool {
+	if tok == nil {
+		return false
+	}
+	source, err := tok.TemplateSource(c.ChatTemplate)
+	return err == nil && source != "" || slices.ContainsFunc(c.Datasets, func(d config.Dataset) bool { return d.Type == "messages" || d.Type == "sharegpt" })
+}
+
 // keepTemplate sees to it that the trained model has the run's chat template and stops where that ends a turn: it writes the files that differ from the
 // tokenizer's own into dir, and enters them in files.
 func keepTemplate(files map[string]string, dir string, tok *tokenizer.Tokenizer, c *config.Config) error {

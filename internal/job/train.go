@@ -23,7 +23,9 @@ import (
 // Reporter receives what a run has to say.
 type Reporter interface {
 	Note(format string, args ...any)        // a line of talk
+	Doing(a train.Activity)                 // what the run is busy with, often; from any goroutine
 	Planned(s Summary)                      // before anything is loaded
+	Began(dir string)                       // the output folder is this run's, and locked
 	Resumed(dir string, step, of int) error // metrics beyond step belong to steps that will be run again
 	Step(m train.StepMetrics) error         // each logged step
 	Eval(m train.EvalMetrics) error         // each evaluation
@@ -57,6 +59,7 @@ type Done struct {
 	Steps   int
 	Model   string // folder of the trained model, "" when it was not written
 	Already bool   // it had been finished before
+	Chat    bool   // the model has a chat template, or has learned conversations
 }
 
 // dataset is a run's data, ready to be dealt out.
@@ -70,6 +73,7 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 	if name := presetOf(c.Model); t.DryRun && name != "" {
 		return planWithout(c, name, rep, t.Cards)
 	}
+	rep.Doing(train.Activity{Task: train.Opening})
 	m, err := OpenModel(c.Model)
 	if err != nil {
 		return err
@@ -98,7 +102,7 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 	if c.ChatTemplate, err = ChatTemplate(tok, c.ChatTemplate); err != nil {
 		return err
 	}
-	ds, err := loadData(&c.Config, m, tok)
+	ds, err := loadData(&c.Config, m, tok, rep)
 	if err != nil {
 		if t.DryRun { // the data is at fault, the memory can be told all the same
 			if p, err := PlanOnly(&c.Config, m.Config, t.Cards); err == nil {
@@ -108,6 +112,7 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 		return err
 	}
 	ds.note(rep.Note)
+	rep.Doing(train.Activity{Task: train.Planning})
 	sum, err := summarize(&c.Config, &o, m, ds, t.Cards)
 	if err != nil {
 		return err
@@ -156,9 +161,12 @@ func runTokenizer(c *config.Loaded, m *Model, rep Reporter) (*tokenizer.Tokenize
 	return nil, nil
 }
 
-func loadData(c *config.Config, m *Model, tok *tokenizer.Tokenizer) (*dataset, error) {
+func loadData(c *config.Config, m *Model, tok *tokenizer.Tokenizer, rep Reporter) (*dataset, error) {
 	ds := &dataset{opts: dataOptions(c, m.Config)}
-	all, err := data.Load(sources(c.Datasets), asTokenizer(tok), ds.opts)
+	told := ds.opts
+	told.OnSample = func(n int) { rep.Doing(train.Activity{Task: train.Encoding, Done: int64(n)}) }
+	told.OnSample(0)
+	all, err := data.Load(sources(c.Datasets), asTokenizer(tok), told)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +178,7 @@ func loadData(c *config.Config, m *Model, tok *tokenizer.Tokenizer) (*dataset, e
 		}
 	}
 	if len(c.EvalDatasets) > 0 {
-		if ds.val, err = data.Load(sources(c.EvalDatasets), asTokenizer(tok), ds.opts); err != nil {
+		if ds.val, err = data.Load(sources(c.EvalDatasets), asTokenizer(tok), told); err != nil {
 			return nil, err
 		}
 	}
@@ -255,10 +263,11 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	if o.Config, err = out.begin(c); err != nil {
 		return err
 	}
+	rep.Began(o.OutputDir)
 	if o.Tokenizer, err = keepSideFiles(m, tok, &c.Config, rep.Note); err != nil {
 		return err
 	}
-	o.OnStep, o.OnEval, o.OnSave, o.Note = rep.Step, rep.Eval, rep.Saved, rep.Note
+	o.OnStep, o.OnEval, o.OnSave, o.Note, o.OnDoing = rep.Step, rep.Eval, rep.Saved, rep.Note, rep.Doing
 	o.WorkingCopy, o.SpillFile = filepath.Join(o.OutputDir, workingCopy), filepath.Join(o.OutputDir, spillFile)
 	if o.Offload != train.OnDevice || o.SpillInputs != train.OnDevice {
 		o.OnDone = func(in, out int64) {
@@ -281,7 +290,7 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	if err := os.RemoveAll(filepath.Join(o.OutputDir, tokenizerDir)); err != nil {
 		return err
 	}
-	done := Done{Steps: sum.Steps}
+	done := Done{Steps: sum.Steps, Chat: isChat(tok, &c.Config)}
 	if o.SaveFinal {
 		done.Model = o.OutputDir
 	}
@@ -335,7 +344,7 @@ func onDevices(ctx context.Context, c *config.Config, o train.Options, weights c
 	for range devices {
 		one := train.Inputs{Weights: weights, Train: data.NewLoader(ds.train, ds.opts)}
 		if ds.val.Len() > 0 {
-			one.Eval = data.Batches(ds.val, ds.opts)
+			one.Eval, one.EvalBatches = data.Batches(ds.val, ds.opts), data.BatchCount(ds.val, ds.opts)
 		}
 		in = append(in, one)
 	}

@@ -26,7 +26,9 @@ type Step struct {
 	MFU        *Number `json:"mfu,omitempty"` // share of the machine's peak; nil: not known
 	Skipped    bool    `json:"skipped,omitempty"`
 
-	Total int `json:"-"` // steps of the run
+	Total      int     `json:"total_steps,omitempty"` // of the run
+	ElapsedS   Number  `json:"elapsed_s,omitempty"`   // since the run began, over all its processes; 0: a file of an older version
+	RemainingS *Number `json:"remaining_s,omitempty"` // of what is left to do; nil: not known yet
 }
 
 // Eval is one evaluation, also a line of metrics.jsonl.

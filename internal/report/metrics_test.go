@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestLines holds the keys that other programs read (design.md 4) and what happens to numbers JSON cannot hold.
@@ -15,17 +16,18 @@ func TestLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	norm, mfu := Number(0.5), Number(0.25)
+	norm, mfu, left := Number(0.5), Number(0.25), Number(100)
 	s := Step{Step: 1, Epoch: 0.5, Loss: 2.25, LR: 1e-3, Tokens: 10, SeenTokens: 20, TokS: 30.5, StepMS: 40, MemBytes: 50, PeakBytes: 60}
 	full := s
 	full.GradNorm, full.MFU, full.Loss = &norm, &mfu, Number(math.NaN())
+	full.Total, full.ElapsedS, full.RemainingS = 9, 12.5, &left
 	for _, err := range []error{m.Step(s), m.Step(full), m.Eval(Eval{Step: 1, Loss: 800, Perplexity: Number(math.Inf(1)), Tokens: 7}), m.Close()} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	want := `{"step":1,"epoch":0.5,"loss":2.25,"lr":0.001,"tokens":10,"seen_tokens":20,"tok_s":30.5,"step_ms":40,"mem_bytes":50,"peak_bytes":60}
-{"step":1,"epoch":0.5,"loss":null,"lr":0.001,"grad_norm":0.5,"tokens":10,"seen_tokens":20,"tok_s":30.5,"step_ms":40,"mem_bytes":50,"peak_bytes":60,"mfu":0.25}
+{"step":1,"epoch":0.5,"loss":null,"lr":0.001,"grad_norm":0.5,"tokens":10,"seen_tokens":20,"tok_s":30.5,"step_ms":40,"mem_bytes":50,"peak_bytes":60,"mfu":0.25,"total_steps":9,"elapsed_s":12.5,"remaining_s":100}
 {"step":1,"eval_loss":800,"perplexity":null,"eval_tokens":7}
 `
 	got, _ := os.ReadFile(path)
@@ -84,5 +86,27 @@ func TestReadMetricsNamesTheLine(t *testing.T) {
 	}
 	if _, err := ReadMetrics(path); err == nil || !strings.Contains(err.Error(), "m.jsonl:2: ") {
 		t.Errorf("error %v, want line 2", err)
+	}
+}
+
+// TestElapsedOfOldFiles: lines that do not say how long the run has taken count with the time of their steps.
+func TestElapsedOfOldFiles(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		steps []Step
+		want  time.Duration
+	}{
+		{"none", nil, 0},
+		{"old", []Step{{StepMS: 1500}, {StepMS: 500}}, 2 * time.Second},
+		{"new", []Step{{StepMS: 1500, ElapsedS: 9}, {StepMS: 500, ElapsedS: 11}}, 11 * time.Second},
+		{"gone on by a newer version", []Step{{StepMS: 1500}, {StepMS: 500, ElapsedS: 4}}, 4 * time.Second},
+	} {
+		var d Digest
+		for _, s := range c.steps {
+			d.step(s)
+		}
+		if got := d.Elapsed(); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
 	}
 }

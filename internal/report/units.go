@@ -64,3 +64,11 @@ func Duration(d time.Duration) string {
 	}
 	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
 }
+
+// Clock writes a time in whole seconds, as a display that counts them does: 0 s, 12 s, 3m20s, 1h02m, 2d04h.
+func Clock(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%d s", int(max(d, 0).Seconds()))
+	}
+	return Duration(d)
+}

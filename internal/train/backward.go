@@ -48,6 +48,7 @@ func (p *Pass) Backward(sink grad.Sink, again bool) (float64, error) {
 	if err != nil {
 		return top.loss, err
 	}
+	s.passed(nil, false)
 	if again && p.kept != nil {
 		s.D.Copy(p.kept.dres, dres)
 		p.kept.loss = top.loss
@@ -76,6 +77,7 @@ func (p *Pass) backwardBlocks(sink grad.Sink, dres tensor.Tensor, again bool) er
 		if err := p.backwardBlock(l, sink, dres, again); err != nil {
 			return fmt.Errorf("block %d: %w", l, err)
 		}
+		s.passed(s.Net.Blocks[l], false)
 	}
 	return nil
 }

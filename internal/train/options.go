@@ -62,6 +62,9 @@ type Options struct {
 	OnDone func(bytesIn, bytesOut int64) // at the end: what was moved to and from disk
 	Note   func(format string, args ...any)
 
+	// OnDoing hears what the run is busy with, often, and from several goroutines while weights are read. It must not take long.
+	OnDoing func(Activity)
+
 	// OnRank, of a run on several devices, sees each rank's options before it starts and may add to its callbacks; what it
 	// returns is called with how the rank ended.
 	OnRank func(rank int, device string, o *Options) (ended func(error) error, err error)
@@ -81,6 +84,8 @@ type Inputs struct {
 	Weights checkpoint.Source
 	Train   *data.Loader
 	Eval    iter.Seq[data.Batch] // the validation set in micro-batches; nil: none
+
+	EvalBatches int // in Eval, for progress; 0: not counted
 }
 
 // StepMetrics is one logged step, under the names of metrics.jsonl.

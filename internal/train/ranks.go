@@ -135,7 +135,7 @@ func RunRanks(ctx context.Context, devices []device.Device, group []comm.Comm, o
 	return OnRanks(group, func(r int) error {
 		mine := o
 		if r > 0 {
-			mine.OnStep, mine.OnEval, mine.OnSave, mine.OnDone, mine.Note = nil, nil, nil, nil, nil
+			mine.OnStep, mine.OnEval, mine.OnSave, mine.OnDone, mine.Note, mine.OnDoing = nil, nil, nil, nil, nil, nil
 		}
 		if o.OnRank == nil {
 			return runRank(ctx, devices[r], group[r], mine, in[r], resume)

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,13 +27,23 @@ func runRank(ctx context.Context, d device.Device, c comm.Comm, o Options, in In
 		return err
 	}
 	defer func() { err = errors.Join(err, t.Close()) }()
+	t.asked = func() bool { return ctx.Err() != nil && c.Size() == 1 }
+	if in.Eval != nil {
+		in.Eval = t.watched(in)
+	}
 	if err := t.start(in, resume); err != nil {
 		return err
 	}
 	if o.EvalOnStart && t.state.Step == 0 {
 		if err := t.evaluate(in); err != nil {
+			if t.asked() {
+				return ErrInterrupted // in the middle of it
+			}
 			return err
 		}
+	}
+	if stop, err := t.Stop(ctx); err != nil || stop && t.state.Step < t.state.Total {
+		return cmp.Or(err, ErrInterrupted) // nothing was learned that is not saved
 	}
 	for t.state.Step < t.state.Total {
 		if err := t.next(in); err != nil {
@@ -43,8 +54,10 @@ func runRank(ctx context.Context, d device.Device, c comm.Comm, o Options, in In
 			return err
 		}
 		if stop && t.state.Step < t.state.Total {
-			if _, err := t.save(in); err != nil {
-				return err
+			if t.saved < t.state.Step {
+				if _, err := t.save(in); err != nil {
+					return err
+				}
 			}
 			return ErrInterrupted
 		}
@@ -73,12 +86,13 @@ func (t *Trainer) start(in Inputs, resume string) error {
 
 // load reads the weights; of several ranks it says what each of them has read.
 func (t *Trainer) load(src checkpoint.Source) error {
+	defer t.doing(Waiting, 0, 0)
 	size := t.sweep.Comm.Size()
 	if size == 1 {
-		return t.Load(src)
+		return t.Load(t.watchedReader(src))
 	}
 	counted := checkpoint.Count(src)
-	if err := t.Load(counted); err != nil {
+	if err := t.Load(t.watchedReader(counted)); err != nil {
 		return err
 	}
 	for r := range size {
@@ -116,6 +130,7 @@ func TotalSteps(l *data.Loader, epochs float64, accumulation int) (int, error) {
 
 // next trains one step and does what is due after it.
 func (t *Trainer) next(in Inputs) error {
+	t.doing(Stepping, 0, 0)
 	batches, err := t.take(in.Train)
 	if err != nil {
 		return err
@@ -124,6 +139,7 @@ func (t *Trainer) next(in Inputs) error {
 	if err != nil {
 		return err
 	}
+	t.doing(Waiting, 0, 0)
 	pos := in.Train.State()
 	m.Epoch = float64(pos.Epoch) + float64(pos.Index)/float64(max(1, in.Train.BatchesIn(pos.Epoch)))
 	last := t.state.Step == t.state.Total
@@ -184,6 +200,7 @@ func (t *Trainer) evaluate(in Inputs) error {
 	if err != nil {
 		return err
 	}
+	t.doing(Waiting, 0, 0)
 	m.Step = t.state.Step
 	return call(t.o.OnEval, m)
 }
@@ -208,6 +225,8 @@ func (t *Trainer) finish(in Inputs) error {
 		}
 	}
 	t.giveBack()
+	t.beginWriting(Writing)
+	defer t.doing(Waiting, 0, 0)
 	return t.notFinite(t.writeModel(t.o.OutputDir, false))
 }
 

@@ -24,6 +24,8 @@ const (
 // the checkpoints before it as they were.
 func (t *Trainer) save(in Inputs) (string, error) {
 	t.giveBack()
+	t.beginWriting(Saving)
+	defer t.doing(Waiting, 0, 0)
 	t.state.Data = in.Train.State()
 	name := fmt.Sprintf("checkpoint-%d", t.state.Step)
 	fill := func(dir string) error {
@@ -39,6 +41,7 @@ func (t *Trainer) save(in Inputs) (string, error) {
 	if err != nil {
 		return "", t.notFinite(fmt.Errorf("save %s: %w", name, err))
 	}
+	t.saved = t.state.Step
 	if t.o.OnSave != nil {
 		t.o.OnSave(filepath.Join(t.o.OutputDir, name), t.state.Step)
 	}
@@ -107,7 +110,7 @@ func (t *Trainer) together(open func(checkpoint.WriterOptions) (*checkpoint.Writ
 			return err
 		}
 	}
-	if err := save(w); err != nil {
+	if err := save(t.watchedWriter(w)); err != nil {
 		return err
 	}
 	written := w.Written()

@@ -32,6 +32,8 @@ type Sweep struct {
 	Comm   comm.Comm    // to the other ranks
 	Reduce comm.Channel // for sums over them; nil on one rank
 	Wire   tensor.DType // reduce_dtype: of matrices' gradients on their way
+
+	onBlock func(b *model.Block, forward bool) // a block, nil for the head, has been gone through
 }
 
 // Pass is one step's batch on the device: where its rows are, and what is kept of the forward sweep.
@@ -202,6 +204,7 @@ func (p *Pass) Forward(keep bool) error {
 		if err := p.forwardBlock(l, scratch); err != nil {
 			return err
 		}
+		s.passed(s.Net.Blocks[l], true)
 	}
 	return nil
 }

@@ -26,6 +26,9 @@ type Trainer struct {
 	sched optim.Schedule
 	state State
 	due   bool // a checkpoint waits for a step that is not skipped
+	saved int  // the step of the newest checkpoint of this process, 0 for none
+	write writing
+	asked func() bool // to stop, of a run on one device; before the first step nothing is lost by stopping at once
 }
 
 // State is the position of a run, all that a resumed one needs beside tensors.
@@ -56,7 +59,7 @@ func New(d device.Device, o Options) (*Trainer, error) { return NewRank(d, comm.
 
 // NewRank is New for one rank of a group.
 func NewRank(d device.Device, c comm.Comm, o Options) (*Trainer, error) {
-	t := &Trainer{o: o, d: d, net: model.NewNetwork(o.Model)}
+	t := &Trainer{o: o, d: d, net: model.NewNetwork(o.Model), asked: func() bool { return false }}
 	t.state = State{LastNorm: -1, Seed: o.Seed, Device: d.Name(), Devices: c.Size(), Accumulation: o.Accumulation, MicroBatch: o.MicroBatch}
 	d.Memory().SetPhase("setup")
 	var err error
@@ -177,6 +180,7 @@ func (t *Trainer) Sweep() *Sweep { return t.sweep }
 func (t *Trainer) Step(batches []data.Batch) (StepMetrics, error) {
 	start := time.Now()
 	m := StepMetrics{Step: t.state.Step + 1, LR: t.sched.At(t.state.Step), Total: t.state.Total}
+	defer t.watchStep()()
 	mark := t.d.Memory().Mark()
 	defer t.d.Memory().Release(mark)
 	pass, err := t.sweep.Load(batches)

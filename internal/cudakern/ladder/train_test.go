@@ -14,6 +14,7 @@ import (
 	"lomo/internal/config"
 	"lomo/internal/cudakern/sim"
 	"lomo/internal/job"
+	"lomo/internal/train"
 )
 
 // bound is that of a dtype.
@@ -135,6 +136,7 @@ type planned struct {
 
 func (p *planned) Planned(s job.Summary) { p.Summary = s }
 func (p *planned) Note(string, ...any)   {}
+func (p *planned) Doing(train.Activity)  {}
 
 // TestTraffic: the bytes that the driver moves between cards in a step are the plan's.
 func TestTraffic(t *testing.T) {
