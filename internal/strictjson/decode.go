@@ -1,6 +1,7 @@
 package strictjson
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,35 +47,49 @@ type Member struct {
 }
 
 // Members lists the members of an object in their order.
-func Members(text []byte) ([]Member, error) {
-	s := &scanner{text: text}
-	if k := s.kind(); k != "object" && s.pos < len(text) {
-		if err := s.skip(); err != nil {
-			return nil, err
-		}
-		return nil, s.failAt(0, "%s found, want object", k)
-	} else if s.pos == len(text) {
-		return nil, s.noValue()
-	}
-	var out []Member
-	line, counted := 1, 0
-	err := s.object(func(name string) *Error {
-		at := s.pos
-		line += strings.Count(string(text[counted:at]), "\n")
-		counted = at
-		if err := s.skip(); err != nil {
-			return err
-		}
-		out = append(out, Member{Name: name, Value: text[at:s.pos:s.pos], Line: line})
-		return nil
-	})
-	if err == nil {
-		err = s.end()
-	}
+func Members(text []byte) (out []Member, err error) {
+	err = Each(text, func(m Member) error { out = append(out, m); return nil })
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// Each calls fn with the members of an object in their order, and holds none of them. It ends at fn's first error, which it returns.
+func Each(text []byte, fn func(Member) error) error {
+	s := &scanner{text: text}
+	if k := s.kind(); k != "object" && s.pos < len(text) {
+		if err := s.skip(); err != nil {
+			return err
+		}
+		return s.failAt(0, "%s found, want object", k)
+	} else if s.pos == len(text) {
+		return s.noValue()
+	}
+	line, counted := 1, 0
+	var stop error
+	err := s.object(func(name string) *Error {
+		at := s.pos
+		line += bytes.Count(text[counted:at], []byte("\n"))
+		counted = at
+		if err := s.skip(); err != nil {
+			return err
+		}
+		if stop = fn(Member{Name: name, Value: text[at:s.pos:s.pos], Line: line}); stop != nil {
+			return s.fail("stopped")
+		}
+		return nil
+	})
+	switch {
+	case stop != nil:
+		return stop
+	case err != nil:
+		return err
+	}
+	if err := s.end(); err != nil {
+		return err
+	}
+	return nil
 }
 
 // Elements lists the elements of a list as they stand in the text.

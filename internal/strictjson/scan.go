@@ -137,6 +137,9 @@ func (s *scanner) object(fn func(name string) *Error) *Error {
 		if !seen.add(name) {
 			return s.failAt(at, "%q stands twice in an object", shorten(name, 60))
 		}
+		if len(seen.many) > maxMembers {
+			return s.failAt(at, "more than %d names in an object", maxMembers)
+		}
 		if s.next() != ':' {
 			return s.fail("%s found behind a name, want a colon", s.found())
 		}
@@ -350,6 +353,9 @@ func (s *scanner) unit() (uint16, bool) {
 	s.pos += 6
 	return v, true
 }
+
+// maxMembers bounds an object, because its names are held to find one that stands twice. The largest vocabularies have 260,000.
+const maxMembers = 1 << 20
 
 // names is a set of the names of an object: a list while it is short.
 type names struct {

@@ -3,6 +3,7 @@ package strictjson
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -202,4 +203,48 @@ func FuzzCheck(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestManyNames: the names of an object are held, so there is an end to them.
+func TestManyNames(t *testing.T) {
+	var text []byte
+	for i := range maxMembers + 2 {
+		text = fmt.Appendf(text, `,"%x":0`, i)
+	}
+	text[0] = '{'
+	text = append(text, '}')
+	if err := Check(text); err == nil || !strings.Contains(err.Error(), "more than 1048576 names in an object") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestEach: members come one by one, and the first error of the function ends it.
+func TestEach(t *testing.T) {
+	boom := errors.New("boom")
+	for _, c := range []struct {
+		text, want string
+		err        bool
+	}{
+		{`{}`, "", false},
+		{`{"a": 1, "b": [2]}`, "a=1 b=[2]", false},
+		{`{"a": 1, "stop": 3, "b" bad`, "a=1", true},
+		{`{"a": 1} x`, "a=1", true},
+		{`[1]`, "", true},
+		{``, "", true},
+	} {
+		var got []string
+		err := Each([]byte(c.text), func(m Member) error {
+			if m.Name == "stop" {
+				return boom
+			}
+			got = append(got, m.Name+"="+string(m.Value))
+			return nil
+		})
+		if strings.Join(got, " ") != c.want || (err != nil) != c.err {
+			t.Errorf("%s: got %q, %v", c.text, got, err)
+		}
+		if strings.Contains(c.text, "stop") && !errors.Is(err, boom) {
+			t.Errorf("%s: got %v, want what the function returned", c.text, err)
+		}
+	}
 }

@@ -1,20 +1,27 @@
 package safetensors
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"unicode/utf8"
 
 	"lomo/internal/fault"
+	"lomo/internal/strictjson"
 	"lomo/internal/tensor"
 )
 
 const metadataKey = "__metadata__"
+
+// What a header may hold. Its bytes are bounded too, but a tensor of 50 bytes of JSON takes several times as much in memory.
+const (
+	maxTensors  = 1 << 17 // the largest mixtures of experts have some 90,000, over all their files
+	maxName     = 512     // bytes
+	maxEntry    = 4096    // bytes of one tensor's dtype, shape and offsets
+	maxMetadata = 1 << 16 // entries
+)
 
 // info is the JSON form of an entry.
 type info struct {
@@ -38,59 +45,61 @@ func ParseHeader(header []byte, dataSize int64) ([]Entry, map[string]string, err
 }
 
 func parseTable(header []byte) (entries []Entry, meta map[string]string, err error) {
-	dec := json.NewDecoder(bytes.NewReader(header))
-	if _, err := dec.Token(); err != nil {
-		return nil, nil, notJSON(dec)
-	}
-	seen := map[string]bool{} // encoding/json alone would let the last duplicate win
-	for dec.More() {
-		tok, err := dec.Token()
+	err = strictjson.Each(header, func(m strictjson.Member) error {
+		switch {
+		case len(m.Name) > maxName:
+			return fault.Damaged("its header has a name of %d bytes, at most %d are read", len(m.Name), maxName)
+		case m.Name == metadataKey:
+			meta, err = parseMetadata(m.Value)
+			return err
+		case len(entries) == maxTensors:
+			return fault.Damaged("its header has more than %d tensors", maxTensors)
+		}
+		e, err := parseEntry(m)
 		if err != nil {
-			return nil, nil, notJSON(dec)
-		}
-		name := tok.(string) // the decoder accepts nothing else as a key
-		if seen[name] {
-			return nil, nil, fault.Damaged("tensor %q occurs twice in the header", name)
-		}
-		seen[name] = true
-		if name == metadataKey {
-			if err := dec.Decode(&meta); err != nil {
-				return nil, nil, fault.Damaged("its header's %s are no texts under names", metadataKey)
-			}
-			continue
-		}
-		e, err := parseEntry(dec, name)
-		if err != nil {
-			return nil, nil, fmt.Errorf("tensor %q: %w", name, err)
+			return fmt.Errorf("tensor %q: %w", m.Name, err)
 		}
 		entries = append(entries, e)
+		return nil
+	})
+	var bad *strictjson.Error
+	if errors.As(err, &bad) {
+		return nil, nil, fault.Damaged("its header, at byte %d: %s", 8+bad.Offset, bad.Msg)
 	}
-	if atEnd(dec) != nil {
-		return nil, nil, notJSON(dec)
-	}
-	return entries, meta, nil
+	return entries, meta, err
 }
 
-// notJSON says where a header stops to be JSON.
-func notJSON(dec *json.Decoder) error {
-	return fault.Damaged("its header is not JSON at byte %d", 8+dec.InputOffset())
+// parseMetadata reads texts under names.
+func parseMetadata(raw []byte) (map[string]string, error) {
+	meta := map[string]string{}
+	err := strictjson.Each(raw, func(m strictjson.Member) error {
+		var text string
+		if len(meta) == maxMetadata {
+			return fault.Damaged("its header's %s has more than %d entries", metadataKey, maxMetadata)
+		}
+		if err := strictjson.Unmarshal(m.Value, &text); err != nil {
+			return err
+		}
+		meta[m.Name] = text
+		return nil
+	})
+	if bad := (*strictjson.Error)(nil); errors.As(err, &bad) {
+		err = fault.Damaged("its header's %s are no texts under names", metadataKey)
+	}
+	return meta, err
 }
 
-// atEnd wants the closing brace and then white space only.
-func atEnd(dec *json.Decoder) error {
-	if _, err := dec.Token(); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return fmt.Errorf("text after the closing brace")
-	}
-	return nil
-}
-
-func parseEntry(dec *json.Decoder, name string) (Entry, error) {
+func parseEntry(m strictjson.Member) (Entry, error) {
+	name := m.Name
 	var in info
-	if err := dec.Decode(&in); err != nil {
+	if len(m.Value) > maxEntry {
+		return Entry{}, fault.Damaged("its entry in the header has %d bytes, at most %d are read", len(m.Value), maxEntry)
+	}
+	if err := strictjson.Unmarshal(m.Value, &in); err != nil {
 		return Entry{}, fault.Damaged("its entry in the header is no dtype, shape and data_offsets")
+	}
+	if len(in.DType) > 64 {
+		return Entry{}, fault.Damaged("its dtype has %d letters", len(in.DType))
 	}
 	if in.Shape == nil || len(in.Offsets) != 2 {
 		return Entry{}, fault.Damaged("its entry in the header lacks its shape or its two data_offsets")

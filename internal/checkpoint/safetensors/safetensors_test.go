@@ -3,6 +3,7 @@ package safetensors
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -88,8 +89,8 @@ func TestParseHeaderRejects(t *testing.T) {
 		{"not UTF-8", "{\"\xff\":{}}", 0, "not a JSON object"},
 		{"cut", `{` + one, 8, "header"},
 		{"text after", `{` + one + `}x`, 8, "header"},
-		{"two objects", `{` + one + `} {}`, 8, "not JSON at byte 64"},
-		{"same name", `{` + one + `,` + one + `}`, 8, `tensor "a" occurs twice`},
+		{"two objects", `{` + one + `} {}`, 8, "its header, at byte 63: '{' behind the end"},
+		{"same name", `{` + one + `,` + one + `}`, 8, `its header, at byte 62: "a" stands twice`},
 		{"same name, escaped", `{` + one + `,"\u0061":{"dtype":"F32","shape":[0],"data_offsets":[8,8]}}`, 8, "twice"},
 		{"metadata twice", `{"__metadata__":{},"__metadata__":{}}`, 0, "twice"},
 		{"metadata number", `{"__metadata__":{"a":1}}`, 0, "__metadata__"},
@@ -110,6 +111,13 @@ func TestParseHeaderRejects(t *testing.T) {
 		{"hole in front", `{"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}`, 12, "hole"},
 		{"truncated", `{` + one + `}`, 7, "damaged: the file ends at byte 69, its header says 70"},
 		{"more data", `{` + one + `}`, 9, "follow the last tensor"},
+		{"long name", `{"` + strings.Repeat("n", 600) + `":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, 8, "a name of 600 bytes, at most 512"},
+		{"many dimensions", `{"a":{"dtype":"F32","shape":[` + strings.Repeat("1,", 4000) + `1],"data_offsets":[0,4]}}`, 4, `tensor "a": damaged: its entry in the header has 8048 bytes`},
+		{"long dtype", `{"a":{"dtype":"` + strings.Repeat("F", 100) + `","shape":[1],"data_offsets":[0,4]}}`, 4, "its dtype has 100 letters"},
+		{"many tensors", `{` + repeated(maxTensors+1, `"%d":{"dtype":"I8","shape":[0],"data_offsets":[0,0]}`) + `}`, 0, "more than 131072 tensors"},
+		{"much metadata", `{"__metadata__":{` + repeated(maxMetadata+1, `"%d":""`) + `}}`, 0, "more than 65536 entries"},
+		{"deep metadata", `{"__metadata__":` + strings.Repeat(`{"a":`, 10000), 0, "within each other"},
+		{"null", `{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,null]}}`, 8, `tensor "a"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, _, err := ParseHeader([]byte(c.header), c.data)
@@ -118,6 +126,15 @@ func TestParseHeaderRejects(t *testing.T) {
 			}
 		})
 	}
+}
+
+// repeated is a list of n members with other names.
+func repeated(n int, member string) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf(member, i)
+	}
+	return strings.Join(all, ",")
 }
 
 func TestOpenRejects(t *testing.T) {

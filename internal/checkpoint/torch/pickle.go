@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"lomo/internal/fault"
 	"lomo/internal/tensor"
 )
 
@@ -45,7 +46,7 @@ const (
 )
 
 const (
-	maxValues = 1 << 20  // on the stack, and in the memo
+	maxValues = 1 << 21  // made over a whole pickle: a tensor takes some 70, so 30,000 tensors
 	maxText   = 64 << 10 // bytes of one string
 	maxDims   = 16
 )
@@ -90,12 +91,20 @@ type (
 	dict  struct{ keys, values []any }
 )
 
-// machine reads one pickle.
+// machine reads one pickle. What it makes is counted and never given back, because the memo may hold it: an opcode is one byte, a value 16
+// bytes or more.
 type machine struct {
 	in    []byte
 	stack []any
 	memo  map[uint32]any
+	made  int
 }
+
+// What else than one value an opcode makes.
+const (
+	madeMemo   = 4  // an entry of a map
+	madeObject = 20 // a tensor, a storage or a dictionary
+)
 
 var errShort = errors.New("it ends too early")
 
@@ -113,8 +122,8 @@ func unpickle(raw []byte) ([]entry, error) {
 		if err := m.step(op[0]); err != nil {
 			return nil, fmt.Errorf("byte %d, opcode 0x%02x: %w", len(raw)-len(m.in)-1, op[0], err)
 		}
-		if len(m.stack) > maxValues || len(m.memo) > maxValues {
-			return nil, fmt.Errorf("more than %d values", maxValues)
+		if m.made > maxValues {
+			return nil, fmt.Errorf("more than %d values, at byte %d", maxValues, len(raw)-len(m.in))
 		}
 	}
 	top, err := m.pop()
@@ -137,7 +146,7 @@ func (d *dict) tensors() ([]entry, error) {
 		}
 		e, ok := d.values[i].(entry)
 		if !ok {
-			return nil, fmt.Errorf("entry %q is %s, want a tensor", name, kind(d.values[i]))
+			return nil, fmt.Errorf("entry %q is %s, want a tensor", fault.Line(name), kind(d.values[i]))
 		}
 		e.name = name
 		out = append(out, e)
@@ -145,18 +154,33 @@ func (d *dict) tensors() ([]entry, error) {
 	return out, nil
 }
 
+// kind is what a value is, in a few words; of a text its beginning.
 func kind(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "None"
-	case entry:
-		return "a tensor"
-	case *dict:
-		return "a dictionary"
+	case bool:
+		return "a truth value"
+	case int64:
+		return fmt.Sprintf("the number %d", v)
+	case float64:
+		return fmt.Sprintf("the number %v", v)
+	case string:
+		return fmt.Sprintf("the text %q", fault.Line(v))
 	case global:
 		return string(v)
+	case storage:
+		return "a storage"
+	case entry:
+		return "a tensor"
+	case tuple:
+		return "a tuple"
+	case *list:
+		return "a list"
+	case *dict:
+		return "a dictionary"
 	}
-	return fmt.Sprintf("a %T", v)
+	return "a mark"
 }
 
 // bytes takes the next n bytes.
@@ -169,7 +193,10 @@ func (m *machine) bytes(n int) ([]byte, error) {
 	return b, nil
 }
 
-func (m *machine) push(v any) { m.stack = append(m.stack, v) }
+func (m *machine) push(v any) {
+	m.stack = append(m.stack, v)
+	m.made++
+}
 
 func (m *machine) pop() (any, error) {
 	if len(m.stack) == 0 {
@@ -185,22 +212,25 @@ func (m *machine) popN(n int) ([]any, error) {
 	if n > len(m.stack) {
 		return nil, errors.New("the stack is too short")
 	}
-	at := len(m.stack) - n
-	v := append([]any(nil), m.stack[at:]...)
-	m.stack = m.stack[:at]
-	return v, nil
+	return m.above(len(m.stack)-n, 0), nil
 }
 
 // popMark takes what lies above the last mark, and the mark.
 func (m *machine) popMark() ([]any, error) {
 	for i := len(m.stack) - 1; i >= 0; i-- {
 		if _, ok := m.stack[i].(mark); ok {
-			v := append([]any(nil), m.stack[i+1:]...)
-			m.stack = m.stack[:i]
-			return v, nil
+			return m.above(i, 1), nil
 		}
 	}
 	return nil, errors.New("there is no mark")
+}
+
+// above takes the stack down to at, and gives a copy of what was there but for the first skip values.
+func (m *machine) above(at, skip int) []any {
+	v := append([]any(nil), m.stack[at+skip:]...)
+	m.stack = m.stack[:at]
+	m.made += len(v)
+	return v
 }
 
 // step does one opcode.
@@ -221,8 +251,10 @@ func (m *machine) step(op byte) error {
 	case opEmptyTuple:
 		m.push(tuple{})
 	case opEmptyDict:
+		m.made += madeObject
 		m.push(&dict{})
 	case opEmptyList:
+		m.made += madeObject
 		m.push(&list{})
 	case opBinInt, opBinInt1, opBinInt2, opLong1, opBinFloat, opBinUnicode, opGlobal:
 		return m.literal(op)
@@ -231,6 +263,7 @@ func (m *machine) step(op byte) error {
 	case opTuple1, opTuple2, opTuple3, opTuple, opAppend, opAppends, opSetItem, opSetItems:
 		return m.collect(op)
 	case opBinPersID, opReduce, opBuild:
+		m.made += madeObject
 		return m.construct(op)
 	default:
 		return errors.New("it is not one that torch.save writes for tensors")
@@ -305,7 +338,7 @@ func (m *machine) global() error {
 	}
 	g := global(module + " " + name)
 	if _, ok := storages[g]; !ok && g != orderedDict && g != rebuildTensor && g != rebuildParam {
-		return fmt.Errorf("it names %q of module %q, which weights do not need: refused", name, module)
+		return fmt.Errorf("it names %q of module %q, which weights do not need: refused", fault.Line(name), fault.Line(module))
 	}
 	m.push(g)
 	return nil
@@ -344,6 +377,7 @@ func (m *machine) remember(op byte) error {
 			return errors.New("the stack is empty")
 		}
 		m.memo[i] = m.stack[len(m.stack)-1]
+		m.made += madeMemo
 		return nil
 	}
 	v, ok := m.memo[i]
@@ -456,7 +490,7 @@ func toStorage(v any) (storage, error) {
 	numel, ok3 := t[4].(int64)
 	dt, ok4 := storages[g]
 	if !ok1 || !ok2 || !ok3 || !ok4 {
-		return storage{}, fmt.Errorf("a storage of %s, key %v, %v elements", kind(t[1]), t[2], t[4])
+		return storage{}, fmt.Errorf("a storage of %s, whose key is %s and whose elements are %s", kind(t[1]), kind(t[2]), kind(t[4]))
 	}
 	return storage{key, dt, numel}, nil
 }
@@ -471,7 +505,7 @@ func toTensor(t tuple) (entry, error) {
 	shape, err1 := toInts(t[2])
 	stride, err2 := toInts(t[3])
 	if !ok || !ok1 || offset < 0 {
-		return entry{}, fmt.Errorf("a tensor of %s at %v", kind(t[0]), t[1])
+		return entry{}, fmt.Errorf("a tensor of %s, whose offset is %s", kind(t[0]), kind(t[1]))
 	}
 	return entry{storage: s, offset: int(offset), shape: shape, stride: stride}, errors.Join(err1, err2)
 }
@@ -485,7 +519,7 @@ func toInts(v any) ([]int, error) {
 	for i, x := range t {
 		n, ok := x.(int64)
 		if !ok || n < 0 {
-			return nil, fmt.Errorf("a shape or stride of %v", x)
+			return nil, fmt.Errorf("a shape or stride with %s in it", kind(x))
 		}
 		out[i] = int(n)
 	}

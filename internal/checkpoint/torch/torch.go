@@ -72,7 +72,7 @@ func New(r io.ReaderAt, size int64) (*File, error) {
 	a := &archive{entries: map[string]*zip.File{}}
 	for _, e := range z.File {
 		if a.entries[e.Name] != nil {
-			return nil, fmt.Errorf("archive member %q occurs twice", e.Name)
+			return nil, fmt.Errorf("archive member %q occurs twice", fault.Line(e.Name))
 		}
 		a.entries[e.Name] = e
 		if path.Base(e.Name) == "data.pkl" {
@@ -94,7 +94,7 @@ func New(r io.ReaderAt, size int64) (*File, error) {
 	seen := map[string]bool{}
 	for _, e := range entries {
 		if seen[e.name] {
-			return nil, fmt.Errorf("tensor %q occurs twice", e.name)
+			return nil, fmt.Errorf("tensor %q occurs twice", fault.Line(e.name))
 		}
 		seen[e.name] = true
 		t, err := a.place(e)

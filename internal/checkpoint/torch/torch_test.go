@@ -3,6 +3,7 @@ package torch
 import (
 	"bytes"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -60,6 +61,54 @@ func TestPicklesAreNotRun(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
 	}
+}
+
+// TestBombs: short pickles that say much are refused before it is held, in a message that fits a line.
+func TestBombs(t *testing.T) {
+	// One value, in two tuples, in two tuples … 2^60 of them, of which a message must not print one by one.
+	doubled := "K\x01q\x00" + strings.Repeat("h\x00h\x00\x86q\x00", 60)
+	ordered := "ccollections\nOrderedDict\nq\x01)q\x02"
+	ones := strings.Repeat("K\x01", 1000)
+	for name, c := range map[string]struct {
+		code, want string
+	}{
+		"key":          {doubled + "(X\x07\x00\x00\x00storagectorch\nFloatStorage\nh\x00X\x03\x00\x00\x00cpuK\x06tQ", "whose key is a tuple"},
+		"elements":     {doubled + "(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuh\x00tQ", "whose elements are a tuple"},
+		"offset":       {doubled + "ctorch._utils\n_rebuild_tensor_v2\n(K\x01h\x00))K\x01K\x01tR", "whose offset is a tuple"},
+		"shape":        {doubled + "ctorch._utils\n_rebuild_tensor_v2\n(K\x01K\x01h\x00\x85)K\x01K\x01tR", "a tensor of the number 1"},
+		"entry":        {doubled, "it fills a tuple"},
+		"a long text":  {"X\xff\xff\x00\x00" + strings.Repeat("\x1b[31m", 13107), `entry "a" is the text "`},
+		"list":         {"]" + strings.Repeat("("+ones+"e", 1100), "more than 2097152 values"},
+		"dictionary":   {"}" + strings.Repeat("("+ones+"u", 1100), "more than 2097152 values"},
+		"tuples":       {strings.Repeat("("+ones+"t", 1100), "more than 2097152 values"},
+		"stack":        {strings.Repeat("N", 2200000), "more than 2097152 values"},
+		"empty lists":  {strings.Repeat("]", 110000), "more than 2097152 values"},
+		"empty dicts":  {strings.Repeat("}", 110000), "more than 2097152 values"},
+		"ordered":      {ordered + strings.Repeat("h\x01h\x02R", 110000), "more than 2097152 values"},
+		"memo":         {"N" + memos(600000), "more than 2097152 values"},
+		"list of self": {"]q\x00" + strings.Repeat("h\x00a", 1100000), "more than 2097152 values"},
+	} {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		_, err := unpickle(text(c.code))
+		runtime.ReadMemStats(&after)
+		if err == nil || !strings.Contains(err.Error(), c.want) || len(err.Error()) > 250 || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+		if held := int64(after.Sys) - int64(before.Sys); held > 200<<20 { // measured at most 75 MiB
+			t.Errorf("%s: takes %d MiB", name, held>>20)
+		}
+	}
+}
+
+// memos remembers the top of the stack under n numbers.
+func memos(n int) string {
+	var out []byte
+	for i := range n {
+		out = append(out, 'r', byte(i), byte(i>>8), byte(i>>16), byte(i>>24))
+	}
+	return string(out)
 }
 
 func TestWithin(t *testing.T) {
