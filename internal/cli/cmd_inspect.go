@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lomo/internal/config"
+	"lomo/internal/job"
 )
 
 // inspectOptions is what `lomo inspect` was asked to do.
@@ -81,6 +83,14 @@ func (o *inspectOptions) check() error {
 func runInspect(s *Streams, o *inspectOptions) error {
 	if o.Type != "" { // of a data set, which may be a pattern
 		return inspectData(s, o)
+	}
+	at, cached, err := job.Locate(o.Path)
+	if err != nil {
+		return err
+	}
+	if cached {
+		fmt.Fprintf(s.Err, "%s: from the hub's cache, %s\n", o.Path, at)
+		o.Path = at
 	}
 	st, err := os.Stat(o.Path)
 	if err != nil && strings.ContainsAny(o.Path, "*?[") {

@@ -2,11 +2,15 @@ package cli
 
 import (
 	"errors"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"lomo/internal/hub/hubtest"
 )
 
 // exits runs a command, whose output later lines may check, and wants its exit code to be the first argument.
@@ -38,4 +42,21 @@ func nan(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	copy(data[len(data)-4:], "\xff\xff\xff\xff")
 	ts.Check(os.WriteFile(path, data, 0o644))
+}
+
+// serveHub serves folders as models, and names the hub in HF_ENDPOINT.
+func serveHub(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: hub OWNER/NAME=DIR...")
+	}
+	h := &hubtest.Hub{}
+	for _, a := range args {
+		name, dir, _ := strings.Cut(a, "=")
+		ts.Check(h.Serve(name, ts.MkAbs(dir)))
+	}
+	front, back := httptest.NewServer(h), httptest.NewServer(h)
+	h.CDN = back.URL
+	ts.Defer(front.Close)
+	ts.Defer(back.Close)
+	ts.Setenv("HF_ENDPOINT", front.URL)
 }

@@ -18,9 +18,14 @@ import (
 
 // Profile plans the memory of a run: of a model folder or file, or of a preset, whose weights are never read.
 func Profile(c *config.Loaded, cards Cards) (*memprof.Profile, *model.Config, error) {
-	if _, err := os.Stat(c.Model); err != nil && !preset.Has(c.Model) {
+	at, _, err := Locate(c.Model)
+	switch there := err == nil && isThere(at); {
+	case there:
+	case err != nil && !preset.Has(c.Model):
+		return nil, nil, fmt.Errorf("model %w", err)
+	case !preset.Has(c.Model):
 		return nil, nil, hint("give a folder, a .gguf file or one of "+strings.Join(preset.Names(), ", "), "model %s: no such file or preset", c.Model)
-	} else if err != nil {
+	default:
 		cfg, err := preset.Config(c.Model)
 		if err != nil {
 			return nil, nil, err
@@ -45,8 +50,8 @@ const measuredSteps = 2
 // Measure runs the first steps of the run in a process of its own and returns its peak resident memory in bytes. Without
 // data sets in the configuration it trains on made-up sequences of full length.
 func Measure(c *config.Loaded, talk io.Writer) (int64, error) {
-	if _, err := os.Stat(c.Model); err != nil {
-		return 0, hint("make one with `lomo new PRESET DIR` and give --model DIR", "--measure needs a model on disk: %w", err)
+	if at, _, err := Locate(c.Model); err != nil || !isThere(at) {
+		return 0, hint("make one with `lomo new PRESET DIR` and give --model DIR", "--measure needs a model on disk, and %s is not there", c.Model)
 	}
 	dir, err := os.MkdirTemp("", "lomo-measure-")
 	if err != nil {

@@ -53,6 +53,7 @@ func (e *UsageError) Unwrap() error { return e.Err }
 // Model is an opened model whose header has been checked; no weight has been read.
 type Model struct {
 	Path   string
+	Given  string // how the user named it: Path, or the name of a model in the hub's cache
 	Source checkpoint.Source
 	Config *model.Config
 	Net    *model.Network
@@ -60,7 +61,25 @@ type Model struct {
 
 // OpenModel opens a Hugging Face folder, also in the hub's cache, a folder of Meta's or a GGUF file and checks every name and shape
 // against its configuration.
-func OpenModel(path string) (*Model, error) {
+func OpenModel(given string) (*Model, error) {
+	path, cached, err := Locate(given)
+	if err != nil {
+		return nil, fmt.Errorf("model %w", err)
+	}
+	m, err := openModel(path)
+	if err != nil && cached {
+		return nil, advise(fmt.Sprintf("`lomo pull %s` completes what is in the hub's cache", given), err)
+	}
+	if m != nil {
+		m.Given = given
+	}
+	return m, err
+}
+
+// Locate is where a model's files are: in the hub's cache when path is a name on the hub, and no file or folder is called so.
+func Locate(path string) (at string, cached bool, err error) { return hub.Locate(path, os.Getenv) }
+
+func openModel(path string) (*Model, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, hint("model takes a Hugging Face folder, a folder with consolidated.*.pth and params.json, or a .gguf file; `lomo new` makes a random one", "model %s: %w", path, errors.Unwrap(err))
 	}
@@ -223,6 +242,10 @@ func (m *Model) Tokenizer() (*tokenizer.Tokenizer, error) {
 
 // OpenTokenizer opens the tokenizer of a folder or file. An error names it once.
 func OpenTokenizer(path string) (*tokenizer.Tokenizer, error) {
+	path, _, err := Locate(path)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer of %w", err)
+	}
 	tok, err := tokenizer.Open(path)
 	if err == nil {
 		return tok, nil
@@ -280,6 +303,9 @@ func (m *Model) noteRounding(to tensor.DType, note Note) {
 
 // note says how the model's configuration was read, where the user should know.
 func (m *Model) note(note Note) {
+	if m.Given != m.Path && hub.Looks(m.Given) {
+		note("model %s: from the hub's cache, %s", m.Given, m.Path)
+	}
 	for _, n := range m.Config.Notes {
 		note("%s: %s", m.Path, n)
 	}

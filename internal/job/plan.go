@@ -71,7 +71,7 @@ func PlanOnly(c *config.Config, m *model.Config, cards Cards) (*memprof.Profile,
 
 // presetOf is the preset that stands for a model that is not there: its name, or the last part of its path.
 func presetOf(path string) string {
-	if _, err := os.Stat(path); err == nil {
+	if at, _, err := Locate(path); err == nil && isThere(at) {
 		return ""
 	}
 	for _, name := range []string{path, filepath.Base(path)} {
@@ -82,6 +82,11 @@ func presetOf(path string) string {
 	return ""
 }
 
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // planWithout plans a run whose model, which a preset stands for, is not there; nor need its data be.
 func planWithout(c *config.Loaded, name string, rep Reporter, cards Cards) error {
 	m, err := preset.Config(name)
@@ -90,6 +95,9 @@ func planWithout(c *config.Loaded, name string, rep Reporter, cards Cards) error
 	}
 	if c.Model != name {
 		rep.Note("%s is not there: planned with the sizes of the preset %s", c.Model, name)
+		if _, _, err := Locate(c.Model); err != nil { // it may be meant as a model on the hub
+			rep.Note("the run itself needs the model: `lomo pull OWNER/NAME --to %s`, or its name on the hub as model", c.Model)
+		}
 	}
 	for _, path := range missingData(&c.Config) {
 		rep.Note("%s is not there: steps are not known, and every sequence is planned with sequence_len tokens", path)

@@ -106,7 +106,7 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 	if err != nil {
 		if t.DryRun { // the data is at fault, the memory can be told all the same
 			if p, err := PlanOnly(&c.Config, m.Config, t.Cards); err == nil {
-				rep.Planned(Summary{Model: m.Path, Params: m.Net.NumParams(), Memory: p, Device: deviceName(&c.Config), Cards: t.Cards})
+				rep.Planned(Summary{Model: m.Given, Params: m.Net.NumParams(), Memory: p, Device: deviceName(&c.Config), Cards: t.Cards})
 			}
 		}
 		return err
@@ -205,7 +205,7 @@ func asTokenizer(t *tokenizer.Tokenizer) data.Tokenizer {
 
 // summarize plans steps and memory. Without packing no sequence is longer than the longest sample, so o.SequenceLen may shrink.
 func summarize(c *config.Config, o *train.Options, m *Model, ds *dataset, cards Cards) (Summary, error) {
-	s := Summary{Model: m.Path, Params: m.Net.NumParams(), Train: ds.train.Stats(), Val: ds.val.Stats(), Device: deviceName(c), Cards: cards}
+	s := Summary{Model: m.Given, Params: m.Net.NumParams(), Train: ds.train.Stats(), Val: ds.val.Stats(), Device: deviceName(c), Cards: cards}
 	if !c.Packing {
 		o.SequenceLen = max(1, min(o.SequenceLen, max(s.Train.MaxLen, s.Val.MaxLen)))
 	}
