@@ -67,10 +67,14 @@ func (p *runPage) eval(e report.Eval) {
 }
 
 // samples takes what the model answered after a step, and why there is no more of it.
-func (p *runPage) samples(step int, samples []report.Sample, note string) {
+func (p *runPage) samples(step int, samples []job.Sample, note string) {
 	p.run.Samples = note
-	if len(samples) > 0 {
-		p.warn(report.WriteSamples(p.dir, step, samples))
+	var lines []report.Sample
+	for _, s := range samples {
+		lines = append(lines, report.Sample{Step: step, Prompt: s.Prompt, Reference: s.Reference, Text: s.Text, Tokens: s.Tokens, Cut: s.Cut})
+	}
+	if len(lines) > 0 || step == 0 {
+		p.warn(report.WriteSamples(p.dir, step, lines))
 	}
 	p.write()
 }

@@ -215,6 +215,15 @@ func (r *runReport) Eval(m train.EvalMetrics) error {
 	return r.metrics.Eval(e)
 }
 
+// Sampled keeps what the model answered.
+func (r *runReport) Sampled(step int, samples []job.Sample, note string) error {
+	if err := r.open(); err != nil {
+		return err
+	}
+	r.page.samples(step, samples, note)
+	return nil
+}
+
 // Saved brings report.html up to date with a new checkpoint.
 func (r *runReport) Saved(dir string, step int) {
 	r.keep(dir, step)

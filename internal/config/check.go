@@ -23,7 +23,7 @@ var bounds = map[string]bound{
 	"num_epochs": {0, math.MaxInt32, false}, "max_steps": {0, math.MaxInt32, false},
 	"learning_rate": {0, math.MaxFloat32, false}, "warmup_ratio": {0, 1, false}, "warmup_steps": {0, math.MaxInt32, false}, "weight_decay": {0, 1e6, false},
 	"max_grad_norm": {0, math.MaxFloat32, false}, "clip_value": {0, math.MaxFloat32, false},
-	"eval_steps": {0, math.MaxInt32, false}, "save_steps": {0, math.MaxInt32, false}, "save_total_limit": {0, math.MaxInt32, false},
+	"eval_steps": {0, math.MaxInt32, false}, "sample_prompts": {0, 100, false}, "save_steps": {0, math.MaxInt32, false}, "save_total_limit": {0, math.MaxInt32, false},
 	"logging_steps":          {1, math.MaxInt32, false},
 	"adalomo.clip_threshold": {1e-30, math.MaxFloat32, false}, "adalomo.decay_rate": {-10, 0, false}, "adamw.eps": {0, 1, true},
 	"sgd.momentum": {0, 1, false}, "sgd.dampening": {0, 1, false},

@@ -45,14 +45,15 @@ type losses struct {
 func (l *losses) Note(format string, args ...any) {
 	l.notes = append(l.notes, fmt.Sprintf(format, args...))
 }
-func (l *losses) Planned(s Summary)              { l.device = s.Device }
-func (l *losses) Doing(train.Activity)           {}
-func (l *losses) Began(string)                   {}
-func (l *losses) Resumed(string, int, int) error { return nil }
-func (l *losses) Step(m train.StepMetrics) error { l.values = append(l.values, m.Loss); return nil }
-func (l *losses) Eval(train.EvalMetrics) error   { return nil }
-func (l *losses) Saved(string, int)              {}
-func (l *losses) Finished(string, Done) error    { return nil }
+func (l *losses) Planned(s Summary)                 { l.device = s.Device }
+func (l *losses) Doing(train.Activity)              {}
+func (l *losses) Began(string)                      {}
+func (l *losses) Resumed(string, int, int) error    { return nil }
+func (l *losses) Step(m train.StepMetrics) error    { l.values = append(l.values, m.Loss); return nil }
+func (l *losses) Eval(train.EvalMetrics) error      { return nil }
+func (l *losses) Saved(string, int)                 {}
+func (*losses) Sampled(int, []Sample, string) error { return nil }
+func (l *losses) Finished(string, Done) error       { return nil }
 
 // smallModel writes a model with grouped heads, of 13 or 16 thousand parameters, and data for it.
 func smallModel(t *testing.T, tied bool, dt tensor.DType) (model, data string) {

@@ -30,7 +30,10 @@ type Reporter interface {
 	Step(m train.StepMetrics) error         // each logged step
 	Eval(m train.EvalMetrics) error         // each evaluation
 	Saved(dir string, step int)             // each checkpoint
-	Finished(dir string, state Done) error  // the run is over
+
+	// Sampled is what the model answers before the first step and after the last; note says why there is none.
+	Sampled(step int, samples []Sample, note string) error
+	Finished(dir string, state Done) error // the run is over
 }
 
 // Summary is what is known of a run before it starts.
@@ -267,6 +270,11 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	if o.Tokenizer, err = keepSideFiles(m, tok, &c.Config, rep.Note); err != nil {
 		return err
 	}
+	questions := newSampler(ctx, &c.Config, &o, m, tok, ds, rep)
+	if out.resume != "" {
+		questions.tok = nil // it is opened again when the run has ended
+	}
+	o.OnEnds = questions.ask
 	o.OnStep, o.OnEval, o.OnSave, o.Note, o.OnDoing = rep.Step, rep.Eval, rep.Saved, rep.Note, rep.Doing
 	o.WorkingCopy, o.SpillFile = filepath.Join(o.OutputDir, workingCopy), filepath.Join(o.OutputDir, spillFile)
 	if o.Offload != train.OnDevice || o.SpillInputs != train.OnDevice {

@@ -208,6 +208,13 @@ func WriteSamples(dir string, step int, samples []Sample) error {
 		s.Step = step
 		text = appendLine(text, s)
 	}
+	if len(text) == 0 { // a run that starts afresh, without samples
+		err := os.Remove(filepath.Join(dir, SamplesFile))
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return err
+	}
 	return replaceFile(filepath.Join(dir, SamplesFile), text)
 }
 

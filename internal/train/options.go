@@ -7,8 +7,10 @@ import (
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/data"
+	"lomo/internal/device"
 	"lomo/internal/model"
 	"lomo/internal/optim"
+	"lomo/internal/store"
 	"lomo/internal/tensor"
 )
 
@@ -59,6 +61,8 @@ type Options struct {
 	OnStep func(StepMetrics) error
 	OnEval func(EvalMetrics) error
 	OnSave func(dir string, step int)
+	// OnEnds is called on rank 0 of a run of one device before the first step and after the last one, with the weights as they are.
+	OnEnds func(step int, d device.Device, net *model.Network, st store.Store) error
 	OnDone func(bytesIn, bytesOut int64) // at the end: what was moved to and from disk
 	Note   func(format string, args ...any)
 

@@ -34,6 +34,11 @@ func runRank(ctx context.Context, d device.Device, c comm.Comm, o Options, in In
 	if err := t.start(in, resume); err != nil {
 		return err
 	}
+	if t.state.Step == 0 {
+		if err := t.atEnds(); err != nil {
+			return err
+		}
+	}
 	if o.EvalOnStart && t.state.Step == 0 {
 		if err := t.evaluate(in); err != nil {
 			if t.asked() {
@@ -205,6 +210,15 @@ func (t *Trainer) evaluate(in Inputs) error {
 	return call(t.o.OnEval, m)
 }
 
+// atEnds shows the weights before the first step and after the last to whoever wants them.
+func (t *Trainer) atEnds() error {
+	if t.o.OnEnds == nil || t.sweep.Comm.Rank() > 0 {
+		return nil
+	}
+	t.giveBack()
+	return t.o.OnEnds(t.state.Step, t.d, t.net, t.store)
+}
+
 // finish evaluates and writes the trained model.
 func (t *Trainer) finish(in Inputs) error {
 	if err := t.evaluate(in); err != nil {
@@ -214,6 +228,9 @@ func (t *Trainer) finish(in Inputs) error {
 		t.o.OnDone(t.traffic())
 	}
 	if err := t.noteSkips(); err != nil {
+		return err
+	}
+	if err := t.atEnds(); err != nil {
 		return err
 	}
 	if !t.o.SaveFinal {
