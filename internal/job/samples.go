@@ -184,8 +184,8 @@ func (s *sampler) answer(q question, d device.Device, net *model.Network, st sto
 	}
 	start := time.Now()
 	late := func() bool { return time.Since(start) > sampleTime || s.ctx.Err() != nil }
-	rest := q.prompt
-	for piece := s.piece(net); len(rest) > piece; rest = rest[piece:] {
+	piece := s.piece(net)
+	for rest := q.prompt; len(rest) > piece; rest = rest[piece:] { // Generate takes what is left
 		if _, err := session.Append(rest[:piece]); err != nil {
 			return out, err
 		}
@@ -194,16 +194,20 @@ func (s *sampler) answer(q question, d device.Device, net *model.Network, st sto
 			return out, nil
 		}
 	}
-	cut := false
-	ids, err := infer.Generate(session, rest, infer.Sampler{}, room-len(q.prompt), s.stops, func(int32) bool { cut = late(); return !cut })
+	ids, end, err := infer.Generate(session, q.prompt, infer.Request{
+		Sampler: infer.Sampler{Known: s.tok.Known(s.cfg.VocabSize)}, Limit: room - len(q.prompt), Ends: s.stops, Go: func() bool { return !late() }})
+	if err != nil && d.Sync() == nil { // such as logits that are not finite: the run itself has its own word on that
+		out.Cut = fmt.Sprintf("not answered: %v", err)
+		return out, nil
+	}
 	if err != nil {
 		return out, err
 	}
 	out.Text, out.Tokens = s.tok.Decode(ids, true), len(ids)
-	switch {
-	case cut:
+	switch end {
+	case infer.Interrupted:
 		out.Cut = fmt.Sprintf("cut after %v: %d tokens", sampleTime, len(ids))
-	case len(ids) == room-len(q.prompt):
+	case infer.Length, infer.Full:
 		out.Cut = fmt.Sprintf("cut after %d tokens", len(ids))
 	}
 	return out, nil
