@@ -55,8 +55,9 @@ type bed struct {
 	dt  tensor.DType // of weights and activations
 	err error
 
-	step device.Step     // of updates
-	made []tensor.Tensor // in their order
+	step  device.Step         // of updates
+	first func(n int) []int32 // where the documents of a sequence begin
+	made  []tensor.Tensor     // in their order
 }
 
 // of is a tensor of the group's type with values between 1/16 and 17/16: no kernel meets zeros, denormals or infinities.
@@ -76,15 +77,23 @@ func (b *bed) full(dt tensor.DType, v float64, shape ...int) tensor.Tensor {
 
 // indices are 0, step, 2·step … as I32.
 func (b *bed) indices(n, step int) tensor.Tensor {
-	t := b.take(tensor.I32, n)
-	raw := make([]byte, 4*n)
-	for i := range n {
-		binary.LittleEndian.PutUint32(raw[4*i:], uint32(i*step))
+	all := make([]int32, n)
+	for i := range all {
+		all[i] = int32(i * step)
 	}
+	t := b.take(tensor.I32, n)
 	if b.err == nil {
-		b.d.CopyIn(t, raw)
+		b.d.CopyIn(t, littleEndian(all))
 	}
 	return t
+}
+
+func littleEndian(all []int32) []byte {
+	raw := make([]byte, 0, 4*len(all))
+	for _, v := range all {
+		raw = binary.LittleEndian.AppendUint32(raw, uint32(v))
+	}
+	return raw
 }
 
 // fill repeats the first elements that f gives over the whole tensor: a large one is made in pieces.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/data"
@@ -124,7 +125,24 @@ func (r *runReport) Planned(p job.Summary) {
 	if r.o.DryRun {
 		_ = owners(p.Memory).Write(w)
 	}
+	if p.Time != nil {
+		fmt.Fprintln(w, timeLine(p.Time))
+	}
 }
+
+// timeLine is how long a run is predicted to take.
+func timeLine(t *job.Forecast) string {
+	line := fmt.Sprintf("predicted time: about %s a step (%s tok/s)", seconds(t.StepSeconds), report.Count(t.TokS))
+	if t.EvalSeconds > 0 {
+		line += fmt.Sprintf(", %s an evaluation", seconds(t.EvalSeconds))
+	}
+	if t.TotalSeconds > 0 {
+		line += fmt.Sprintf("; about %s for the run", seconds(t.TotalSeconds))
+	}
+	return line
+}
+
+func seconds(s float64) string { return report.Duration(time.Duration(s * float64(time.Second))) }
 
 // plannedCards prints the memory of a run on cards, and all of the plan when that is what the user asked for.
 func (r *runReport) plannedCards(w io.Writer, p job.Summary) {

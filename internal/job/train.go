@@ -45,6 +45,7 @@ type Summary struct {
 	Steps      int
 	Course     Course // of the steps; its Lines say more of them
 	Memory     *memprof.Profile
+	Time       *Forecast // dry runs on the CPU; nil: not known
 	Device     string
 	Cards      Cards // what the plan for cards took as given
 
@@ -121,6 +122,7 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 		return err
 	}
 	if t.DryRun {
+		sum.Time = forecast(&c.Config, o, ds, sum.Steps)
 		rep.Planned(sum)
 		if err := sum.checkRates(c, 0, rep); err != nil {
 			return err
@@ -128,6 +130,7 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 		sum.warn(&c.Config, rep)
 		return nil
 	}
+	rep.Planned(sum)
 	return runTraining(ctx, c, o, m, tok, ds, sum, rep)
 }
 

@@ -11,6 +11,7 @@ import (
 type Device struct {
 	arena, pinned *device.Arena
 	work          []*Work
+	calls         map[Call]float64
 	factors       int64 // Factors
 }
 
@@ -62,7 +63,7 @@ type queue struct {
 
 func (q queue) CopyIn(dst tensor.Tensor, _ []byte)  { q.d.Now().In += dst.Bytes() }
 func (q queue) CopyOut(_ []byte, src tensor.Tensor) { q.d.Now().Out += src.Bytes() }
-func (q queue) Copy(dst, src tensor.Tensor)         { q.d.elements(dst, src) }
+func (q queue) Copy(dst, src tensor.Tensor)         { q.d.elements("Copy", dst, src) }
 
 // done is the counting device's event: there is nothing to wait for.
 type done struct{}

@@ -49,12 +49,41 @@ func (d *Device) TakeWork() []*Work {
 	return w
 }
 
-// forward and backward count a product of n rows with a matrix: a multiplication and an addition an element.
-func (d *Device) forward(n int, w tensor.Tensor) {
-	d.Now().Forward += 2 * float64(n) * float64(w.Len())
+// Call is an operation at a shape: a method of device.Device, the rows of its activations, and the columns that go in and out. Of attention In is
+// the length of a sequence. Operations that go element by element have the shape of their first tensor in N and In.
+type Call struct {
+	Op         string
+	N, In, Out int
 }
-func (d *Device) backward(n int, w tensor.Tensor) {
-	d.Now().Backward += 2 * float64(n) * float64(w.Len())
+
+// call adds to what an operation was asked: floating-point operations of products and attention, of all others bytes.
+func (d *Device) call(op string, n, in, out int, amount float64) {
+	if d.calls == nil {
+		d.calls = map[Call]float64{}
+	}
+	d.calls[Call{op, n, in, out}] += amount
+}
+
+// TakeCalls returns the operations so far with what they were asked, and starts anew.
+func (d *Device) TakeCalls() map[Call]float64 {
+	c := d.calls
+	d.calls = nil
+	return c
+}
+
+// forward and backward count a product of n rows with a matrix: a multiplication and an addition an element.
+func (d *Device) forward(op string, n int, w tensor.Tensor) {
+	d.Now().Forward += d.product(op, n, w)
+}
+
+func (d *Device) backward(op string, n int, w tensor.Tensor) {
+	d.Now().Backward += d.product(op, n, w)
+}
+
+func (d *Device) product(op string, n int, w tensor.Tensor) float64 {
+	flops := 2 * float64(n) * float64(w.Len())
+	d.call(op, n, w.Cols(), w.Len()/max(1, w.Cols()), flops)
+	return flops
 }
 
 // pairs is the floating-point operations of one product over the queries and keys of causal attention: q (B, Tq, Hq·Hd),
@@ -65,12 +94,15 @@ func pairs(q, k tensor.Tensor) float64 {
 }
 
 // elements and updates count bytes of tensors that an operation passes over once each.
-func (d *Device) elements(ts ...tensor.Tensor) { d.Now().Elements += bytesOf(ts) }
-func (d *Device) updates(ts ...tensor.Tensor)  { d.Now().Updates += bytesOf(ts) }
+func (d *Device) elements(op string, ts ...tensor.Tensor) { d.Now().Elements += d.bytesOf(op, ts) }
+func (d *Device) updates(op string, ts ...tensor.Tensor)  { d.Now().Updates += d.bytesOf(op, ts) }
 
-func bytesOf(ts []tensor.Tensor) (n int64) {
+func (d *Device) bytesOf(op string, ts []tensor.Tensor) (n int64) {
 	for _, t := range ts {
 		n += t.Bytes() // 0 for the zero Tensor
+	}
+	if c := ts[0].Cols(); c > 0 {
+		d.call(op, ts[0].Len()/c, c, 0, float64(n))
 	}
 	return n
 }

@@ -73,21 +73,12 @@ func Run(o train.Options, m Machine, evalRows, evalLen int) (*Profile, error) {
 
 // count makes the step and the evaluation on d.
 func (p *Profile) count(d *memdev.Device, o train.Options, ranks, evalRows, evalLen int) error {
-	o.OnStep, o.OnEval, o.OnSave, o.Note = nil, nil, nil, nil
-	o.WorkingCopy, o.SpillFile = "", ""
 	c := &counted{Comm: comm.Counting(0, ranks), d: d}
-	t, err := train.NewRank(d, c, o)
+	t, err := counting(d, c, o)
 	if err != nil {
 		return err
 	}
-	if err := t.Load(nil); err != nil {
-		return err
-	}
-	t.Schedule(1)
-	var step []data.Batch
-	for i := 0; i < o.Accumulation*ranks; i++ { // numbered within a rank, so that no two of its tokens are the same
-		step = append(step, full(o.MicroBatch, o.SequenceLen, i/ranks, o.Model.VocabSize))
-	}
+	step := FullStep(o, ranks)
 	d.TakeWork()
 	before := c.Sent()
 	if _, err := t.Step(step); err != nil {
@@ -104,6 +95,29 @@ func (p *Profile) count(d *memdev.Device, o train.Options, ranks, evalRows, eval
 		}
 	}
 	return nil
+}
+
+// counting is a trainer on the counting device.
+func counting(d *memdev.Device, c comm.Comm, o train.Options) (*train.Trainer, error) {
+	o.OnStep, o.OnEval, o.OnSave, o.Note = nil, nil, nil, nil
+	o.WorkingCopy, o.SpillFile = "", ""
+	t, err := train.NewRank(d, c, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.Load(nil); err != nil {
+		return nil, err
+	}
+	t.Schedule(1)
+	return t, nil
+}
+
+// FullStep is the micro-batches of a step of o on so many ranks in which every sequence is as long as it may be and every token is learned.
+func FullStep(o train.Options, ranks int) (step []data.Batch) {
+	for i := 0; i < o.Accumulation*ranks; i++ { // numbered within a rank, so that no two of its tokens are the same
+		step = append(step, full(o.MicroBatch, o.SequenceLen, i/ranks, o.Model.VocabSize))
+	}
+	return step
 }
 
 // full is the micro-batch of a step with the given number, in which every token has a label and an id that no other token
@@ -139,4 +153,27 @@ func (p *Profile) Rows() []Row {
 type Row struct {
 	Owner string
 	Bytes int64
+}
+
+// Calls is what the operations of a step over batches are asked, of one of ranks that share them, and those of an evaluation batch of its own. It computes nothing.
+func Calls(o train.Options, ranks int, step []data.Batch, eval ...data.Batch) (steps, evals map[memdev.Call]float64, err error) {
+	d := memdev.Open(0)
+	t, err := counting(d, comm.Counting(0, max(1, ranks)), o)
+	if err != nil {
+		return nil, nil, err
+	}
+	d.TakeCalls()
+	if _, err := t.Step(step); err != nil {
+		return nil, nil, err
+	}
+	if _, err := t.Stop(context.Background()); err != nil {
+		return nil, nil, err
+	}
+	steps = d.TakeCalls()
+	for _, b := range eval {
+		if _, err := t.Sweep().TokenLosses(b); err != nil {
+			return nil, nil, err
+		}
+	}
+	return steps, d.TakeCalls(), nil
 }
