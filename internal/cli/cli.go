@@ -69,6 +69,7 @@ type runs struct {
 	eval     func(*Streams, *evalOptions) error
 	memprof  func(*Streams, *memprofOptions) error
 	generate func(*Streams, *generateOptions) error
+	chat     func(context.Context, *Streams, *chatOptions) error
 	create   func(*Streams, *job.NewOptions) error
 	tokenize func(*Streams, *tokenizeOptions) error
 	inspect  func(*Streams, *inspectOptions) error
@@ -82,7 +83,7 @@ type runs struct {
 
 // program is what the commands do outside tests.
 var program = runs{
-	train: runTrain, eval: runEval, memprof: runMemprof, generate: runGenerate, create: runNew,
+	train: runTrain, eval: runEval, memprof: runMemprof, generate: runGenerate, chat: runChat, create: runNew,
 	tokenize: runTokenize, inspect: runInspect, bench: runBench, doctor: runDoctor, verify: runVerify, version: runVersion, report: runReportCmd,
 	pull: runPull,
 }
@@ -97,7 +98,7 @@ the backward pass makes it. It reads a Hugging Face folder, Meta's
 consolidated.*.pth or a GGUF file and writes a Hugging Face folder.`,
 		Example: `  lomo train --config configs/smollm2-135m-adalomo.yaml
   lomo eval --model out/smollm2-135m --data held-out.jsonl --type messages
-  lomo generate --model out/smollm2-135m --chat --prompt "Who wrote this program?"`,
+  lomo chat out/smollm2-135m`,
 		Args: knownCommand, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 		Version: version(), SilenceErrors: true, SilenceUsage: true, SuggestionsMinimumDistance: 2,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
@@ -107,7 +108,7 @@ consolidated.*.pth or a GGUF file and writes a Hugging Face folder.`,
 	root.SetOut(io.Out)
 	root.SetErr(io.Err)
 	root.AddCommand(
-		newTrainCmd(io, r.train), newEvalCmd(io, r.eval), newMemprofCmd(io, r.memprof), newGenerateCmd(io, r.generate),
+		newTrainCmd(io, r.train), newEvalCmd(io, r.eval), newMemprofCmd(io, r.memprof), newGenerateCmd(io, r.generate), newChatCmd(io, r.chat),
 		newNewCmd(io, r.create), newTokenizeCmd(io, r.tokenize), newInspectCmd(io, r.inspect), newBenchCmd(io, r.bench), newDoctorCmd(io, r.doctor), newVerifyCmd(io, r.verify), newReportCmd(io, r.report), newVersionCmd(io, r.version), newConfigCmd(io), newCompletionCmd(io), newDebugCmd(),
 	)
 	root.AddCommand(newPullCmd(io, r.pull))

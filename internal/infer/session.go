@@ -90,14 +90,20 @@ func CacheBytes(c *model.Config, n int, act tensor.DType) int64 {
 	return 2 * int64(c.NumHiddenLayers) * int64(n) * int64(c.KVSize()) * int64(act.Size())
 }
 
+// Common is how many tokens at the beginning of text need not be computed again. The last one's logits are wanted.
+func (s *Session) Common(text []int32) (n int) {
+	for n < len(text)-1 && n < len(s.ids) && text[n] == s.ids[n] {
+		n++
+	}
+	return n
+}
+
 var errInterrupted = errors.New("interrupted")
 
 // Continue takes the session to the tokens of text, of which it keeps what it has at their beginning, and returns the logits that follow
 // the last of them, valid until the next call, and how many tokens were kept. Before each piece of work it asks more, which may end it (nil: never).
 func (s *Session) Continue(text []int32, more func() bool) (logits []float32, kept int, err error) {
-	for kept < len(text)-1 && kept < len(s.ids) && text[kept] == s.ids[kept] { // of the last token the logits are wanted
-		kept++
-	}
+	kept = s.Common(text)
 	s.ids = s.ids[:kept]
 	logits, err = s.append(text[kept:], more)
 	return logits, kept, err
