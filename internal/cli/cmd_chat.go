@@ -241,6 +241,9 @@ func (t *talk) answer(ctx context.Context, ask func(context.Context) (job.Reply,
 		defer stop()
 	}
 	r, err := ask(ctx)
+	if r.Dropped > 0 {
+		t.aside("the context of %d tokens was full: the oldest %s left out, from this answer on", t.Context, count(r.Dropped, "turn")+" "+isAre(r.Dropped))
+	}
 	if err == nil && t.json {
 		out := json.NewEncoder(t.s.Out)
 		out.SetEscapeHTML(false)
@@ -251,9 +254,6 @@ func (t *talk) answer(ctx context.Context, ask func(context.Context) (job.Reply,
 	}
 	if err != nil {
 		return err
-	}
-	if r.Dropped > 0 {
-		t.aside("the context of %d tokens was full: the oldest %s left out, from this answer on", t.Context, count(r.Dropped, "turn")+" "+isAre(r.Dropped))
 	}
 	switch {
 	case r.Finish == infer.Interrupted && r.Text == "":

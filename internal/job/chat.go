@@ -117,7 +117,7 @@ func (c *Chat) choose(m *Model) error {
 		}
 	}
 	if c.o.Temperature != nil {
-		from, s.Temperature = "as asked", *c.o.Temperature
+		from, s.Temperature = "", *c.o.Temperature
 	}
 	if c.o.TopP != nil {
 		s.TopP = *c.o.TopP
@@ -135,7 +135,9 @@ func (c *Chat) choose(m *Model) error {
 	if s.TopK > 0 {
 		c.how += fmt.Sprintf(", top-k %d", s.TopK)
 	}
-	c.how += " (" + from + ")"
+	if from != "" {
+		c.how += " (" + from + ")"
+	}
 	return g.apply(c.p, c.o.Penalty, c.note)
 }
 
