@@ -2,13 +2,12 @@ package cli
 
 import (
 	"fmt"
-	"os"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
-
-	"golang.org/x/term"
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/report"
@@ -22,9 +21,16 @@ type pullMeter struct {
 	total, have int64
 	first       int64 // bytes that were there before
 	began, last time.Time
-	shown       bool // a line of progress stands on the terminal
 	marks       []mark
 	quit, ended chan struct{}
+
+	shown atomic.Pointer[shownPull] // what the line on a terminal tells; the console asks for it while it has its own lock
+}
+
+// shownPull is how far a download is.
+type shownPull struct {
+	have, total int64
+	marks       []mark
 }
 
 // mark is how far a download was at a time; the speed is told over the last of them.
@@ -52,13 +58,18 @@ func (m *pullMeter) Start(count int, total, have int64) {
 	}
 	m.say(fmt.Sprintf("fetching %s, %s", files(count), checkpoint.FormatSize(total-have)))
 	m.quit, m.ended = make(chan struct{}), make(chan struct{})
+	m.shown.Store(&shownPull{m.have, m.total, m.marks})
+	m.s.talk().SetLine(func(width int) string {
+		now := m.shown.Load()
+		return progressLine(now.have, now.total, now.marks, width)
+	})
 	go m.tick(m.quit, m.ended)
 }
 
 func (m *pullMeter) tick(quit, ended chan struct{}) {
 	defer close(ended)
 	every := inLog
-	if m.s.Terminal {
+	if m.s.talk().Moves() {
 		every = onTerminal
 	}
 	t := time.NewTicker(every)
@@ -89,17 +100,7 @@ func (m *pullMeter) Note(format string, args ...any) {
 	m.say(fmt.Sprintf(format, args...))
 }
 
-func (m *pullMeter) say(line string) {
-	m.wipe()
-	fmt.Fprintln(m.s.Err, line)
-}
-
-func (m *pullMeter) wipe() {
-	if m.shown {
-		fmt.Fprint(m.s.Err, "\r\x1b[K")
-		m.shown = false
-	}
-}
+func (m *pullMeter) say(line string) { fmt.Fprintln(m.s.Err, line) }
 
 // show writes the line of progress.
 func (m *pullMeter) show(now time.Time) {
@@ -107,25 +108,16 @@ func (m *pullMeter) show(now time.Time) {
 	if over := len(m.marks) - 41; over > 0 { // ten seconds on a terminal
 		m.marks = m.marks[over:]
 	}
-	line := progressLine(m.have, m.total, m.marks, m.width())
-	if !m.s.Terminal {
-		fmt.Fprintln(m.s.Err, line)
+	m.shown.Store(&shownPull{m.have, m.total, slices.Clone(m.marks)})
+	if m.s.talk().Moves() {
+		m.s.talk().Draw()
 		return
 	}
-	m.wipe()
-	fmt.Fprint(m.s.Err, line)
-	m.shown = true
+	m.say(progressLine(m.have, m.total, m.marks, plainWidth))
 }
 
-// width is how long a line of progress may be.
-func (m *pullMeter) width() int {
-	if f, ok := m.s.Err.(*os.File); ok && m.s.Terminal {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 1 {
-			return w - 1
-		}
-	}
-	return 79
-}
+// plainWidth is how long a line is where there is no terminal.
+const plainWidth = 79
 
 // progressLine tells share, bytes, speed and time left; what does not fit is left out, the last first.
 func progressLine(have, total int64, marks []mark, width int) string {
@@ -156,7 +148,5 @@ func (m *pullMeter) stop() {
 		<-m.ended
 		m.quit = nil
 	}
-	m.mu.Lock()
-	m.wipe()
-	m.mu.Unlock()
+	m.s.talk().SetLine(nil)
 }

@@ -206,21 +206,28 @@ func (p *Progress) Close() {
 func (p *Progress) line(width int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Fit(p.fields(p.now()), width)
+	return p.composed(p.now(), width)
+}
+
+// composed is the line at now: a spinner, so that one sees that the program lives, and what fits beside it.
+func (p *Progress) composed(now time.Time, width int) string {
+	if width < 12 {
+		return Fit(p.fields(now), width)
+	}
+	return string(`|/-\`[p.beat%4]) + " " + Fit(p.fields(now), width-2)
 }
 
 // fields are the line's: which step, what is done, how far, and the clock.
 func (p *Progress) fields(now time.Time) []Field {
-	spinner := Field{Text: string(`|/-\`[p.beat%4]), Rank: 4}
 	elapsed := Field{Text: "elapsed " + Clock(now.Sub(p.begun)), Rank: 5}
 	if p.plan.Steps == 0 || p.task == Loading {
-		f := []Field{spinner, p.doing()}
+		f := []Field{p.doing()}
 		if p.of > 0 {
 			f = append(f, barField(p.share(), 6))
 		}
 		return append(f, elapsed)
 	}
-	f := []Field{spinner, {Text: fmt.Sprintf("step %d/%d", p.step, p.plan.Steps), Short: fmt.Sprintf("%d/%d", p.step, p.plan.Steps), ShortRank: 3}}
+	f := []Field{{Text: fmt.Sprintf("step %d/%d", p.step, p.plan.Steps), Short: fmt.Sprintf("%d/%d", p.step, p.plan.Steps), ShortRank: 3}}
 	f = append(f, barField(p.whole(), 6))
 	if what := p.doing(); what.Text != "" {
 		f = append(f, what)

@@ -59,7 +59,7 @@ func TestFitEveryWidth(t *testing.T) {
 	}
 	for width := 1; width <= 200; width++ {
 		for i, p := range states {
-			line := Fit(p.fields(now), width)
+			line := p.composed(now, width)
 			if w := uniseg.StringWidth(line); w > width {
 				t.Fatalf("state %d at %d columns: %q is %d wide", i, width, line, w)
 			}
@@ -88,16 +88,16 @@ func TestFieldsByPriority(t *testing.T) {
 		width int
 		want  string
 	}{
-		{160, `|  step 12/48  25% [======>                     ]  loss 1.8342  |g| 0.71  lr 1.0e-03  278 tok/s  443 MiB memory  31% of compute peak  elapsed 1m20s  left 3m00s`},
-		{119, `|  step 12/48  25% [=>      ]  loss 1.8342  |g| 0.71  lr 1.0e-03  278 tok/s  443 MiB memory  elapsed 1m20s  left 3m00s`},
-		{79, `|  step 12/48  25% [===>             ]  loss 1.8342  elapsed 1m20s  left 3m00s`},
-		{59, `|  step 12/48  loss 1.8342  elapsed 1m20s  left 3m00s`},
-		{39, `|  step 12/48  loss 1.8342  left 3m00s`},
-		{19, `12/48  left 3m00s`},
+		{160, `| step 12/48  25% [======>                      ]  loss 1.8342  |g| 0.71  lr 1.0e-03  278 tok/s  443 MiB memory  31% of compute peak  elapsed 1m20s  left 3m00s`},
+		{119, `| step 12/48  25% [=>       ]  loss 1.8342  |g| 0.71  lr 1.0e-03  278 tok/s  443 MiB memory  elapsed 1m20s  left 3m00s`},
+		{79, `| step 12/48  25% [=>      ]  loss 1.8342  278 tok/s  elapsed 1m20s  left 3m00s`},
+		{59, `| step 12/48  loss 1.8342  elapsed 1m20s  left 3m00s`},
+		{39, `| step 12/48  loss 1.8342  left 3m00s`},
+		{19, `| 12/48  left 3m00s`},
 		{9, `12/48`},
 		{3, `12/`},
 	} {
-		if got := Fit(p.fields(now), c.width); got != c.want {
+		if got := p.composed(now, c.width); got != c.want {
 			t.Errorf("%d columns:\n%s\nwant\n%s", c.width, got, c.want)
 		}
 	}
@@ -168,7 +168,7 @@ func TestSomethingMoves(t *testing.T) {
 	p.Begin(Plan{Steps: 3}, 0, 0)
 	p.Doing(Stepping, 0, 0, 0)
 	deadline := time.Now().Add(10 * time.Second)
-	for !strings.Contains(s.String(), "/  step 0/3") || !strings.Contains(s.String(), "-  step 0/3") || !strings.Contains(s.String(), "first step") {
+	for !strings.Contains(s.String(), "/ step 0/3") || !strings.Contains(s.String(), "- step 0/3") || !strings.Contains(s.String(), "first step") {
 		if time.Now().After(deadline) {
 			t.Fatalf("%q", s.String())
 		}
