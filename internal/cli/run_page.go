@@ -13,6 +13,7 @@ import (
 	"lomo/internal/config"
 	"lomo/internal/job"
 	"lomo/internal/report"
+	"lomo/internal/tfevents"
 )
 
 // pageEvery is how often report.html is written while steps go by.
@@ -24,13 +25,14 @@ type runPage struct {
 	note    func(format string, args ...any)
 	curves  report.Curves
 	run     report.Run
+	events  *tfevents.Writer // nil: not wanted
 	opened  bool
 	written time.Time // when the page was
 	warned  bool
 }
 
 // open begins a session: what the folder holds of the run is taken over. done steps are finished.
-func (p *runPage) open(sum job.Summary, done int) {
+func (p *runPage) open(sum job.Summary, done int, tensorboard bool) {
 	p.opened = true
 	if done > 0 {
 		var err error
@@ -48,6 +50,11 @@ func (p *runPage) open(sum job.Summary, done int) {
 	p.run.Begin(report.Session{Started: now, Updated: now, FromStep: done, State: report.Running, Command: report.CommandLine(append([]string{"lomo"}, os.Args[1:]...)),
 		Version: b.Version, CPU: fmt.Sprintf("cpu level %s, %d cores, %s/%s", b.CPULevel, runtime.NumCPU(), b.OS, b.Arch)})
 	p.write()
+	if tensorboard {
+		var err error
+		p.events, err = tfevents.Open(p.path("runs"), done, time.Now)
+		p.warnEvents(err)
+	}
 }
 
 func (p *runPage) path(name string) string { return filepath.Join(p.dir, name) }
@@ -55,6 +62,12 @@ func (p *runPage) path(name string) string { return filepath.Join(p.dir, name) }
 // step takes a step, and writes the page when it is time.
 func (p *runPage) step(s report.Step) {
 	p.curves.Step(s)
+	values := []tfevents.Scalar{{Tag: "train/loss", Value: float64(s.Loss)}, {Tag: "train/learning_rate", Value: float64(s.LR)}, {Tag: "train/epoch", Value: float64(s.Epoch)},
+		{Tag: "train/tokens_per_second", Value: float64(s.TokS)}, {Tag: "train/memory_bytes", Value: float64(s.MemBytes)}}
+	if s.GradNorm != nil {
+		values = append(values, tfevents.Scalar{Tag: "train/grad_norm", Value: float64(*s.GradNorm)})
+	}
+	p.scalars(s.Step, values)
 	if time.Since(p.written) >= pageEvery {
 		p.write()
 	}
@@ -63,6 +76,7 @@ func (p *runPage) step(s report.Step) {
 // eval takes an evaluation.
 func (p *runPage) eval(e report.Eval) {
 	p.curves.Eval(e)
+	p.scalars(e.Step, []tfevents.Scalar{{Tag: "eval/loss", Value: float64(e.Loss)}, {Tag: "eval/perplexity", Value: float64(e.Perplexity)}})
 	p.write()
 }
 
@@ -96,6 +110,7 @@ func (p *runPage) end(err error) {
 	}
 	p.run.Update(state, problem, time.Now())
 	p.write()
+	p.closeEvents()
 }
 
 // write brings run.json and report.html up to date.
@@ -111,6 +126,28 @@ func (p *runPage) write() {
 	p.warn(p.run.Write(p.dir))
 	p.warn(report.WriteHTML(p.path(report.PageFile), report.Page{
 		Title: p.dir, Run: p.run, State: p.run.State(), AsOf: p.written, Settings: settings, Curves: &p.curves, Samples: samples}))
+}
+
+// scalars writes values for TensorBoard.
+func (p *runPage) scalars(step int, values []tfevents.Scalar) {
+	if p.events != nil {
+		p.warnEvents(p.events.Scalars(step, values))
+	}
+}
+
+// warnEvents says that no more event files are written.
+func (p *runPage) warnEvents(err error) {
+	if err != nil {
+		p.note("lomo: warning: no more events are written for TensorBoard: %v", err)
+		p.closeEvents()
+	}
+}
+
+func (p *runPage) closeEvents() {
+	if p.events != nil {
+		p.events.Close() //nolint:errcheck // each event was written at once
+		p.events = nil
+	}
 }
 
 // warn says the first thing that could not be written.

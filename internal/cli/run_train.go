@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -184,7 +185,7 @@ func (r *runReport) open() error {
 	}
 	r.page.dir, r.page.note = r.dir, r.Note
 	r.plan.Steps = r.total
-	r.page.open(r.plan, r.done)
+	r.page.open(r.plan, r.done, slices.Contains(r.o.Config.ReportTo, "tensorboard"))
 	if r.done > 0 {
 		h, err := report.ReadDigest(r.path("metrics.jsonl"))
 		if err != nil {

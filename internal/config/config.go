@@ -69,7 +69,7 @@ type Config struct {
 	SaveFinal      bool     `yaml:"save_final" resume:"free" example:"false" help:"Write the trained model into output_dir at the end."`
 	MaxShardSize   string   `yaml:"max_shard_size" resume:"free" example:"5GB" help:"The largest safetensors file of a saved model; a larger model is several files."`
 	LoggingSteps   int      `yaml:"logging_steps" resume:"free" example:"10" help:"How many steps lie between lines of metrics.jsonl."`
-	ReportTo       []string `yaml:"report_to" oneof:"json" planned:"tensorboard" resume:"free" help:"Where metrics go: json is metrics.jsonl, which is always written."`
+	ReportTo       []string `yaml:"report_to" oneof:"json,tensorboard" resume:"free" example:"[json, tensorboard]" help:"Where metrics go: json is metrics.jsonl, which is always written; tensorboard adds event files in output_dir/runs."`
 	Resume         string   `yaml:"resume" resume:"free" example:"none" help:"What a run goes on from: auto takes the newest complete checkpoint of output_dir, none starts afresh; else it is the folder of a checkpoint."`
 
 	AdaLomo AdaLomo `yaml:"adalomo"`

@@ -203,7 +203,7 @@ var words = map[string]map[string]word{
 	"offload":      {"cpu": {"host", "the memory of the machine"}, "nvme": {"disk", ""}, "ssd": {"disk", ""}, "ram": {"host", ""}, "memory": {"host", ""}, "no": {"none", ""}, "false": {"none", ""}, "true": {"disk", "or host"}},
 	"train_on_eos": {"true": {"turn", ""}, "false": {"none", ""}, "yes": {"turn", ""}, "no": {"none", ""}, "assistant": {"turn", ""}},
 	"rounding":     {"stoch": {"stochastic", ""}, "sr": {"stochastic", ""}, "round": {"nearest", ""}, "rne": {"nearest", ""}, "even": {"nearest", ""}},
-	"report_to":    {"wandb": {"json", ownRecord}, "mlflow": {"json", ownRecord}, "all": {"json", ownRecord}, "none": {"json", "it is always written"}, "comet_ml": {"json", ownRecord}, "swanlab": {"json", ownRecord}, "trackio": {"json", ownRecord}},
+	"report_to":    {"wandb": {"tensorboard", "wandb sync --sync-tensorboard OUTPUT_DIR/runs uploads its files"}, "tensorboardx": {"tensorboard", ""}, "tb": {"tensorboard", ""}, "tfevents": {"tensorboard", ""}, "mlflow": {"json", ownRecord}, "all": {"json", ownRecord}, "none": {"json", "it is always written"}, "comet_ml": {"json", ownRecord}, "swanlab": {"json", ownRecord}, "trackio": {"json", ownRecord}},
 	"on_nonfinite": {"error": {"stop", ""}, "raise": {"stop", ""}, "abort": {"stop", ""}, "ignore": {"skip", ""}},
 	"type": {
 		"chat_template": {"messages", ""}, "chat": {"messages", ""}, "openai": {"messages", ""}, "chatml": {"messages", "with chat_template: chatml for the run"}, "conversation": {"messages", ""}, "conversations": {"sharegpt", ""}, "chat_template.default": {"messages", ""}, "multiturn": {"messages", ""}, "dialog": {"messages", ""},

@@ -29,7 +29,7 @@ func TestMeant(t *testing.T) {
 		{"device: gpu\n", "is not one of auto, cpu, cuda", `did you mean "cuda"?`},
 		{"sharding: fsdp\n", "is not one of", `did you mean "zero3"?`},
 		{"activation_offload: cpu\n", "is not one of", "host is nearest: the memory of the machine"},
-		{"report_to: [wandb]\n", `report_to[0]: "wandb" is not one of`, "json is nearest"},
+		{"report_to: [wandb]\n", `report_to[0]: "wandb" is not one of`, "wandb sync"},
 		{"report_to: wandb\n", "want a list of words", "did you mean [wandb]?"},
 		{"packing: yes\n", `want true or false, have the text "yes"`, "did you mean true?"},
 		{"packing: off\n", `want true or false`, "did you mean false?"},

@@ -4,7 +4,7 @@
 #
 #   LOMO_DATA=DIR scripts/proof/run.sh [PROOF...]
 #
-#   PROOF            losses rounding logits gguf_weights opened multiple_choice perplexity memory gsm8k memprofile ranks templates tokenizers; all when none is named
+#   PROOF            losses rounding logits gguf_weights opened multiple_choice perplexity memory gsm8k memprofile ranks templates tokenizers events; all when none is named
 #   LOMO_DATA        folder with tinyshakespeare.txt, gsm8k/{train,test}.jsonl and superglue/RTE/val.jsonl
 #   LOMO_BIN         the program to prove; built from this tree when not given
 #   LOMO_PROOF_DIR   reference libraries, model and kept figures, several GB; .proof in the repository when not given
@@ -18,7 +18,7 @@ export LOMO_DATA
 . "$here/setup.sh"
 
 failed=
-for proof in ${*:-losses rounding logits gguf_weights opened multiple_choice perplexity memory gsm8k memprofile ranks templates tokenizers}; do
+for proof in ${*:-losses rounding logits gguf_weights opened multiple_choice perplexity memory gsm8k memprofile ranks templates tokenizers events}; do
 	echo "== $proof"
 	"$python" "$here/$proof.py" || failed="$failed $proof"
 done
