@@ -78,7 +78,7 @@ const (
 	fused      = "kernels are fused, and the loss never holds all logits"
 	scores     = "attention never holds the matrix of scores"
 	readAnew   = "data are read and tokenized at the start of each run, and nothing is kept beside it"
-	zero3      = "sharding: zero3 with devices: 8 spreads weights and gradients as ZeRO-3 and FSDP do"
+	zero3      = "zero3 with devices: 8 spreads weights and gradients as ZeRO-3 and FSDP do"
 	fixedRate  = "a schedule has no settings but learning_rate, warmup_ratio and warmup_steps"
 	afterwards = "`lomo generate` and `lomo eval` try the trained model"
 	byUpload   = "upload output_dir when the run is done"

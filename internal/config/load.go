@@ -42,6 +42,15 @@ func Load(in Input) (*Loaded, error) {
 	return merge(sources, in.Need)
 }
 
+// Parse checks a configuration that is a text; name is what errors call it.
+func Parse(name string, text []byte, need ...string) (*Loaded, error) {
+	s := &source{}
+	if err := s.readYAML(name, text); err != nil {
+		return nil, err
+	}
+	return merge([]*source{s}, need)
+}
+
 // merge lays the sources over the defaults, the later the stronger, and checks the result.
 func merge(sources []*source, need []string) (*Loaded, error) {
 	l := &Loaded{Config: Default(), origin: map[string]string{}, rank: map[string]int{}, overruled: map[string]string{}}

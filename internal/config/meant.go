@@ -108,6 +108,20 @@ var suffixes = []struct {
 	times float64
 }{{"%", 0.01}, {"k", 1e3}, {"f", 1}, {"d", 1}, {",", 1}, {";", 1}, {".0", 1}, {"steps", 1}, {"epochs", 1}, {"tokens", 1}}
 
+// Number reads a number from a text that nearly is one, as YAML writes it; "" for what is none.
+func Number(text string, whole bool) string {
+	return number(strings.Trim(strings.TrimSpace(text), `'"`), whole)
+}
+
+// Truth reads the words that stand for true and false.
+func Truth(word string) (value, is bool) { return truth(strings.TrimSpace(word)) }
+
+// Takes tells whether a key takes a word.
+func Takes(key, word string) bool {
+	k, _ := find(keys, key)
+	return slices.Contains(k.OneOf, word)
+}
+
 // number is a number as YAML writes it, read from a text that nearly is one: 50%, 1e-3f, 1,000, 0,5, 2e-5 in quotes, 5e-4,. For a
 // whole number "" is given for what is none.
 func number(word string, whole bool) string {
@@ -179,7 +193,7 @@ var words = map[string]map[string]word{
 		"adamw_anyprecision": {"adamw", ""}, "adamw_fused": {"adamw", ""}, "fused_adamw": {"adamw", ""}, "fusedadam": {"adamw", ""}, "deepspeedcpuadam": {"adamw", ""}, "adamw_torch_4bit": {"adamw", fullMoments}, "adam": {"adamw", "weight decay apart from the gradient"}, "torch.optim.adamw": {"adamw", ""}, "torch.optim.adam": {"adamw", "weight decay apart from the gradient"},
 		"adamw_bnb_8bit": {"adamw", fullMoments}, "adamw_8bit": {"adamw", fullMoments}, "adamw8bit": {"adamw", fullMoments}, "adam8bit": {"adamw", fullMoments}, "adamw_torch_8bit": {"adamw", fullMoments}, "paged_adamw": {"adamw", fullMoments}, "pagedadamw": {"adamw", fullMoments}, "ademamix": {"adamw", fullMoments}, "ademamix_8bit": {"adamw", fullMoments},
 		"paged_adamw_8bit": {"adamw", fullMoments}, "paged_adamw_32bit": {"adamw", fullMoments}, "pagedadamw8bit": {"adamw", fullMoments}, "ao_adamw_4bit": {"adamw", fullMoments}, "ao_adamw_8bit": {"adamw", fullMoments}, "ao_adamw_fp8": {"adamw", fullMoments}, "bitsandbytes.optim.pagedadamw8bit": {"adamw", fullMoments}, "bitsandbytes.optim.pagedadamw": {"adamw", fullMoments}, "bitsandbytes.optim.adamw8bit": {"adamw", fullMoments}, "torchao.prototype.low_bit_optim.adamw8bit": {"adamw", fullMoments},
-		"schedule_free_adamw": {"adamw", "with lr_scheduler: constant"}, "optimi_adamw": {"adamw", ""}, "stable_adamw": {"adamw", ""}, "adopt_adamw": {"adamw", ""}, "grokadamw": {"adamw", ""}, "schedule_free_sgd": {"sgd", "with lr_scheduler: constant"},
+		"schedule_free_adamw": {"adamw", "with lr_scheduler: constant"}, "optimi_adamw": {"adamw", ""}, "stable_adamw": {"adamw", ""}, "flash_adamw": {"adamw", ""}, "flash_adam": {"adamw", ""}, "adamc": {"adamw", ""}, "flash_sgd": {"sgd", ""}, "flash_lion": {"adamw", "Lion is not in this version, and its rates are lower"}, "adopt_adamw": {"adamw", ""}, "grokadamw": {"adamw", ""}, "schedule_free_sgd": {"sgd", "with lr_scheduler: constant"},
 		"lion": {"adamw", "Lion is not in this version, and its rates are lower"}, "lion_8bit": {"adamw", "Lion is not in this version, and its rates are lower"}, "lion_32bit": {"adamw", "Lion is not in this version, and its rates are lower"}, "paged_lion_8bit": {"adamw", "Lion is not in this version, and its rates are lower"}, "paged_lion_32bit": {"adamw", "Lion is not in this version, and its rates are lower"}, "lion_pytorch": {"adamw", "Lion is not in this version, and its rates are lower"},
 		"adafactor": {"adalomo", factored}, "came_pytorch": {"adalomo", factored}, "galore_adamw": {"adalomo", factored}, "galore_adamw_8bit": {"adalomo", factored}, "galore_adamw_layerwise": {"adalomo", factored}, "galore_adafactor": {"adalomo", factored}, "apollo_adamw": {"adalomo", factored}, "apollo_adamw_layerwise": {"adalomo", factored}, "q_galore_adamw8bit": {"adalomo", factored},
 		"muon": {"adamw", "Muon is not in this version, and its rates are higher"}, "dion": {"adamw", "Dion is not in this version"}, "adagrad": {"adamw", "AdaGrad is not in this version"}, "rmsprop": {"adamw", "RMSProp is not in this version"}, "rmsprop_bnb": {"adamw", "RMSProp is not in this version"}, "torch.optim.sgd": {"sgd", ""},

@@ -21,6 +21,7 @@ var layers = []string{
 	"hub/pull model optim store data",
 	"train preset infer report bench",
 	"eval memprof config verify",
+	"config/peers",
 	"job",
 	"cli",
 }
@@ -95,7 +96,7 @@ func refused(pkg, imported string) string {
 		return ""
 	}
 	for module, owner := range owners {
-		if pkg != owner && (imported == module || strings.HasPrefix(imported, module+"/")) {
+		if pkg != owner && !strings.HasPrefix(pkg, owner+"/") && (imported == module || strings.HasPrefix(imported, module+"/")) {
 			return "only " + owner + " may"
 		}
 	}
