@@ -2,10 +2,8 @@ package cli
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -13,24 +11,14 @@ import (
 	"lomo/internal/report"
 )
 
-// pullMeter shows a download: on a terminal one line that is written over, else a line now and then.
+// pullMeter shows a download: on a terminal a line that moves, else a line now and then.
 type pullMeter struct {
-	s *Streams
+	talk *report.Console
 
 	mu          sync.Mutex
 	total, have int64
-	first       int64 // bytes that were there before
-	began, last time.Time
 	marks       []mark
 	quit, ended chan struct{}
-
-	shown atomic.Pointer[shownPull] // what the line on a terminal tells; the console asks for it while it has its own lock
-}
-
-// shownPull is how far a download is.
-type shownPull struct {
-	have, total int64
-	marks       []mark
 }
 
 // mark is how far a download was at a time; the speed is told over the last of them.
@@ -45,31 +33,28 @@ const (
 	inLog      = 10 * time.Second
 )
 
-func newPullMeter(s *Streams) *pullMeter { return &pullMeter{s: s} }
+func newPullMeter(s *Streams) *pullMeter { return &pullMeter{talk: s.talk()} }
 
 // Start begins to show progress.
 func (m *pullMeter) Start(count int, total, have int64) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.total, m.have, m.first, m.began = total, have, have, time.Now()
-	m.marks = []mark{{m.began, have}}
+	m.total, m.have, m.marks = total, have, []mark{{time.Now(), have}}
+	m.mu.Unlock()
 	if have > 0 {
-		m.say(fmt.Sprintf("%s of %s are there already", checkpoint.FormatSize(have), checkpoint.FormatSize(total)))
+		m.Note("%s of %s are there already", checkpoint.FormatSize(have), checkpoint.FormatSize(total))
 	}
-	m.say(fmt.Sprintf("fetching %s, %s", files(count), checkpoint.FormatSize(total-have)))
+	m.Note("fetching %s, %s", files(count), checkpoint.FormatSize(total-have))
 	m.quit, m.ended = make(chan struct{}), make(chan struct{})
-	m.shown.Store(&shownPull{m.have, m.total, m.marks})
-	m.s.talk().SetLine(func(width int) string {
-		now := m.shown.Load()
-		return progressLine(now.have, now.total, now.marks, width)
-	})
+	if m.talk.Moves() {
+		m.talk.SetLine(m.line)
+	}
 	go m.tick(m.quit, m.ended)
 }
 
 func (m *pullMeter) tick(quit, ended chan struct{}) {
 	defer close(ended)
 	every := inLog
-	if m.s.talk().Moves() {
+	if m.talk.Moves() {
 		every = onTerminal
 	}
 	t := time.NewTicker(every)
@@ -80,8 +65,16 @@ func (m *pullMeter) tick(quit, ended chan struct{}) {
 			return
 		case now := <-t.C:
 			m.mu.Lock()
-			m.show(now)
+			m.marks = append(m.marks, mark{now, m.have})
+			if over := len(m.marks) - 41; over > 0 { // ten seconds on a terminal
+				m.marks = m.marks[over:]
+			}
 			m.mu.Unlock()
+			if m.talk.Moves() {
+				m.talk.Draw()
+			} else {
+				m.talk.Say("%s", m.line(79))
+			}
 		}
 	}
 }
@@ -94,30 +87,13 @@ func (m *pullMeter) Add(n int64) {
 }
 
 // Note writes a line of talk.
-func (m *pullMeter) Note(format string, args ...any) {
+func (m *pullMeter) Note(format string, args ...any) { m.talk.Say(format, args...) }
+
+func (m *pullMeter) line(width int) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.say(fmt.Sprintf(format, args...))
+	return progressLine(m.have, m.total, m.marks, width)
 }
-
-func (m *pullMeter) say(line string) { fmt.Fprintln(m.s.Err, line) }
-
-// show writes the line of progress.
-func (m *pullMeter) show(now time.Time) {
-	m.marks = append(m.marks, mark{now, m.have})
-	if over := len(m.marks) - 41; over > 0 { // ten seconds on a terminal
-		m.marks = m.marks[over:]
-	}
-	m.shown.Store(&shownPull{m.have, m.total, slices.Clone(m.marks)})
-	if m.s.talk().Moves() {
-		m.s.talk().Draw()
-		return
-	}
-	m.say(progressLine(m.have, m.total, m.marks, plainWidth))
-}
-
-// plainWidth is how long a line is where there is no terminal.
-const plainWidth = 79
 
 // progressLine tells share, bytes, speed and time left; what does not fit is left out, the last first.
 func progressLine(have, total int64, marks []mark, width int) string {
@@ -126,11 +102,8 @@ func progressLine(have, total int64, marks []mark, width int) string {
 	if span := b.at.Sub(a.at).Seconds(); span > 0 {
 		rate := max(0, float64(b.have-a.have)/span)
 		fields = append(fields, checkpoint.FormatSize(int64(rate))+"/s")
-		if rate > 0 && have < total {
-			left := time.Duration(float64(total-have) / rate * float64(time.Second))
-			if left < 1000*time.Hour {
-				fields = append(fields, report.Duration(left.Round(time.Second))+" left")
-			}
+		if left := float64(total-have) / rate; rate > 0 && have < total && left < 3.6e6 {
+			fields = append(fields, report.Duration(time.Duration(left)*time.Second)+" left")
 		}
 	}
 	for n := len(fields); n > 1; n-- {
@@ -143,10 +116,13 @@ func progressLine(have, total int64, marks []mark, width int) string {
 
 // stop ends the display.
 func (m *pullMeter) stop() {
-	if m.quit != nil {
-		close(m.quit)
-		<-m.ended
-		m.quit = nil
+	if m.quit == nil {
+		return
 	}
-	m.s.talk().SetLine(nil)
+	close(m.quit)
+	<-m.ended
+	m.quit = nil
+	if m.talk.Moves() {
+		m.talk.SetLine(nil)
+	}
 }
