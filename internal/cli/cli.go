@@ -79,13 +79,14 @@ type runs struct {
 	version  func(*Streams, *versionOptions) error
 	report   func(*Streams, *reportOptions) error
 	pull     func(context.Context, *Streams, *pull.Options) error
+	init     func(context.Context, *Streams, *initOptions) error
 }
 
 // program is what the commands do outside tests.
 var program = runs{
 	train: runTrain, eval: runEval, memprof: runMemprof, generate: runGenerate, chat: runChat, create: runNew,
 	tokenize: runTokenize, inspect: runInspect, bench: runBench, doctor: runDoctor, verify: runVerify, version: runVersion, report: runReportCmd,
-	pull: runPull,
+	pull: runPull, init: runInit,
 }
 
 func newRootCmd(io *Streams, r runs) *cobra.Command {
@@ -111,7 +112,7 @@ consolidated.*.pth or a GGUF file and writes a Hugging Face folder.`,
 		newTrainCmd(io, r.train), newEvalCmd(io, r.eval), newMemprofCmd(io, r.memprof), newGenerateCmd(io, r.generate), newChatCmd(io, r.chat),
 		newNewCmd(io, r.create), newTokenizeCmd(io, r.tokenize), newInspectCmd(io, r.inspect), newBenchCmd(io, r.bench), newDoctorCmd(io, r.doctor), newVerifyCmd(io, r.verify), newReportCmd(io, r.report), newVersionCmd(io, r.version), newConfigCmd(io), newCompletionCmd(io), newDebugCmd(),
 	)
-	root.AddCommand(newPullCmd(io, r.pull))
+	root.AddCommand(newPullCmd(io, r.pull), newInitCmd(io, r.init))
 	for _, c := range append(root.Commands(), root) {
 		asUsage(c)
 	}

@@ -155,7 +155,7 @@ func (r *runReport) plannedCards(w io.Writer, p job.Summary) {
 }
 
 func statsLine(d data.Stats) string {
-	line := fmt.Sprintf("%d samples, %s tokens, %s of them learned, the longest sample %d", d.Samples, report.Count(float64(d.Tokens)),
+	line := fmt.Sprintf("%s, %s tokens, %s of them learned, the longest sample %d", samples(d.Samples), report.Count(float64(d.Tokens)),
 		report.Count(float64(d.Trained)), d.MaxLen)
 	if d.Skipped > 0 {
 		line += fmt.Sprintf("; %d skipped, which have no token to learn", d.Skipped)
