@@ -130,7 +130,6 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 		sum.warn(&c.Config, rep)
 		return nil
 	}
-	rep.Planned(sum)
 	return runTraining(ctx, c, o, m, tok, ds, sum, rep)
 }
 
