@@ -155,7 +155,7 @@ func summaryLines(g *report.Digest, d job.Done, planned int64, times [2]time.Dur
 // tryIt is the command line that shows what the model has learned.
 func tryIt(program string, d job.Done) string {
 	if d.Chat {
-		return report.CommandLine([]string{program, "generate", "--model", d.Model, "--chat", "--prompt", "Hello"})
+		return report.CommandLine([]string{program, "chat", d.Model})
 	}
 	return report.CommandLine([]string{program, "generate", "--model", d.Model, "--prompt", "Once upon a time"})
 }

@@ -88,6 +88,9 @@ func (r *runReport) Planned(p job.Summary) {
 	}
 	c := &r.o.Config.Config
 	r.course = report.Plan{Steps: p.Steps, EvalEvery: c.EvalSteps, Evaluates: p.Val.Samples > 0, SaveEvery: c.SaveSteps, Writes: c.SaveFinal}
+	if p.Time != nil {
+		r.course.Predicted = time.Duration(p.Time.StepSeconds * float64(time.Second))
+	}
 	if p.Memory != nil && c.Device != "cuda" {
 		r.plannedPeak = p.Memory.Peak
 	}

@@ -277,7 +277,7 @@ func (p *Progress) whole() float64 {
 func (p *Progress) doing() Field {
 	percent := ""
 	if p.of > 0 {
-		percent = fmt.Sprintf(" %.0f%%", 100*p.share())
+		percent = fmt.Sprintf(" %.0f%%", min(100*p.share(), 99)) // all of it is done when the next thing is shown
 	}
 	switch p.task {
 	case Opening, Waiting:
@@ -372,8 +372,8 @@ func (p *Progress) Stopping() string {
 	switch {
 	case p.task == Stepping:
 		whole := p.pace.mean()
-		if share := p.share(); whole == 0 && share > 0.05 {
-			whole = time.Duration(float64(took) / share)
+		if share := p.share(); whole == 0 && share > 0.05 || share > 0.2 { // this step tells more than those before it
+			whole = max(whole, time.Duration(float64(took)/share))
 		}
 		text := fmt.Sprintf("finishing step %d", p.step+1) + about(whole)
 		if whole == 0 {

@@ -55,10 +55,13 @@ func (t *Trainer) watchStep() (end func()) {
 	for _, b := range t.net.Blocks {
 		all += weightsIn(b)
 	}
-	head := int64(3 * t.net.Head.Shape[0] * t.net.Head.Shape[1])
-	of := all*(1+back) + head
+	head, table := 3*sizeOf(t.net.Head), int64(0)
+	if t.net.Tied() { // its gradient and its update come at the end of the sweep; measured, they take twice the head's own pass and more
+		head, table = 2*sizeOf(t.net.Head), 5*sizeOf(t.net.Head)
+	}
+	of := all*(1+back) + head + table
 	if t.clip != nil && !t.clip.Lagged { // the norm pass
-		of += all*back + head
+		of += all*back + head + table/2
 	}
 	s.onBlock = func(b *model.Block, forward bool) {
 		switch {
