@@ -26,10 +26,8 @@ var errCancel = errors.New("cancelled")
 
 // linesOf reads from a terminal, with editing and a history, or from anything else as it is.
 func linesOf(s *Streams) lines {
-	in, ok := s.In.(*os.File)
-	out, okErr := s.Err.(*os.File)
-	if ok && okErr && term.IsTerminal(int(in.Fd())) && term.IsTerminal(int(out.Fd())) {
-		return &typedLines{in: in, out: out}
+	if in, ok := s.In.(*os.File); ok && s.Terminal && term.IsTerminal(int(in.Fd())) {
+		return &typedLines{in: in, out: os.Stderr} // which is what Terminal speaks of
 	}
 	return &scriptLines{in: bufio.NewReader(s.In)}
 }

@@ -58,7 +58,7 @@ func Run(ctx context.Context, io *Streams, args []string) int {
 	}
 	root := newRootCmd(io, program)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := withCheckpoint(root.ExecuteContext(ctx), io.Command)
 	printError(io.Err, err)
 	return exitCode(err)
 }
@@ -70,7 +70,7 @@ type runs struct {
 	memprof  func(*Streams, *memprofOptions) error
 	generate func(*Streams, *generateOptions) error
 	chat     func(context.Context, *Streams, *chatOptions) error
-	create   func(*Streams, *job.NewOptions) error
+	create   func(context.Context, *Streams, *job.NewOptions) error
 	tokenize func(*Streams, *tokenizeOptions) error
 	inspect  func(*Streams, *inspectOptions) error
 	bench    func(*Streams, *benchOptions) error

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lomo/internal/config"
+	"lomo/internal/hub"
 	"lomo/internal/job"
 )
 
@@ -106,14 +107,29 @@ func runInspect(s *Streams, o *inspectOptions) error {
 	switch {
 	case st.IsDir() && (has("config.json") || has("params.json")), strings.EqualFold(filepath.Ext(o.Path), ".gguf"):
 		return inspectModel(s, o)
-	case st.IsDir() && has("config.yaml"):
+	case st.IsDir() && (has("config.yaml") || len(hub.Glob(o.Path, "checkpoint-*")) > 0):
 		return inspectRun(s, o)
 	case st.IsDir(), strings.HasSuffix(o.Path, "tokenizer.json"), strings.HasSuffix(o.Path, "tokenizer.model"):
 		return inspectTokenizer(s, o)
 	}
+	if what := sideFiles[filepath.Base(o.Path)]; what != "" {
+		return usage("lomo inspect "+filepath.Dir(o.Path), "%s: %s: give the folder", o.Path, what)
+	}
 	switch strings.ToLower(filepath.Ext(o.Path)) {
 	case ".safetensors", ".bin", ".pth", ".pt":
 		return usage("give its folder: "+filepath.Dir(o.Path), "%s: one file of a model", o.Path)
+	case ".yaml", ".yml":
+		return usage("lomo train --config "+o.Path+" --dry-run shows what it would do", "%s: the configuration of a run, it seems", o.Path)
 	}
 	return usage("a data set needs --type, and --model for its tokenizer", "%s: --type is missing", o.Path)
+}
+
+// sideFiles are files that are a part of something, which is what can be inspected.
+var sideFiles = map[string]string{
+	"config.json": "the configuration of a model", "params.json": "the configuration of a model", "generation_config.json": "one of a model's files",
+	"tokenizer_config.json": "one of a tokenizer's files", "special_tokens_map.json": "one of a tokenizer's files", "added_tokens.json": "one of a tokenizer's files",
+	"vocab.json": "one of a tokenizer's files", "merges.txt": "one of a tokenizer's files", "chat_template.jinja": "a model's chat template", "chat_template.json": "a model's chat template",
+	"model.safetensors.index.json": "the list of a model's parts", "pytorch_model.bin.index.json": "the list of a model's parts",
+	"metrics.jsonl": "one of a run's files", "config.yaml": "one of a run's files", "report.html": "one of a run's files", "train.log": "one of a run's files", "finished.json": "one of a run's files",
+	"lomo_state.json": "one of a checkpoint's files", "lomo_manifest.json": "one of a checkpoint's files",
 }

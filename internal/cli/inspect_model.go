@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"lomo/internal/job"
@@ -23,6 +24,10 @@ type modelFacts struct {
 	State     *train.State    `json:"state,omitempty"` // of a checkpoint
 	Tokenizer *tokenizerFacts `json:"tokenizer,omitempty"`
 	Tensors   []tensorFacts   `json:"tensors,omitempty"`
+	Run       *runFacts       `json:"run,omitempty"`      // of the run that trained it
+	Problems  []string        `json:"problems,omitempty"` // parts that cannot be used
+
+	missing string
 }
 
 type tensorFacts struct {
@@ -54,21 +59,48 @@ func inspectModel(s *Streams, o *inspectOptions) error {
 	if f.State != nil {
 		f.Kind = "checkpoint"
 	}
-	tok, err := m.Tokenizer()
-	if err == nil {
+	tok, broken := m.Tokenizer()
+	switch {
+	case broken != nil && lacksTokenizer(m):
+		broken = nil
+		f.missing = "no tokenizer: data of type tokenized is all that can be used with it"
+	case broken != nil:
+		f.Problems = append(f.Problems, broken.Error())
+	default:
 		f.Tokenizer = describeTokenizer(tok)
 		if s := tok.Beyond(m.Config.VocabSize); s != "" {
 			f.Tokenizer.Notes = append(f.Tokenizer.Notes, s)
 		}
 	}
+	if f.State == nil && isRun(m.Path) {
+		f.Run = describeRun(o.Path)
+	}
 	if o.JSON {
-		return json.NewEncoder(s.Out).Encode(f)
+		err = json.NewEncoder(s.Out).Encode(f)
+	} else {
+		printModel(s, m, &f)
 	}
-	printModel(s, m, &f)
 	if err != nil {
-		fmt.Fprintln(s.Out, err)
+		return err
 	}
-	return nil
+	if broken != nil {
+		return broken
+	}
+	if f.Run != nil {
+		f.Problems = append(f.Problems, f.Run.Problems...)
+	}
+	return unusable(o.Path, f.Problems)
+}
+
+// lacksTokenizer tells a model whose files have no tokenizer from one whose tokenizer is broken.
+func lacksTokenizer(m *job.Model) bool {
+	for _, name := range []string{"tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json"} {
+		if _, err := os.Stat(filepath.Join(m.Path, name)); err == nil {
+			return false
+		}
+	}
+	at, err := os.Stat(m.Path)
+	return err == nil && at.IsDir()
 }
 
 // stateOf is the state of the run that a checkpoint folder belongs to; nil for any other model.
@@ -110,6 +142,15 @@ func printModel(s *Streams, m *job.Model, f *modelFacts) {
 	}
 	if f.Tokenizer != nil {
 		f.Tokenizer.print(s)
+	}
+	if f.missing != "" {
+		fmt.Fprintln(s.Out, f.missing)
+	}
+	for _, p := range f.Problems {
+		fmt.Fprintln(s.Out, p)
+	}
+	if f.Run != nil {
+		f.Run.print(s)
 	}
 	for _, t := range f.Tensors {
 		fmt.Fprintf(s.Out, "%-60s %-5s %v\n", t.Name, t.DType, t.Shape)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"lomo/internal/checkpoint"
 	"lomo/internal/model"
 	"lomo/internal/preset"
 	"lomo/internal/tensor"
@@ -17,9 +18,14 @@ type NewOptions struct {
 	DType        string
 	Seed         uint64
 	MaxShardSize string
+	// Begin is told before anything is written how many weights of how many bytes there will be, Written of each piece of them; an error
+	// ends the work. nil: not wanted.
+	Begin   func(weights, bytes int64)
+	Written func(bytes int64) error
 }
 
 // New writes a randomly initialised model with a byte-level tokenizer into a new or empty folder. It returns the number of its parameters.
+// What it began is gone when it fails.
 func New(o NewOptions) (int64, error) {
 	dt, err := tensor.ParseDType(o.DType)
 	if err != nil || dt != tensor.F32 && dt != tensor.BF16 && dt != tensor.F16 {
@@ -38,23 +44,54 @@ func New(o NewOptions) (int64, error) {
 		return 0, fmt.Errorf("preset %s: vocab_size %d is below the tokenizer's %d", o.Preset, cfg.VocabSize, tok.VocabSize())
 	}
 	if entries, err := os.ReadDir(o.Dir); err == nil && len(entries) > 0 {
-		return 0, hint("choose a new folder", "%s is not empty: it holds %s", o.Dir, entries[0].Name())
+		return 0, hint("choose a new folder, or empty this one", "%s is not empty: it holds %s", o.Dir, entries[0].Name())
 	}
-	_, missing := os.Stat(o.Dir)
-	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+	weights := model.NewNetwork(cfg).NumParams()
+	need := weights * int64(dt.Size())
+	made := missing(o.Dir)
+	if err := enough(o.Dir, made, need); err != nil {
 		return 0, err
 	}
-	if cfg, err = writeNew(o, tok, dt, shard); err != nil {
-		discard(o.Dir, missing != nil)
+	if o.Begin != nil {
+		o.Begin(weights, need)
+	}
+	if err = os.MkdirAll(o.Dir, 0o755); err == nil {
+		err = writeNew(o, tok, dt, shard)
+	}
+	if err != nil {
+		discard(o.Dir, made)
 		return 0, err
 	}
-	return model.NewNetwork(cfg).NumParams(), nil
+	return weights, nil
+}
+
+// missing are the folders of a path that are not there, the last one first.
+func missing(dir string) (list []string) {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(at); err == nil || at == filepath.Dir(at) {
+			return list
+		}
+		list = append(list, at)
+	}
+}
+
+// enough refuses a model that the disk has no space for.
+func enough(dir string, made []string, need int64) error {
+	at := dir
+	if len(made) > 0 {
+		at = filepath.Dir(made[len(made)-1])
+	}
+	const beside = 1 << 20 // tokenizer and configuration
+	if free := checkpoint.FreeBytes(at); free >= 0 && need+beside > free {
+		return hint("free some space, choose a place on another disk or a smaller preset", "%s: the model takes %s, and %s are free there", dir, checkpoint.FormatSize(need), checkpoint.FormatSize(free))
+	}
+	return nil
 }
 
 // writeNew fills the empty folder with tokenizer, configuration and weights.
-func writeNew(o NewOptions, tok *tokenizer.Tokenizer, dt tensor.DType, shard int64) (*model.Config, error) {
+func writeNew(o NewOptions, tok *tokenizer.Tokenizer, dt tensor.DType, shard int64) error {
 	if err := tok.WriteFiles(o.Dir); err != nil {
-		return nil, err
+		return err
 	}
 	extra := map[string]any{"bos_token_id": nil, "eos_token_id": tok.EOSIDs()}
 	if bos := tok.BOS(); bos >= 0 {
@@ -63,16 +100,17 @@ func writeNew(o NewOptions, tok *tokenizer.Tokenizer, dt tensor.DType, shard int
 	if pad := tok.PAD(); pad >= 0 {
 		extra["pad_token_id"] = pad
 	}
-	return preset.Create(o.Dir, o.Preset, preset.Options{DType: dt, Seed: o.Seed, MaxShardSize: shard, Extra: extra})
+	_, err := preset.Create(o.Dir, o.Preset, preset.Options{DType: dt, Seed: o.Seed, MaxShardSize: shard, Extra: extra, Written: o.Written})
+	return err
 }
 
-// discard empties a folder that was empty before, and removes it if it was not there, so that nothing half-written stays.
-func discard(dir string, whole bool) {
+// discard empties a folder that was empty before, and removes those that were made for it, so that nothing half-written stays.
+func discard(dir string, made []string) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
 		os.RemoveAll(filepath.Join(dir, e.Name()))
 	}
-	if whole {
-		os.Remove(dir)
+	for _, d := range made {
+		os.Remove(d)
 	}
 }

@@ -87,6 +87,9 @@ func openModel(path string) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
+	if err := unfinished(path); err != nil {
+		return nil, err
+	}
 	src, err := checkpoint.Open(path)
 	if err != nil {
 		return nil, advise(copyAgain, fmt.Errorf("model: %w", err))
@@ -249,6 +252,9 @@ func OpenTokenizer(path string) (*tokenizer.Tokenizer, error) {
 	tok, err := tokenizer.Open(path)
 	if err == nil {
 		return tok, nil
+	}
+	if run := unfinished(path); run != nil {
+		return nil, run
 	}
 	if strings.Contains(err.Error(), path) {
 		err = fmt.Errorf("tokenizer: %w", err)

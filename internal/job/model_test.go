@@ -1,6 +1,7 @@
 package job
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -77,21 +78,50 @@ func TestTiedHeadIsCopy(t *testing.T) {
 	}
 }
 
-// TestDiscard: what a failed `new` has written goes, and so does the folder if it was not there before.
-func TestDiscard(t *testing.T) {
-	for _, whole := range []bool{false, true} {
-		dir := filepath.Join(t.TempDir(), "m")
-		if err := os.MkdirAll(filepath.Join(dir, "sub"), 0o755); err != nil {
+// TestNewRemovesWhatItBegan: a `new` that fails leaves nothing behind, neither in a folder that was there nor of those it made; what it writes is told beforehand.
+func TestNewRemovesWhatItBegan(t *testing.T) {
+	stop := errors.New("stop")
+	for _, there := range []bool{false, true} {
+		root := t.TempDir()
+		dir := filepath.Join(root, "a", "b", "m")
+		if there {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var want, told int64
+		o := NewOptions{Preset: "tiny", Dir: dir, DType: "bf16", MaxShardSize: "100KB",
+			Begin: func(weights, bytes int64) {
+				if want = bytes; bytes != 2*weights {
+					t.Errorf("%d weights of %d bytes", weights, bytes)
+				}
+			},
+			Written: func(n int64) error {
+				if told += n; told > want/2 {
+					return stop
+				}
+				return nil
+			}}
+		if _, err := New(o); !errors.Is(err, stop) {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "config.json"), nil, 0o644); err != nil {
-			t.Fatal(err)
+		left := dir
+		if !there {
+			left = root
 		}
-		discard(dir, whole)
-		entries, err := os.ReadDir(dir)
-		if len(entries) > 0 || os.IsNotExist(err) != whole {
-			t.Errorf("whole %v: %v, %v", whole, entries, err)
+		if entries, err := os.ReadDir(left); err != nil || len(entries) > 0 {
+			t.Errorf("there %v: %v, %v", there, entries, err)
 		}
+		told, o.Written = 0, func(n int64) error { told += n; return nil }
+		if _, err := New(o); err != nil || told != want {
+			t.Errorf("%d bytes told, %d announced: %v", told, want, err)
+		}
+		if _, err := New(o); err == nil || !strings.Contains(err.Error(), "is not empty: it holds ") {
+			t.Errorf("again: %v", err)
+		}
+	}
+	if err := enough(t.TempDir(), nil, 1<<60); err == nil || !strings.Contains(err.Error(), "are free there") {
+		t.Errorf("more than any disk has: %v", err)
 	}
 }
 

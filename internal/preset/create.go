@@ -21,6 +21,8 @@ type Options struct {
 	MaxShardSize int64
 	Vocab        int            // of the tokenizer; must not exceed the preset's
 	Extra        map[string]any // further keys of config.json: token ids
+	// Written is told of each piece of weights how many bytes it has, and may end the work. nil: not wanted.
+	Written func(bytes int64) error
 }
 
 // chunk is how many elements are drawn and written at a time.
@@ -94,6 +96,11 @@ func initialize(w *checkpoint.Writer, p *grad.Param, std float64, o Options) err
 		}
 		if err := w.WriteRows(p.Name, r, buf[:n*o.DType.Size()]); err != nil {
 			return err
+		}
+		if o.Written != nil {
+			if err := o.Written(int64(n * o.DType.Size())); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -4,10 +4,12 @@ package preset
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"lomo/internal/model"
+	"lomo/internal/suggest"
 )
 
 // geometry is what tells one LLaMA model from another.
@@ -50,6 +52,43 @@ func Names() []string {
 	return out
 }
 
+// Aliases are the other names of presets, by preset, sorted.
+func Aliases() map[string][]string {
+	out := map[string][]string{}
+	for _, a := range slices.Sorted(maps.Keys(aliases)) {
+		out[aliases[a]] = append(out[aliases[a]], a)
+	}
+	return out
+}
+
+// List is every preset with its other names in parentheses.
+func List() string {
+	var list []string
+	also := Aliases()
+	for _, n := range Names() {
+		if a := also[n]; a != nil {
+			n += " (" + strings.Join(a, ", ") + ")"
+		}
+		list = append(list, n)
+	}
+	return strings.Join(list, ", ")
+}
+
+// UnknownError is a name that is no preset.
+type UnknownError struct{ Name string }
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("preset %q is not known; there are %s", e.Name, List())
+}
+
+// Hint suggests the nearest.
+func (e *UnknownError) Hint() string {
+	if near := suggest.Nearest(strings.ToLower(e.Name), append(Names(), slices.Collect(maps.Keys(aliases))...)); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return ""
+}
+
 // Has reports whether name is a preset or an alias of one.
 func Has(name string) bool {
 	_, err := ConfigJSON(name, "bfloat16")
@@ -58,13 +97,14 @@ func Has(name string) bool {
 
 // ConfigJSON is the config.json of a preset, with dtype in Hugging Face's spelling.
 func ConfigJSON(name, dtype string) ([]byte, error) {
+	given := name
 	name = strings.ToLower(name)
 	if a, ok := aliases[name]; ok {
 		name = a
 	}
 	g, ok := presets[name]
 	if !ok {
-		return nil, fmt.Errorf("preset %q is not known; there are %s", name, strings.Join(Names(), ", "))
+		return nil, &UnknownError{given}
 	}
 	c := map[string]any{
 		"architectures": []string{"LlamaForCausalLM"}, "model_type": "llama", "hidden_act": "silu",
