@@ -112,6 +112,9 @@ func (s span) ticks(f format, n int) ([]float64, func(float64) string) {
 		if f.unit == nil && max(math.Abs(s.low), math.Abs(s.high)) < 0.01 {
 			return compact(v, 3)
 		}
+		if v == 0 && !strings.HasPrefix(unit, " ") { // 0, and not 0k
+			return "0"
+		}
 		return fmt.Sprintf("%.*f", decimals, v/size) + unit
 	}
 }

@@ -168,8 +168,12 @@ func (s series) draw(b *strings.Builder, x, y span) {
 			}
 		}
 	}
+	many := ""
+	if len(single) > 80 {
+		many = " many"
+	}
 	for _, p := range single { // a line of no length with round ends stays round when the plot is stretched
-		fmt.Fprintf(b, `<path class="%s point" d="M%sh0"/>`, s.class, place(x, y, p.x, p.y))
+		fmt.Fprintf(b, `<path class="%s point%s" d="M%sh0"/>`, s.class, many, place(x, y, p.x, p.y))
 	}
 }
 

@@ -264,6 +264,7 @@ func TestTicks(t *testing.T) {
 		{span{0, 21 << 30, false}, bytesFormat, 5, "0 GiB 5 GiB 10 GiB 15 GiB 20 GiB"},
 		{span{1, 3, false}, wholeFormat, 7, "1 2 3"},
 		{span{0.5, 1.5, false}, wholeFormat, 7, "1"},
+		{span{0, 100000, false}, wholeFormat, 7, "0 20k 40k 60k 80k 100k"},
 		{span{1, 100000, false}, wholeFormat, 7, "20k 40k 60k 80k 100k"},
 		{span{0, 8412, false}, countFormat, 5, "0 2000 4000 6000 8000"},
 		{span{0.06, 3, true}, lossFormat, 5, "0.1 0.2 0.5 1 2"},

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """The demo: teach a model facts about a town that does not exist, and check that it knows them.
 
-Fine-tunes all weights of SmolLM2-135M-Instruct with AdaLomo on examples/demo/train.jsonl, then asks every fact in a
-wording that was not in the training data. Exits 1 unless the answers hold the facts and the held-out loss fell.
+Fine-tunes all weights of SmolLM2-135M-Instruct with AdaLomo on examples/demo/train.jsonl. The run itself asks every fact, before
+its first step and after its last, in a wording that is not in the training data. Exits 1 unless the answers hold the facts and the
+held-out loss fell.
 Without network it does the same with a small model that `lomo new` makes, on part of the facts.
 """
 import argparse
@@ -27,51 +28,44 @@ OFFLINE = ["7:40", "Odessa Pell", "1783", "Tavish", "orange", "Thursday", "baker
 class Demo:
     """One way through the demo: which model, which configuration, which part of the facts."""
 
-    def __init__(self, lomo, model, config, data, max_new_tokens, needed):
-        self.lomo, self.model, self.config, self.data = lomo, model, config, data
+    def __init__(self, lomo, config, data, needed):
+        self.lomo, self.config = lomo, config
         self.needed = needed  # share of the answers that must hold their fact
         self.tuned = WORK / "tuned"
-        self.max_new_tokens = max_new_tokens
         self.facts = read_jsonl(data / "facts.jsonl")
 
     def run(self):
-        say(f"before: {self.model}")
-        before = self.measure(self.model)
         say(f"training all weights: {self.lomo} train --config {self.config}")
         shutil.rmtree(self.tuned, ignore_errors=True)
         subprocess.run([self.lomo, "train", "--config", self.config], check=True)
-        say(f"after: {self.tuned}")
-        return self.judge(before, self.measure(self.tuned))
+        say(f"before and after, as {self.tuned}/report.html shows them")
+        return self.judge()
 
-    def measure(self, model):
-        """The held-out loss of a model and its answer to every question."""
-        out = self.output("eval", "--model", model, "--data", self.data / "heldout.jsonl", "--type", "messages", "--json")
-        loss = json.loads(out.splitlines()[-1])["loss"]
-        print(f"held-out loss {loss:.4f}", flush=True)
-        answers = [self.ask(model, f["question"]) for f in self.facts]
-        print(f"{self.known(answers)} of {len(self.facts)} questions answered with the fact", flush=True)
-        return loss, answers
+    def judge(self):
+        """The held-out losses and answers that the run itself has written down."""
+        losses = [m["eval_loss"] for m in read_jsonl(self.tuned / "metrics.jsonl") if "eval_loss" in m]
+        samples = read_jsonl(self.tuned / "samples.jsonl")
+        last = max(s["step"] for s in samples)
+        before, after = (self.answers([s for s in samples if s["step"] == step]) for step in (0, last))
+        for fact, old, new in zip(self.facts, before, after):
+            print(f"\n  {fact['question']}\n    before: {line(old)}\n    after:  {line(new)}"
+                  + ("" if holds(new, fact) else f"   <- should hold {', '.join(fact['must_contain'])}"))
+        known, total = self.known(after), len(self.facts)
+        passed = known >= self.needed * total and losses[-1] < LOSS_RATIO * losses[0]
+        print(f"\nheld-out loss {losses[0]:.4f} -> {losses[-1]:.4f}; answers with the fact "
+              f"{self.known(before)} -> {known} of {total} (at least {self.needed:.0%} wanted)")
+        return passed
 
-    def ask(self, model, question):
-        out = self.output("generate", "--model", model, "--chat", "--prompt", question,
-                          "--max-new-tokens", str(self.max_new_tokens), "--json")
-        return json.loads(out)["text"].strip().partition("\n")[0]  # the answer's first line is what counts
-
-    def output(self, *args):
-        return subprocess.run([self.lomo, *map(str, args)], check=True, stdout=subprocess.PIPE, text=True).stdout
+    def answers(self, samples):
+        """The first line of the answer to each fact's question; it is what counts."""
+        found = {f["question"]: s["text"] for f in self.facts for s in samples if f["question"] in s["prompt"]}
+        lost = [f["question"] for f in self.facts if f["question"] not in found]
+        if lost:
+            sys.exit(f"samples.jsonl has no answer to {lost[0]!r}")
+        return [found[f["question"]].strip().partition("\n")[0] for f in self.facts]
 
     def known(self, answers):
         return sum(holds(a, f) for a, f in zip(answers, self.facts))
-
-    def judge(self, before, after):
-        for fact, old, new in zip(self.facts, before[1], after[1]):
-            print(f"\n  {fact['question']}\n    before: {line(old)}\n    after:  {line(new)}"
-                  + ("" if holds(new, fact) else f"   <- should hold {', '.join(fact['must_contain'])}"))
-        known, total = self.known(after[1]), len(self.facts)
-        passed = known >= self.needed * total and after[0] < LOSS_RATIO * before[0]
-        print(f"\nheld-out loss {before[0]:.4f} -> {after[0]:.4f}; answers with the fact "
-              f"{self.known(before[1])} -> {known} of {total} (at least {self.needed:.0%} wanted)")
-        return passed
 
 
 def holds(answer, fact):
@@ -115,13 +109,13 @@ def main():
     model = None if args.offline else fetch.model(WORK)
     if model:
         say("the real model: SmolLM2-135M-Instruct")
-        demo = Demo(args.lomo, model, "configs/demo.yaml", DATA, max_new_tokens=24, needed=0.9)
+        demo = Demo(args.lomo, "configs/demo.yaml", DATA, needed=0.9)
     else:
         say("no network: a small model made by `lomo new` learns part of the facts from nothing")
         model, data = WORK / "new", part_of_data(OFFLINE, WORK / "data")
         if not model.exists():
             subprocess.run([args.lomo, "new", "15m", model], check=True)
-        demo = Demo(args.lomo, model, "configs/demo-offline.yaml", data, max_new_tokens=64, needed=0.8)
+        demo = Demo(args.lomo, "configs/demo-offline.yaml", data, needed=0.8)
     passed = demo.run()
     print(f"demo {'passed' if passed else 'FAILED'} after {time.monotonic() - start:.0f} s")
     return 0 if passed else 1
