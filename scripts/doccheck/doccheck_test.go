@@ -281,6 +281,48 @@ func TestRates(t *testing.T) {
 	}
 }
 
+// TestMessagesExist: the messages that docs/troubleshooting.md explains are messages of the program: each part between the places for names and
+// numbers stands in the source. A few come from the system.
+func TestMessagesExist(t *testing.T) {
+	source, seen := sources(t), 0
+	ofSystem := []string{"no such file or directory", "no space left on device", "Killed"}
+	for _, line := range strings.Split(pages(t)["docs/troubleshooting.md"], "\n") {
+		if !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		seen++
+		message := strings.Trim(span.FindString(line), "`")
+		for _, part := range strings.Split(message, "…") {
+			part = strings.TrimSpace(part)
+			system := slices.ContainsFunc(ofSystem, func(m string) bool { return strings.Contains(part, m) })
+			if len(part) > 2 && !system && !strings.Contains(source, part) && !strings.Contains(source, strings.ReplaceAll(part, `"`, `\"`)) {
+				t.Errorf("%q: no message of the program has %q", message, part)
+			}
+		}
+	}
+	if seen < 20 {
+		t.Errorf("only %d messages found", seen)
+	}
+}
+
+// sources is all Go files of the program, without tests.
+func sources(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(filepath.Join(root, "internal"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		b.Write(raw)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
 // TestWouldNotice: the three checks see what is wrong.
 func TestWouldNotice(t *testing.T) {
 	have := declared(t)
