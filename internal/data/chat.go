@@ -11,6 +11,7 @@ import (
 	"lomo/internal/data/records"
 	"lomo/internal/jinja"
 	"lomo/internal/strictjson"
+	"lomo/internal/suggest"
 	"lomo/internal/tokenizer"
 )
 
@@ -286,14 +287,29 @@ func (e *encoder) knownRoles(r records.Record, list []turn) error {
 		if meant == "" && slices.Contains(otherAssistants, usual) {
 			meant = "assistant"
 		}
+		advice := ""
+		if near := misspelt(usual, slices.Concat(e.o.RolesToTrain, plainRoles)); near != "" && meant == "" {
+			if advice = fmt.Sprintf("did you mean %q?", near); e.learns(&turn{role: near}) {
+				meant = near
+			}
+		}
 		switch {
 		case meant != "":
 			return r.Refuse(fmt.Sprintf("write it as %s, or name it in roles_to_train", meant), "message %d: the role is %q, which is not learned as %s", i+1, short([]byte(role)), meant)
 		case !slices.Contains(neverLearned, role):
-			e.notes.Add(fmt.Sprintf("messages of role %q, which roles_to_train does not name: not learned", short([]byte(role))), r.Place(), "")
+			e.notes.Add(fmt.Sprintf("messages of role %q, which roles_to_train does not name: not learned", short([]byte(role))), r.Place(), advice)
 		}
 	}
 	return nil
+}
+
+// misspelt is the role that another one was most likely meant to be, "" for none. assistant_2 is a name of its own, not a slip.
+func misspelt(role string, roles []string) string {
+	near := suggest.Nearest(role, roles)
+	if near == "" || near == role || slices.Contains(neverLearned, role) || strings.HasPrefix(role, near) && strings.Trim(role[len(near):], "abcdefghijklmnopqrstuvwxyz") != "" {
+		return ""
+	}
+	return near
 }
 
 // neverLearned are further roles that nobody expects to be learned.

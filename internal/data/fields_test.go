@@ -200,6 +200,10 @@ func TestUnread(t *testing.T) {
 		{"harmless", "text", `{"text":"ab","id":1,"source":"x","meta":{"a":1},"empty":"","none":null}`, ""},
 		{"a role nobody named", "messages", `{"messages":[{"role":"narrator","content":"N"},{"role":"user","content":"Q"},{"role":"assistant","content":"A"},{"role":"developer","content":"D"}]}`,
 			`messages of role "narrator", which roles_to_train does not name: not learned: 1 (the first: d.jsonl:1)`},
+		{"a role of a number", "messages", `{"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"A"},{"role":"assistant_2","content":"B"}]}`,
+			`messages of role "assistant_2", which roles_to_train does not name: not learned: 1 (the first: d.jsonl:1)`},
+		{"a misspelt role that is not learned", "messages", `{"messages":[{"role":"sytem","content":"S"},{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]}`,
+			`messages of role "sytem", which roles_to_train does not name: not learned: 1 (the first: d.jsonl:1); did you mean "system"?`},
 		{"labels of other tokens", "tokenized", `{"input_ids":[5,6,7],"labels":[-100,9,7]}`, `records with labels that are not their tokens: the labels are learned: 1 (the first: d.jsonl:1)`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -322,6 +326,23 @@ func TestShortened(t *testing.T) {
 	}
 }
 
+// TestRolesThatNobodyHas: where roles_to_train names no role of the messages, the error says which they have.
+func TestRolesThatNobodyHas(t *testing.T) {
+	path := write(t, "d.jsonl", `{"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]}`)
+	for roles, want := range map[string]string{
+		"assistent":     `no message has a role of roles_to_train: [assistent]; they have assistant, user; did you mean "assistant"?`,
+		"Assistant":     `no message has a role of roles_to_train: [Assistant]; they have assistant, user; did you mean "assistant"?`,
+		"asistant, usr": `no message has a role of roles_to_train: [asistant, usr]; they have assistant, user; did you mean "assistant"?`,
+		"narrator":      `no message has a role of roles_to_train: [narrator]; they have assistant, user`,
+	} {
+		_, err := Load([]Source{{Path: path, Type: "messages"}}, fake{}, Options{RolesToTrain: strings.Split(roles, ", ")})
+		var h interface{ Hint() string }
+		if !errors.Is(err, ErrEmpty) || !errors.As(err, &h) || h.Hint() != want {
+			t.Errorf("%s: error %v, hint %q, want %q", roles, err, h.Hint(), want)
+		}
+	}
+}
+
 // TestUnusedSettings: roles_to_train may use ShareGPT's names; a role that no message has, and a template that no record goes through, are told.
 func TestUnusedSettings(t *testing.T) {
 	const chat, alpaca = `{"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]}`, `{"instruction":"I","output":"A"}`
@@ -334,8 +355,9 @@ func TestUnusedSettings(t *testing.T) {
 		{"assistant", "messages", chat, Options{RolesToTrain: []string{"assistant"}}, 2, ""},
 		{"gpt", "messages", chat, Options{RolesToTrain: []string{"gpt"}}, 2, ""},
 		{"human and gpt", "messages", chat, Options{RolesToTrain: []string{"human", "gpt"}}, 4, ""},
-		{"a misspelt role", "messages", chat, Options{RolesToTrain: []string{"assistant", "usr"}}, 2, `roles_to_train names "usr", a role that no message has: 1`},
-		{"a role of other letters", "messages", chat, Options{RolesToTrain: []string{"assistant", "User"}}, 2, `roles_to_train names "User", a role that no message has: 1`},
+		{"a misspelt role", "messages", chat, Options{RolesToTrain: []string{"assistant", "usr"}}, 2, `roles_to_train names "usr", a role that no message has: 1; they have assistant, user; did you mean "user"?`},
+		{"a role of other letters", "messages", chat, Options{RolesToTrain: []string{"assistant", "User"}}, 2, `roles_to_train names "User", a role that no message has: 1; they have assistant, user; did you mean "user"?`},
+		{"a role of another world", "messages", chat, Options{RolesToTrain: []string{"assistant", "narrator"}}, 2, `roles_to_train names "narrator", a role that no message has: 1; they have assistant, user`},
 		{"roles of no chat", "alpaca", alpaca, Options{RolesToTrain: []string{"assistant"}}, 2, ""},
 		{"a template of no chat", "alpaca", alpaca, Options{ChatTemplate: "chatml"}, 2,
 			`samples that do not go through chat_template, as their type writes its own prompt or none: 1 (the first: d.jsonl); write the records as type messages to learn with it`},

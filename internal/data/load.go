@@ -2,9 +2,13 @@ package data
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"lomo/internal/data/records"
 	"lomo/internal/rng"
+	"lomo/internal/suggest"
 	"lomo/internal/tokenizer"
 )
 
@@ -34,7 +38,7 @@ func Load(srcs []Source, tok Tokenizer, o Options) (*Dataset, error) {
 			return nil, fmt.Errorf("%s: %w", s.Path, err)
 		}
 		if len(index) == 0 {
-			return nil, &records.Error{Path: s.Path, Err: ErrEmpty, Advice: emptyHint(s, e.left)}
+			return nil, &records.Error{Path: s.Path, Err: ErrEmpty, Advice: e.emptyHint(s)}
 		}
 		d.index = append(d.index, index...)
 	}
@@ -55,15 +59,37 @@ func (e *encoder) unused(srcs []Source, d *Dataset) {
 	}
 	for _, role := range e.o.RolesToTrain {
 		if !e.roles[role] {
-			e.notes.AddAll(Note{What: fmt.Sprintf("roles_to_train names %q, a role that no message has", short([]byte(role))), Count: 1})
+			e.notes.AddAll(Note{What: fmt.Sprintf("roles_to_train names %q, a role that no message has", short([]byte(role))), Count: 1, Advice: e.rolesThere(role)})
 		}
 	}
 }
 
+// rolesThere says which roles the messages have, for a role that none of them has.
+func (e *encoder) rolesThere(role string) string {
+	const most = 8
+	all := slices.Sorted(maps.Keys(e.roles))
+	names := make([]string, 0, most)
+	for _, r := range all[:min(len(all), most)] {
+		names = append(names, short([]byte(r)))
+	}
+	text := "they have " + strings.Join(names, ", ")
+	if len(all) > most {
+		text += fmt.Sprintf(" and %d more", len(all)-most)
+	}
+	if near := suggest.Nearest(strings.ToLower(role), all); near != "" {
+		text += fmt.Sprintf("; did you mean %q?", short([]byte(near)))
+	}
+	return text
+}
+
 // emptyHint says why nothing of a source is left, from what was said of the samples that were left out.
-func emptyHint(s Source, left Notes) string {
+func (e *encoder) emptyHint(s Source) string {
+	left := e.left
 	if len(left) == 0 {
 		return "the files hold no record, or weight takes none of them"
+	}
+	if to := e.o.RolesToTrain; len(to) > 0 && len(e.roles) > 0 && !slices.ContainsFunc(to, func(role string) bool { return e.roles[role] }) {
+		return fmt.Sprintf("no message has a role of roles_to_train: [%s]; %s", strings.Join(to, ", "), e.rolesThere(to[0]))
 	}
 	why := left[0]
 	for _, n := range left {
