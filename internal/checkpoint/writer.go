@@ -220,6 +220,11 @@ func (w *Writer) finish() error {
 	if w.join {
 		return nil
 	}
+	return w.install()
+}
+
+// install gives the files their names, the index last.
+func (w *Writer) install() error {
 	if err := w.beginIndex(); err != nil {
 		return err
 	}

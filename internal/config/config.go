@@ -61,10 +61,10 @@ type Config struct {
 	LossSpike    string  `yaml:"loss_spike" hidden:"true" oneof:"off" planned:"skip,stop" help:"What to do with a step whose loss jumps."`
 	NEFTuneAlpha float64 `yaml:"neftune_alpha" hidden:"true" help:"Noise on embeddings; 0 is off."`
 
-	EvalSteps      int      `yaml:"eval_steps" group:"Evaluation, checkpoints, reports" resume:"free" example:"50" help:"How many steps lie between evaluations; 0 evaluates only at the end."`
+	EvalSteps      int      `yaml:"eval_steps" group:"Evaluation, checkpoints, reports" resume:"free" example:"50" help:"How many steps lie between evaluations; 0 evaluates only at the end, and before the first step unless eval_on_start is false."`
 	EvalOnStart    bool     `yaml:"eval_on_start" resume:"free" example:"false" help:"Evaluate once before the first step, where there is held-out data: what the model knew before."`
 	SamplePrompts  int      `yaml:"sample_prompts" resume:"free" example:"5" help:"How many prompts of the held-out data, else of the training data, the model answers before the first step and after the last, for report.html and samples.jsonl, in runs on the CPU without offload; 0 is off."`
-	SaveSteps      int      `yaml:"save_steps" resume:"free" example:"200" help:"How many steps lie between checkpoints; 0 saves only on interrupt."`
+	SaveSteps      int      `yaml:"save_steps" resume:"free" example:"200" help:"How many steps lie between checkpoints. There is one after the last step too, from which a run can go on; 0 saves only on interrupt."`
 	SaveTotalLimit int      `yaml:"save_total_limit" resume:"free" example:"1" help:"How many checkpoints are kept; 0 keeps all."`
 	SaveFinal      bool     `yaml:"save_final" resume:"free" example:"false" help:"Write the trained model into output_dir at the end."`
 	MaxShardSize   string   `yaml:"max_shard_size" resume:"free" example:"5GB" help:"The largest safetensors file of a saved model; a larger model is several files."`

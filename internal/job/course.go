@@ -174,6 +174,10 @@ func (s *Summary) ways(c *config.Config) (out []string) {
 // warn says what may not be meant of the run's length, rates and data.
 func (s *Summary) warn(c *config.Config, rep Reporter) {
 	k := s.Course
+	if !c.SaveFinal && c.SaveSteps == 0 {
+		warn(rep, "save_final: false with save_steps: 0: nothing of what the run learns is kept")
+		return
+	}
 	if s.Steps < fewSteps {
 		line := fmt.Sprintf("only %s: %s", counted(s.Steps, "step"), s.fill())
 		if c.MaxSteps > 0 {

@@ -26,7 +26,7 @@ type output struct {
 	resume   string // checkpoint to continue from, "" to start afresh
 	finished bool
 	fresh    bool                // there was no folder, or an empty one
-	again    int                 // it had been finished after so many steps, and goes on from an older checkpoint: 0 for none
+	done     int                 // it had been finished after so many steps and goes on; 0: it had not
 	changed  []string            // settings that differ from those of the checkpoint the user chose
 	unread   bool                // resume has not been compared with its checksums
 	passed   []checkpoint.Passed // checkpoints newer than resume that cannot be continued from

@@ -96,13 +96,7 @@ func (o *output) goesOn(c *config.Config, steps, done int) error {
 		return shorter(c, steps, done, o.dir)
 	}
 	if o.resume != "" {
-		step, err := o.resumedStep()
-		if err != nil {
-			return err
-		}
-		if step < done {
-			o.again = done
-		}
+		o.done = done
 		if o.unread {
 			if err := checkpoint.Intact(o.resume); err != nil {
 				return hint("put its files back, or continue from another checkpoint with --resume DIR", "resume: %w", err)
@@ -134,6 +128,9 @@ func shorter(c *config.Config, steps, taken int, dir string) error {
 		key = fmt.Sprintf("max_steps: %d", c.MaxSteps)
 	}
 	advice := fmt.Sprintf("max_steps: %d ends the run where it is; train anew in another output_dir for a shorter one", taken)
+	if dir == c.OutputDir {
+		advice = fmt.Sprintf("the model in %s is that of step %d; train anew in another output_dir for a shorter run", dir, taken)
+	}
 	if at := filepath.Join(c.OutputDir, fmt.Sprintf("checkpoint-%d", steps)); checkpoint.Complete(at) == nil {
 		advice = fmt.Sprintf("%s is the model after step %d; train anew in another output_dir for a schedule of as many steps", at, steps)
 	}

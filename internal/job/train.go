@@ -319,8 +319,11 @@ func announce(c *config.Loaded, o *train.Options, out *output, ds *dataset, sum 
 			return shorter(&c.Config, sum.Steps, st.Step, out.resume)
 		}
 	}
-	if out.again > 0 {
-		rep.Note("the run had finished at step %d, whose state is not there: steps %d to %d are taken again", out.again, sum.Course.From+1, out.again)
+	switch from := sum.Course.From; {
+	case out.done > from:
+		rep.Note("the run had finished at step %d, from which there is no checkpoint: it goes on after step %d to step %d; the trained model in %s stays until then", out.done, from, sum.Steps, out.dir)
+	case out.done > 0:
+		rep.Note("the run had finished at step %d and goes on to step %d; the trained model in %s stays until then", out.done, sum.Steps, out.dir)
 	}
 	sum.course(o, &c.Config, ds)
 	rep.Planned(*sum)

@@ -161,10 +161,10 @@ func (t *Trainer) next(in Inputs) error {
 	return t.saveDue(in)
 }
 
-// saveDue saves a checkpoint when it is time. One that is due while steps are skipped waits for the next that is not: should the weights be at
+// saveDue saves a checkpoint when it is time, and after the last step, so that a longer run may go on from there. One that is due while steps are skipped waits for the next that is not: should the weights be at
 // fault, it would take the place of a good one.
 func (t *Trainer) saveDue(in Inputs) error {
-	t.due = t.due || every(t.state.Step, t.o.SaveSteps)
+	t.due = t.due || every(t.state.Step, t.o.SaveSteps) || t.o.SaveSteps > 0 && t.state.Step == t.state.Total
 	if !t.due {
 		return nil
 	}
@@ -206,8 +206,14 @@ func (t *Trainer) evaluate(in Inputs) error {
 		return err
 	}
 	t.doing(Waiting, 0, 0)
-	m.Step = t.state.Step
-	return call(t.o.OnEval, m)
+	if m.Step = t.state.Step; m.Step == 0 && !math.IsNaN(m.Loss) && !math.IsInf(m.Loss, 0) {
+		t.state.EvalAtStart = &m.Loss
+	}
+	if err := call(t.o.OnEval, m); err != nil || m.Step < t.state.Total {
+		return err
+	}
+	t.noteMoved(m)
+	return nil
 }
 
 // atEnds shows the weights before the first step and after the last to whoever wants them.
@@ -244,7 +250,7 @@ func (t *Trainer) finish(in Inputs) error {
 	t.giveBack()
 	t.beginWriting(Writing)
 	defer t.doing(Waiting, 0, 0)
-	return t.notFinite(t.writeModel(t.o.OutputDir, false))
+	return t.notFinite(t.writeTrained())
 }
 
 // checkHealth tells bad data from bad weights where the last steps of a run were skipped: some of the next batches must have a finite loss, or the

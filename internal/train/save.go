@@ -35,9 +35,16 @@ func (t *Trainer) save(in Inputs) (string, error) {
 		return t.writeState(dir)
 	}
 	if t.sweep.Comm.Rank() > 0 { // rank 0 makes the folder and its small files; all write their rows
-		return name, t.notFinite(fill(checkpoint.TempDir(t.o.OutputDir, name)))
+		err := t.notFinite(fill(checkpoint.TempDir(t.o.OutputDir, name)))
+		if err == nil {
+			t.saved = t.state.Step
+		}
+		return name, err
 	}
 	err := checkpoint.SaveDir(t.o.OutputDir, name, fill)
+	if still := (*UnchangedError)(nil); errors.As(err, &still) {
+		return "", still
+	}
 	if err != nil {
 		return "", t.notFinite(fmt.Errorf("save %s: %w", name, err))
 	}
@@ -69,23 +76,51 @@ func (t *Trainer) writeModel(dir string, beside bool) error {
 		specs = append(specs, checkpoint.Spec{Name: p.Name, DType: t.o.DType, Shape: p.Shape})
 	}
 	if t.sweep.Comm.Rank() == 0 {
-		cfg, err := t.o.Model.JSON(t.o.DType.HFName())
-		if err != nil {
+		if err := t.writeBeside(dir); err != nil {
 			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, "config.json"), cfg, 0o644); err != nil {
-			return err
-		}
-		if t.o.Tokenizer != nil {
-			if err := t.o.Tokenizer(dir); err != nil {
-				return err
-			}
 		}
 	}
 	return t.together(func(o checkpoint.WriterOptions) (*checkpoint.Writer, error) {
 		o.MaxShardSize, o.Index = t.o.MaxShardSize, beside
 		return checkpoint.NewWriter(dir, specs, o)
-	}, t.store.Save)
+	}, t.saveWeights)
+}
+
+// writeBeside writes what lies beside a model's weights: config.json and the tokenizer.
+func (t *Trainer) writeBeside(dir string) error {
+	cfg, err := t.o.Model.JSON(t.o.DType.HFName())
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), cfg, 0o644); err != nil {
+		return err
+	}
+	if t.o.Tokenizer == nil {
+		return nil
+	}
+	return t.o.Tokenizer(dir)
+}
+
+// writeTrained writes the trained model. Where a checkpoint holds its weights they are the same files under second names, if the file system can.
+func (t *Trainer) writeTrained() error {
+	if t.saved == 0 || t.saved != t.state.Step {
+		return t.writeModel(t.o.OutputDir, false)
+	}
+	linked := 0.0
+	if t.sweep.Comm.Rank() == 0 {
+		ok, err := checkpoint.LinkModel(filepath.Join(t.o.OutputDir, fmt.Sprintf("checkpoint-%d", t.saved)), t.o.OutputDir)
+		if ok && err == nil {
+			linked, err = 1, t.writeBeside(t.o.OutputDir)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	linked, err := t.sweep.addUp(linked)
+	if err != nil || linked > 0 {
+		return err
+	}
+	return t.writeModel(t.o.OutputDir, false)
 }
 
 // together writes files of tensors from all ranks: rank 0 begins and ends them, in between each writes the rows it owns.
@@ -190,6 +225,12 @@ func (t *Trainer) restore(dir string, l *data.Loader) error {
 	t.state = st
 	t.state.Total, t.state.Device, t.state.Devices, t.state.Accumulation = now.Total, now.Device, now.Devices, now.Accumulation
 	t.state.MicroBatch = now.MicroBatch
+	if filepath.Clean(dir) == filepath.Join(t.o.OutputDir, fmt.Sprintf("checkpoint-%d", st.Step)) {
+		t.saved = st.Step
+	}
+	if len(st.Begun) != len(now.Begun) { // an older checkpoint does not say
+		t.state.Begun = now.Begun
+	}
 	if err := l.Restore(st.Data); err != nil {
 		return fmt.Errorf("resume %s: %w", dir, err)
 	}
@@ -273,5 +314,6 @@ func (st *State) check(folder string) error {
 	case st.Skipped < 0 || st.Skipped > st.Step || st.SkippedInRow < 0 || st.SkippedInRow > st.Skipped || st.FirstSkipped < 0 || st.FirstSkipped > st.Step:
 		return fmt.Errorf("skipped is %d, %d in a row, the first at step %d, after %d steps", st.Skipped, st.SkippedInRow, st.FirstSkipped, st.Step)
 	}
-	return nil
+	_, err := printsOf(st.Begun)
+	return err
 }

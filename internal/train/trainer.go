@@ -26,9 +26,11 @@ type Trainer struct {
 	sched optim.Schedule
 	state State
 	due   bool // a checkpoint waits for a step that is not skipped
-	saved int  // the step of the newest checkpoint of this process, 0 for none
+	saved int  // the step of the newest checkpoint in the run's folder, 0 for none
 	write writing
 	asked func() bool // to stop, of a run on one device; before the first step nothing is lost by stopping at once
+
+	compared int // step whose weights were compared with those the run began with
 }
 
 // State is the position of a run, all that a resumed one needs beside tensors.
@@ -49,6 +51,9 @@ type State struct {
 	Skipped      int `json:"skipped,omitempty"`        // steps that were left out because they were not finite
 	FirstSkipped int `json:"first_skipped,omitempty"`  // the first of them
 	SkippedInRow int `json:"skipped_in_row,omitempty"` // since the last update
+
+	Begun       string   `json:"weights_at_start,omitempty"` // checksums of the weights the run began with
+	EvalAtStart *float64 `json:"eval_at_start,omitempty"`    // the held-out loss before the first step; nil: not taken
 }
 
 // maxSkips is how many steps in a row may be skipped. One is bad data; where all are, it is the weights.
@@ -135,9 +140,17 @@ func (t *Trainer) traffic() (in, out int64) {
 // Load reads the weights and then takes the optimizer's state, which may start as a copy of them.
 func (t *Trainer) Load(src store.Reader) error {
 	if src != nil { // nil: the counting device, which reads none
-		if err := t.store.Load(src); err != nil {
+		p := t.newPrinter()
+		p.in = src
+		err := t.store.Load(p)
+		if err != nil {
 			return err
 		}
+		all, err := t.total(p.sums)
+		if err != nil {
+			return err
+		}
+		t.state.Begun = all.text()
 	}
 	cfg := t.o.Optimizer
 	cfg.Seed = t.o.Seed
