@@ -120,11 +120,8 @@ func (s *Session) append(ids []int32, more func() bool) (logits []float32, err e
 		return nil, fmt.Errorf("append: %d tokens after %d, the session holds %d", len(ids), len(s.ids), s.max)
 	}
 	for rows := s.x.Shape[0]; len(ids) > 0; {
-		if more != nil && !more() {
-			return nil, errInterrupted
-		}
 		n := min(rows, len(ids))
-		if logits, err = s.chunk(ids[:n], n == len(ids)); err != nil {
+		if logits, err = s.chunk(ids[:n], n == len(ids), more); err != nil {
 			return nil, err
 		}
 		ids = ids[n:]
@@ -132,8 +129,8 @@ func (s *Session) append(ids []int32, more func() bool) (logits []float32, err e
 	return logits, nil
 }
 
-// chunk takes a few tokens through all blocks.
-func (s *Session) chunk(ids []int32, logits bool) ([]float32, error) {
+// chunk takes a few tokens through all blocks. When more says no between two of them, none of the tokens was seen.
+func (s *Session) chunk(ids []int32, logits bool, more func() bool) ([]float32, error) {
 	d, n, seen := s.d, len(ids), len(s.ids)
 	raw, at := make([]byte, 4*n), make([]byte, 4*n)
 	for i, id := range ids {
@@ -150,6 +147,9 @@ func (s *Session) chunk(ids []int32, logits bool) ([]float32, error) {
 		return nil, err
 	}
 	for l, b := range s.net.Blocks {
+		if more != nil && !more() {
+			return nil, errInterrupted
+		}
 		if err := s.with(b.Params(), func() { s.block(l, b, y, x) }); err != nil {
 			return nil, err
 		}

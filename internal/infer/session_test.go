@@ -208,6 +208,7 @@ func TestContinueKeepsPrefix(t *testing.T) {
 	if _, why, err := Generate(s, []int32{4, 4, 4}, Request{Limit: 5, Go: func() bool { asked++; return false }}); why != Interrupted || err != nil || s.Len() != 0 || asked != 1 {
 		t.Errorf("interrupted before the prompt: %v, %v, %d tokens seen, asked %d times", why, err, s.Len(), asked)
 	}
+	asked = 0 // once before each of two blocks, then behind each token
 	out, why, err := Generate(s, []int32{4, 4, 4}, Request{Limit: 5, Go: func() bool { asked++; return asked < 4 }})
 	if why != Interrupted || err != nil || len(out) != 2 {
 		t.Errorf("interrupted behind the second token: %v, %v, %v", out, why, err)

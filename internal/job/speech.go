@@ -10,10 +10,10 @@ import (
 	"strings"
 	"sync"
 
-	"lomo/internal/checkpoint"
 	"lomo/internal/fault"
 	"lomo/internal/infer"
 	"lomo/internal/model"
+	"lomo/internal/report"
 	"lomo/internal/strictjson"
 	"lomo/internal/tensor"
 	"lomo/internal/tokenizer"
@@ -88,7 +88,7 @@ const largeCache = 256 << 20
 
 func noteCache(c *model.Config, tokens int, act tensor.DType, note Note) {
 	if n := infer.CacheBytes(c, tokens, act); n >= largeCache {
-		note("keys and values of %d tokens take up to %s beside the weights", tokens, checkpoint.FormatSize(n))
+		note("keys and values of %d tokens take up to %s beside the weights", tokens, report.Bytes(n))
 	}
 }
 
