@@ -151,7 +151,7 @@ func (c *Config) window(r *reader, family defaults) {
 		c.SlidingWindow = 0
 	}
 	if r.given("sliding_window") && r.err == nil && r.int("sliding_window", 1) < 1 {
-		r.fail(&ConfigError{Msg: fmt.Sprintf("sliding_window is %s, want a number of tokens, or null for none", r.raw["sliding_window"])})
+		r.fail(&ConfigError{Msg: fmt.Sprintf("sliding_window is %s, want a number of tokens, or null for none", r.raw["sliding_window"]), Advice: again})
 	}
 }
 
@@ -197,20 +197,20 @@ func (c *Config) check() error {
 		{"num_hidden_layers", c.NumHiddenLayers}, {"num_attention_heads", c.NumAttentionHeads},
 		{"num_key_value_heads", c.NumKeyValueHeads}, {"head_dim", c.HeadDim}, {"max_position_embeddings", c.MaxPositions}} {
 		if d.v <= 0 || d.v > maxDim {
-			return &ConfigError{Msg: fmt.Sprintf("%s is %d, want 1 to %d", d.key, d.v, maxDim)}
+			return &ConfigError{Msg: fmt.Sprintf("%s is %d, want 1 to %d", d.key, d.v, maxDim), Advice: again}
 		}
 	}
 	if c.ModelType == "llama" && c.HiddenSize%c.NumAttentionHeads != 0 {
-		return &ConfigError{Msg: fmt.Sprintf("hidden_size %d is not a multiple of num_attention_heads %d, which transformers wants of a llama", c.HiddenSize, c.NumAttentionHeads)}
+		return &ConfigError{Msg: fmt.Sprintf("hidden_size %d is not a multiple of num_attention_heads %d, which transformers wants of a llama", c.HiddenSize, c.NumAttentionHeads), Advice: again}
 	}
 	if c.NumAttentionHeads%c.NumKeyValueHeads != 0 {
-		return &ConfigError{Msg: fmt.Sprintf("num_attention_heads %d is not a multiple of num_key_value_heads %d", c.NumAttentionHeads, c.NumKeyValueHeads)}
+		return &ConfigError{Msg: fmt.Sprintf("num_attention_heads %d is not a multiple of num_key_value_heads %d", c.NumAttentionHeads, c.NumKeyValueHeads), Advice: again}
 	}
 	if c.HeadDim%2 != 0 {
-		return &ConfigError{Msg: fmt.Sprintf("head_dim %d is odd; rotary embeddings need pairs", c.HeadDim)}
+		return &ConfigError{Msg: fmt.Sprintf("head_dim %d is odd; rotary embeddings need pairs", c.HeadDim), Advice: again}
 	}
 	if !(c.RMSNormEps >= 0) {
-		return &ConfigError{Msg: fmt.Sprintf("rms_norm_eps %v must be positive", c.RMSNormEps)}
+		return &ConfigError{Msg: fmt.Sprintf("rms_norm_eps %v must be positive", c.RMSNormEps), Advice: again}
 	}
 	return nil
 }

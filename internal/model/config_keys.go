@@ -195,7 +195,7 @@ func (c *Config) noRopeInterval(r *reader) error {
 func (c *Config) layerTypes(r *reader) error {
 	list, ok := r.value("layer_types").([]any)
 	if !ok && r.given("layer_types") {
-		return &ConfigError{Msg: fmt.Sprintf("layer_types is %s, want a list of one kind for each layer", valueOf(r.raw["layer_types"]))}
+		return &ConfigError{Msg: fmt.Sprintf("layer_types is %s, want a list of one kind for each layer", valueOf(r.raw["layer_types"])), Advice: again}
 	}
 	for i, x := range list {
 		if x == "full_attention" || x == "attention" || x == "sliding_attention" && c.SlidingWindow > 0 {
@@ -211,7 +211,7 @@ func (c *Config) architectures(r *reader) error {
 	list, ok := r.value("architectures").([]any)
 	if !ok {
 		if r.given("architectures") {
-			return &ConfigError{Msg: fmt.Sprintf("architectures is %s, want a list of names", valueOf(r.raw["architectures"]))}
+			return &ConfigError{Msg: fmt.Sprintf("architectures is %s, want a list of names", valueOf(r.raw["architectures"])), Advice: again}
 		}
 		return nil
 	}

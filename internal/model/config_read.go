@@ -18,9 +18,11 @@ func (e *ConfigError) Error() string { return "config.json: " + e.Msg }
 // Hint says what to do.
 func (e *ConfigError) Hint() string { return e.Advice }
 
+// again is the way out of a value that no model has.
+const again = "mend that line, or copy the model's config.json again"
+
 // object reads a JSON object by its exact keys.
 func object(data []byte) (map[string]json.RawMessage, error) {
-	const again = "mend that line, or copy the model's config.json again"
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, &ConfigError{Msg: "the file is empty", Advice: again}
@@ -62,7 +64,7 @@ func (r *reader) fail(err error) {
 }
 
 func (r *reader) wrong(key, want string) {
-	r.fail(&ConfigError{Msg: fmt.Sprintf("%s%s is %s, want %s", r.prefix, key, valueOf(r.raw[key]), want)})
+	r.fail(&ConfigError{Msg: fmt.Sprintf("%s%s is %s, want %s", r.prefix, key, valueOf(r.raw[key]), want), Advice: again})
 }
 
 // has reports whether the key is there, given whether it is and is not null.

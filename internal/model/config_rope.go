@@ -32,7 +32,7 @@ func (c *Config) rope(r *reader) {
 		c.otherRope(r, used, other)
 	}
 	if r.err == nil && !(c.RopeTheta > 0) {
-		r.fail(&ConfigError{Msg: fmt.Sprintf("rope_theta is %v, want a number above 0", c.RopeTheta)})
+		r.fail(&ConfigError{Msg: fmt.Sprintf("rope_theta is %v, want a number above 0", c.RopeTheta), Advice: again})
 	}
 }
 
@@ -142,7 +142,7 @@ func (s *RopeScaling) check(d *reader) {
 	case s.Type == "dynamic" && a != nil:
 		d.fail(&ConfigError{Msg: fmt.Sprintf("%salpha is %v: dynamic scaling with alpha is of another family", d.prefix, a)})
 	case !(s.Factor > 0):
-		d.fail(&ConfigError{Msg: fmt.Sprintf("%sfactor is %v, want a number above 0", d.prefix, s.Factor)})
+		d.fail(&ConfigError{Msg: fmt.Sprintf("%sfactor is %v, want a number above 0", d.prefix, s.Factor), Advice: again})
 	case s.Type == "llama3" && !(s.LowFreqFactor > 0 && s.HighFreqFactor > s.LowFreqFactor && s.OriginalPosition > 0):
 		d.fail(&ConfigError{Msg: fmt.Sprintf("%slow_freq_factor %v, high_freq_factor %v, original_max_position_embeddings %v: llama3 scaling wants 0 < low < high and a positive length",
 			d.prefix, s.LowFreqFactor, s.HighFreqFactor, s.OriginalPosition)})
@@ -152,7 +152,7 @@ func (s *RopeScaling) check(d *reader) {
 // required is a number that a kind of scaling cannot do without.
 func (r *reader) required(key, kind string) float64 {
 	if !r.given(key) {
-		r.fail(&ConfigError{Msg: fmt.Sprintf("%s%s is missing: scaling of type %s needs it", r.prefix, key, kind)})
+		r.fail(&ConfigError{Msg: fmt.Sprintf("%s%s is missing: scaling of type %s needs it", r.prefix, key, kind), Advice: again})
 		return 0
 	}
 	return r.float(key, 0)
