@@ -112,8 +112,8 @@ func TestToolOf(t *testing.T) {
 	} {
 		_, err := Load(Input{File: write(t, c.yaml)})
 		said := ""
-		if all := (Errors)(nil); errors.As(err, &all) && strings.HasPrefix(all[0].Msg, "this is a configuration of ") {
-			said = strings.TrimPrefix(all[0].Msg, "this is a configuration of ")
+		if all := (Errors)(nil); errors.As(err, &all) && strings.HasPrefix(all[len(all)-1].Msg, "this is a configuration of ") {
+			said = strings.TrimPrefix(all[len(all)-1].Msg, "this is a configuration of ")
 		}
 		if said != c.want {
 			t.Errorf("%q: %q, want %q", c.yaml, said, c.want)

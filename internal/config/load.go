@@ -55,18 +55,19 @@ func Parse(name string, text []byte, need ...string) (*Loaded, error) {
 func merge(sources []*source, need []string) (*Loaded, error) {
 	l := &Loaded{Config: Default(), origin: map[string]string{}, rank: map[string]int{}, overruled: map[string]string{}}
 	v := viper.New()
-	var wrong problems
+	var wrong, last problems
 	for rank, s := range sources {
 		tree, origin := s.tree()
 		wrong = append(wrong, s.problems...)
 		if err := v.MergeConfigMap(tree); err != nil {
 			return nil, fmt.Errorf("merge settings: %w", err)
 		}
+		last = append(last, s.last...)
 		for key, where := range origin {
 			l.origin[key], l.rank[key] = where, rank+1
 		}
 	}
-	if err := wrong.err(); err != nil {
+	if err := append(wrong, last...).err(); err != nil {
 		return nil, err
 	}
 	if err := v.UnmarshalExact(&l.Config, exactly); err != nil {

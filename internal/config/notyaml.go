@@ -50,7 +50,7 @@ func spaceless(path string, root *yaml.Node) *Error {
 	first, _, _ := strings.Cut(strings.TrimSpace(root.Value), " ")
 	for _, m := range [][]string{noSpace.FindStringSubmatch(first), equalsSign.FindStringSubmatch(strings.TrimSpace(root.Value))} {
 		if m != nil && isKey(m[1]) {
-			return &Error{Where: at(path, root), Msg: m[1] + ": no colon with a space behind it", Advice: fmt.Sprintf("write %s: %s", m[1], shorten(m[2]))}
+			return &Error{Where: at(path, root), Msg: m[1] + ": no colon with a space behind it", Advice: fmt.Sprintf("write %s: %s", m[1], shorten(firstWord(m[2])))}
 		}
 	}
 	return nil
@@ -69,4 +69,9 @@ func blockAdvice(block string) string {
 		}
 	}
 	return ""
+}
+
+func firstWord(text string) string {
+	word, _, _ := strings.Cut(strings.TrimSpace(text), " ")
+	return word
 }

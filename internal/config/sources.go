@@ -32,7 +32,8 @@ type place func(*yaml.Node) string
 type source struct {
 	settings  []setting
 	problems  problems
-	strangers int // unknown keys
+	strangers int      // unknown keys
+	last      problems // told behind all others
 }
 
 // give records a value for the key called name. One without a value is refused: whether its author meant the default, or forgot
@@ -131,7 +132,7 @@ func (s *source) readYAML(path string, text []byte) error {
 		return wrong
 	}
 	if tool := ToolOf(root); tool != "" {
-		s.problems.add(path, fmt.Sprintf("`lomo config import %s --out run.yaml` writes it as lomo's", path), "this is a configuration of %s", tool)
+		s.last.add(path, fmt.Sprintf("`lomo config import %s --out run.yaml` writes it as lomo's", path), "this is a configuration of %s", tool)
 	}
 	s.mapping(func(n *yaml.Node) string { return at(path, n) }, "", root)
 	if more := s.strangers - mostUnknown; more == 1 {
@@ -149,7 +150,11 @@ func (s *source) mapping(place place, prefix string, node *yaml.Node) {
 		return
 	}
 	if node.Kind != yaml.MappingNode {
-		s.problems.add(place(node), "write `key: value` lines", "%swant a mapping of keys, have %s", label(prefix), shown(node))
+		advice := "write `key: value` lines"
+		if node.Kind == yaml.SequenceNode && len(node.Content) > 0 && resolve(node.Content[0]).Kind == yaml.MappingNode {
+			advice = "remove the `- ` before the keys"
+		}
+		s.problems.add(place(node), advice, "%swant a mapping of keys, have %s", label(prefix), shown(node))
 		return
 	}
 	for i := 0; i+1 < len(node.Content); i += 2 {
@@ -162,8 +167,24 @@ func (s *source) mapping(place place, prefix string, node *yaml.Node) {
 			s.mapping(place, name.Value+".", value)
 			continue
 		}
+		if _, known := find(keys, prefix+name.Value); !known && prefix == "" && holdsKeys(resolve(value)) {
+			if _, foreign := Elsewhere(name.Value); !foreign {
+				s.problems.add(place(name), "keys begin at the left edge: remove that line and the space before the others", "unknown key %q with keys of lomo under it", shorten(name.Value))
+				continue
+			}
+		}
 		s.give(prefix+name.Value, resolve(value), place(name), place)
 	}
+}
+
+// holdsKeys tells whether a mapping holds a key of ours.
+func holdsKeys(node *yaml.Node) bool {
+	for i := 0; node.Kind == yaml.MappingNode && i+1 < len(node.Content); i += 2 {
+		if _, known := find(keys, node.Content[i].Value); known {
+			return true
+		}
+	}
+	return false
 }
 
 // label is "adamw: " for the block prefix "adamw.".

@@ -107,8 +107,10 @@ func (s *source) oneOf(k Key, name, word, where string) {
 	}
 	if slices.Contains(k.Planned, strings.ToLower(word)) {
 		advice := "it has " + strings.Join(k.OneOf, ", ")
-		if _, note := MeantWord(k.Name, word); note != "" {
-			advice += ". " + strings.ToUpper(note[:1]) + note[1:]
+		if to, note := MeantWord(k.Name, word); to != "" && len(k.OneOf) > 1 {
+			advice += "; nearest is " + strings.TrimSuffix(to+": "+note, ": ")
+		} else if note != "" {
+			advice += ": " + note
 		}
 		s.problems.add(where, advice, "%s: %s is not in this version", name, word)
 		return

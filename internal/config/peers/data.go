@@ -102,6 +102,9 @@ func hubName(path string) bool {
 	if !regexp.MustCompile(`^[A-Za-z0-9][\w.-]*/[\w.-]+$`).MatchString(path) || regexp.MustCompile(`\.(jsonl?|csv|parquet|txt|gguf|gz|zst|arrow)$`).MatchString(path) {
 		return false
 	}
+	if owner, _, _ := strings.Cut(path, "/"); slices.Contains([]string{"data", "dataset", "datasets", "examples", "models", "checkpoints", "out", "output", "outputs"}, owner) {
+		return false // folders are called so, owners of models seldom
+	}
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist)
 }
@@ -209,7 +212,9 @@ func (im *importer) axolotlData(key string) []dataset {
 		if name := fieldText(n, "name"); name != "" {
 			im.alone("%s: the part %s of the data set; let path name its files", where, clean(name))
 		}
-		im.perDataset(n, where)
+		if key == "datasets" {
+			im.perDataset(n, where)
+		}
 		out = append(out, d)
 	}
 	return out
@@ -228,6 +233,9 @@ func (im *importer) axolotlType(d *dataset, n *yaml.Node, where string) {
 			out = "output"
 		}
 		im.alone("%s: its own type has the fields %s and %s; type prompt_completion reads prompt and completion, question and answer and others (docs/data.md): rename those of the file", where, clean(in), clean(out))
+		if f := fieldText(kind, "format"); f != "" {
+			im.alone("%s: its format %s is not kept; write it into the prompts of the file", where, clean(f))
+		}
 		return
 	}
 	word := fieldText(n, "type")

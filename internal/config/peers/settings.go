@@ -32,6 +32,18 @@ func (im *importer) supervised() error {
 	if loss, _ := im.word("loss._component_"); strings.Contains(strings.ToLower(loss), "dpo") || strings.Contains(strings.ToLower(loss), "ppo") {
 		return other("loss " + clean(loss) + " trains on preferences or rewards")
 	}
+	idle := func(what string) error {
+		return refuse("give the configuration of a training run", "%s: %s, and trains nothing", im.file, what)
+	}
+	if im.tool == config.Torchtune && im.given["optimizer._component_"] == nil {
+		return idle("it has no optimizer: a recipe that generates, evaluates or quantizes")
+	}
+	if im.tool == config.LLaMAFactory && im.given["dataset"] == nil && (im.given["export_dir"] != nil || im.given["infer_backend"] != nil || im.given["output_dir"] == nil) {
+		return idle("it names no data set: a file for chat, export or an API")
+	}
+	if kind := im.given["model._component_"]; kind != nil && strings.Contains(kind.Value, "vision") || im.given["is_multimodal"] != nil && im.given["is_multimodal"].Value == "true" {
+		return refuse("take the configuration of a language model", "%s: it trains on images, which lomo does not do", im.file)
+	}
 	im.adapter, _ = im.word("adapter")
 	if kind, _ := im.word("finetuning_type"); kind != "" && kind != "full" {
 		im.adapter = kind
@@ -257,7 +269,7 @@ func (im *importer) optimizer() {
 		}
 		im.set("optimizer", to, from+": "+clean(name), "")
 	}
-	other := given == "" && name != "" || strings.Contains(note, "not in this version") || to == "adalomo" && !strings.Contains(strings.ToLower(name), "adalomo")
+	other := given == "" && name != "" || strings.Contains(note, "rates are") || strings.HasPrefix(note, "it has two") || to == "adalomo" && !strings.Contains(strings.ToLower(name), "adalomo")
 	switch {
 	case to == "adamw" && !other:
 		im.out[len(im.out)-1].comment += "; 12 bytes a weight beside it, where optimizer: adalomo with learning_rate: 5e-4 needs next to none"
