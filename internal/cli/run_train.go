@@ -66,7 +66,7 @@ func (r *runReport) Doing(a train.Activity) {
 // taskNames are the names that the display has for what a run does.
 var taskNames = map[train.Task]report.Task{
 	train.Waiting: report.Waiting, train.Opening: report.Opening, train.Encoding: report.Encoding, train.Planning: report.Planning,
-	train.Loading: report.Loading, train.Stepping: report.Stepping, train.Evaluating: report.Evaluating, train.Saving: report.Saving, train.Writing: report.Writing,
+	train.Loading: report.Loading, train.Stepping: report.Stepping, train.Evaluating: report.Evaluating, train.Answering: report.Answering, train.Saving: report.Saving, train.Writing: report.Writing,
 }
 
 // Began opens the log: the folder is this run's.

@@ -143,11 +143,13 @@ func (s *sampler) ask(step int, d device.Device, net *model.Network, st store.St
 		}
 	}
 	defer func() {
+		s.rep.Doing(train.Activity{Step: step})
 		s.tok = nil
 		debug.FreeOSMemory() // the tokenizer is not part of the plan
 	}()
 	var out []Sample
 	for i, q := range s.questions {
+		s.rep.Doing(train.Activity{Task: train.Answering, Step: step, Done: int64(i), Of: int64(len(s.questions))})
 		one, err := s.answer(q, d, net, st)
 		if full := (*device.OutOfMemoryError)(nil); errors.As(err, &full) {
 			s.why = fmt.Sprintf("No answers: they take more memory than a step of this run does, so than its plan (%s wanted for %s, %s left).",

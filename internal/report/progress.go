@@ -17,6 +17,7 @@ const (
 	Loading                // weights, in bytes
 	Stepping               // a step, in parts of its work
 	Evaluating             // held-out data, in batches
+	Answering              // prompts, counted
 	Saving                 // a checkpoint, in bytes
 	Writing                // the trained model, in bytes
 )
@@ -312,6 +313,8 @@ func (p *Progress) doing() Field {
 		return Field{Text: name + percent, Short: "first step", Rank: 2, ShortRank: 4}
 	case Evaluating:
 		return Field{Text: "evaluating" + percent, Short: "eval" + percent, Rank: 2, ShortRank: 4}
+	case Answering:
+		return Field{Text: fmt.Sprintf("answering prompt %d of %d", p.done+1, p.of), Short: "answering", Rank: 2, ShortRank: 4}
 	case Saving:
 		return Field{Text: fmt.Sprintf("saving checkpoint-%d%s", p.step, percent), Short: "saving" + percent, Rank: 2, ShortRank: 4}
 	case Writing:

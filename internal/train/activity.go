@@ -22,6 +22,7 @@ const (
 	Loading                // weights, in bytes
 	Stepping               // one step, in parts that take about equally long
 	Evaluating             // the held-out data, in batches
+	Answering              // prompts before the first step and after the last, counted
 	Saving                 // a checkpoint, in bytes
 	Writing                // the trained model, in bytes
 )

@@ -41,9 +41,6 @@ func runRank(ctx context.Context, d device.Device, c comm.Comm, o Options, in In
 	}
 	if o.EvalOnStart && t.state.Step == 0 {
 		if err := t.evaluate(in); err != nil {
-			if t.asked() {
-				return ErrInterrupted // in the middle of it
-			}
 			return err
 		}
 	}
@@ -202,6 +199,9 @@ func (t *Trainer) evaluate(in Inputs) error {
 	}
 	t.giveBack()
 	m, err := t.sweep.Evaluate(in.Eval)
+	if t.state.Step == 0 && t.asked() {
+		return ErrInterrupted // in the middle of it: what was found is of a part of the data
+	}
 	if err != nil {
 		return err
 	}
