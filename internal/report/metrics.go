@@ -26,6 +26,7 @@ type Step struct {
 	MFU        *Number `json:"mfu,omitempty"` // share of the machine's peak; nil: not known
 	Skipped    bool    `json:"skipped,omitempty"`
 
+	ProcessS   Number  `json:"-"`                     // of elapsed_s, those of this process
 	Total      int     `json:"total_steps,omitempty"` // of the run
 	ElapsedS   Number  `json:"elapsed_s,omitempty"`   // since the run began, over all its processes; 0: a file of an older version
 	RemainingS *Number `json:"remaining_s,omitempty"` // of what is left to do; nil: not known yet

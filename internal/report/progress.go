@@ -144,7 +144,8 @@ func (p *Progress) finished(now time.Time) {
 func (p *Progress) Times(s *Step) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.ElapsedS = inSeconds(p.before + p.now().Sub(p.begun))
+	process := p.now().Sub(p.begun)
+	s.ProcessS, s.ElapsedS = inSeconds(process), inSeconds(p.before+process)
 	if left, known := p.pace.left(p.plan, s.Step); known {
 		n := inSeconds(left)
 		s.RemainingS = &n

@@ -42,7 +42,7 @@ var controls = regexp.MustCompile("\x1b\\[[A-Z]")
 func TestFitEveryWidth(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	norm, mfu, left := Number(12345.678), Number(0.314), Number(98765)
-	last := Step{Step: 123456, Total: 999999, Loss: 123456.789, GradNorm: &norm, LR: 1.234e-5, TokS: 123456, MemBytes: 1000 << 30, MFU: &mfu, ElapsedS: 86400 * 3, RemainingS: &left}
+	last := Step{Step: 123456, Total: 999999, Loss: 123456.789, GradNorm: &norm, LR: 1.234e-5, TokS: 123456, MemBytes: 1000 << 30, MFU: &mfu, ProcessS: 86400 * 3, RemainingS: &left}
 	var states []*Progress
 	for task := Waiting; task <= Writing; task++ {
 		for _, of := range []int64{0, 1 << 40} {

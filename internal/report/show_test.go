@@ -23,7 +23,7 @@ func TestUnits(t *testing.T) {
 
 func TestStepLine(t *testing.T) {
 	norm, mfu, left := Number(0.711), Number(0.61), Number(2890)
-	s := Step{Step: 400, Total: 2000, Loss: 1.83421, GradNorm: &norm, LR: 0.019, TokS: 8400, MemBytes: 21<<30 + 300<<20, MFU: &mfu, ElapsedS: 723, RemainingS: &left}
+	s := Step{Step: 400, Total: 2000, Loss: 1.83421, GradNorm: &norm, LR: 0.019, TokS: 8400, MemBytes: 21<<30 + 300<<20, MFU: &mfu, ProcessS: 723, RemainingS: &left}
 	if got, want := s.Line(), "step 400/2000  loss 1.8342  |g| 0.71  lr 1.9e-02  8.40k tok/s  21.3 GiB memory  61% of compute peak  elapsed 12m03s  left 48m10s"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -36,7 +36,7 @@ func (s Step) fields() []Field {
 
 // times are the clock's fields, and what is wrong with the step.
 func (s Step) times() []Field {
-	f := elapsedLeft(seconds(s.ElapsedS), s.RemainingS)
+	f := elapsedLeft(seconds(s.ProcessS), s.RemainingS)
 	if s.Skipped {
 		f = append(f, Field{Text: "skipped: not finite", Short: "skipped", Rank: 1})
 	}
