@@ -78,7 +78,7 @@ func runReportCmd(s *Streams, o *reportOptions) error {
 		err = report.WriteComparison(out, report.Comparison{Title: titleOf(pages), AsOf: time.Now(), Pages: pages})
 	}
 	if err != nil {
-		return err
+		return withHint("choose another place with --out FILE", err)
 	}
 	switch {
 	case o.JSON:

@@ -174,7 +174,7 @@ func settingsOf(dir string) ([]report.Setting, error) {
 
 // readPage makes the page of a run from the files in its folder.
 func readPage(dir string) (report.Page, error) {
-	p := report.Page{Title: filepath.Clean(dir), Curves: &report.Curves{}}
+	p := report.Page{Title: runName(dir), Curves: &report.Curves{}}
 	if err := hasRun(dir); err != nil {
 		return p, err
 	}
@@ -208,6 +208,17 @@ func readPage(dir string) (report.Page, error) {
 		p.AsOf = lastNews(dir, p.Run)
 	}
 	return p, nil
+}
+
+// runName is the folder of a run as a page names it.
+func runName(dir string) string {
+	name := filepath.Clean(dir)
+	if base := filepath.Base(name); base == "." || base == ".." {
+		if whole, err := filepath.Abs(name); err == nil {
+			return filepath.Base(whole)
+		}
+	}
+	return name
 }
 
 // hasRun refuses a folder that is not a run's.

@@ -22,14 +22,16 @@ const maxSaved = 16 << 20
 
 // Saved reads the settings that a run wrote into its folder, to be shown: nothing is checked, so those of another version are shown too.
 func Saved(path string) ([]Setting, error) {
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() || info.Size() > maxSaved {
+		return nil, fmt.Errorf("%s is not a file of settings of at most %d bytes", path, maxSaved)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > maxSaved {
-		return nil, fmt.Errorf("%s is not a file of settings of at most %d bytes", path, maxSaved)
-	}
 	text, err := io.ReadAll(f)
 	if err != nil {
 		return nil, err

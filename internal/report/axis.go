@@ -49,7 +49,10 @@ func (s span) at(v float64) float64 {
 }
 
 // draws tells whether a value has a place.
-func (s span) draws(v float64) bool { return finite(v) && (!s.log || v > 0) }
+func (s span) draws(v float64) bool { return finite(v) && (!s.log || v > least) }
+
+// least is the bound above which a logarithmic axis takes values.
+const least = 1e-150
 
 // format is how the values of a chart are written.
 type format struct {
@@ -59,12 +62,20 @@ type format struct {
 }
 
 var (
-	lossFormat  = format{"loss", func(v float64) string { return fmt.Sprintf("%.4f", v) }, nil}
+	lossFormat  = format{"loss", loss, nil}
 	rateFormat  = format{"rate", func(v float64) string { return compact(v, 3) }, nil}
 	countFormat = format{"count", Count, thousands}
 	bytesFormat = format{"bytes", func(v float64) string { return Bytes(int64(v)) }, binary}
 	wholeFormat = format{"whole", func(v float64) string { return fmt.Sprintf("%.0f", v) }, thousands}
 )
+
+// loss writes a loss with the digits that matter.
+func loss(v float64) string {
+	if math.Abs(v) >= 1e6 {
+		return compact(v, 4)
+	}
+	return fmt.Sprintf("%.4f", v)
+}
 
 func binary(high float64) (float64, string) {
 	size, name := 1.0, " B"

@@ -56,7 +56,8 @@ func (c chart) Empty() bool {
 	return len(c.marks) == 0
 }
 
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+// finite tells whether a value can be drawn: it is a number, and one whose range with others is a number too.
+func finite(v float64) bool { return math.Abs(v) < 1e150 }
 
 // The user space of a plot. It is stretched to the plot's box, whose text is HTML beside it: so text keeps its size at every width.
 const plotSize = 1000.0
@@ -274,7 +275,7 @@ func (c chart) positive() span {
 	for _, s := range c.series {
 		for _, p := range s.points {
 			for _, v := range []float64{p.low, p.y, p.high} {
-				if finite(v) && v > 0 {
+				if finite(v) && v > least {
 					y.take(v)
 				}
 			}

@@ -100,7 +100,7 @@ func (r Result) cells() [][2]string {
 	return [][2]string{
 		{"state", string(r.State)}, {"steps", fmt.Sprintf("%d of %d", r.Step, r.Steps)}, {"training loss", known(r.Loss, lossFormat.value)},
 		{"held-out loss", known(r.EvalLoss, lossFormat.value)}, {"best held-out loss", best},
-		{"time", Duration(time.Duration(float64(r.Seconds) * float64(time.Second)))}, {"tokens/s", known(r.TokS, Count)},
+		{"time", Duration(lasting(float64(r.Seconds)))}, {"tokens/s", known(r.TokS, Count)},
 		{"peak memory", bytes(r.PeakBytes)}, {"planned memory", bytes(r.Planned)}, {"tokens learned from", Count(float64(r.SeenTokens))},
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 )
 
@@ -54,7 +53,7 @@ type extent struct {
 }
 
 func (e *extent) add(v float64) {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
+	if !finite(v) {
 		return
 	}
 	e.merge(extent{1, v, v, v})
@@ -80,7 +79,7 @@ type sampled struct {
 }
 
 func (s *sampled) add(v float64) {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
+	if !finite(v) {
 		return
 	}
 	s.gap = max(s.gap, 1)
@@ -121,7 +120,7 @@ func (c *Curves) Step(s Step) {
 	c.Steps++
 	c.Last = s
 	c.Peak = max(c.Peak, s.PeakBytes)
-	if ms := float64(s.StepMS); !math.IsNaN(ms) {
+	if ms := float64(s.StepMS); finite(ms) {
 		c.TookMS += ms
 	}
 	if s.Skipped {
@@ -176,7 +175,7 @@ func (c *Curves) Eval(e Eval) {
 		c.FirstEval, c.BestEval, c.evalGap = e, e, 1
 	}
 	c.LastEval = e
-	if e.Loss < c.BestEval.Loss || math.IsNaN(float64(c.BestEval.Loss)) {
+	if finite(float64(e.Loss)) && (e.Loss < c.BestEval.Loss || !finite(float64(c.BestEval.Loss))) {
 		c.BestEval = e
 	}
 	if c.Evals%c.evalGap == 0 {
@@ -238,7 +237,7 @@ func (c *Curves) AddMetrics(path string) error {
 
 // scanMetrics reads a metrics.jsonl line by line.
 func scanMetrics(path string, step func(Step), eval func(Eval)) error {
-	f, err := os.Open(path)
+	f, err := openRegular(path, math.MaxInt64)
 	if err != nil {
 		return err
 	}
@@ -255,7 +254,7 @@ func scanMetrics(path string, step func(Step), eval func(Eval)) error {
 			return fmt.Errorf("%s:%d: %w", path, n, err)
 		}
 		if err := metric(line, step, eval); err != nil {
-			return fmt.Errorf("%s:%d: not a line of metrics: %w", path, n, err)
+			return fmt.Errorf("%s:%d: not a line of metrics: %w", path, n, plainJSON(err))
 		}
 	}
 }

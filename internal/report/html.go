@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"math"
 	"time"
+	"unicode/utf8"
 )
 
 //go:embed report.html.tmpl
@@ -64,10 +65,10 @@ func (p Page) Total() int { return max(p.Run.Steps, p.Curves.Last.Step) }
 
 // Percent is how much of the run is done.
 func (p Page) Percent() int {
-	if p.Total() == 0 {
+	if p.Total() <= 0 {
 		return 0
 	}
-	return 100 * p.Step() / p.Total()
+	return min(max(int(100*float64(p.Step())/float64(p.Total())), 0), 100)
 }
 
 // Headline says how the run stands.
@@ -112,13 +113,21 @@ func (p Page) Detail() string {
 	return ""
 }
 
-// Left is the time that the remaining steps take at the mean pace so far.
+// Left is the time that the rest takes: as the run itself has said, else at the mean pace so far.
 func (p Page) Left() (time.Duration, bool) {
 	c := p.Curves
+	if left := c.Last.RemainingS; left != nil {
+		return lasting(float64(*left)), finite(float64(*left))
+	}
 	if c.Steps < 2 || p.Total() <= p.Step() {
 		return 0, false
 	}
-	return time.Duration(c.TookMS / float64(c.Steps) * float64(p.Total()-p.Step()) * float64(time.Millisecond)), true
+	return lasting(c.TookMS / 1000 / float64(c.Steps) * float64(p.Total()-p.Step())), true
+}
+
+// lasting is a time as a Duration, however long it is.
+func lasting(s float64) time.Duration {
+	return time.Duration(math.Min(math.Max(s, 0), 1e9) * float64(time.Second))
 }
 
 // Stale is after how many seconds without news a page that says running should be doubted.
@@ -127,7 +136,7 @@ func (p Page) Stale() int {
 	if p.Curves.Steps > 0 {
 		slow = p.Curves.TookMS / float64(p.Curves.Steps) / 1000
 	}
-	return int(math.Max(300, 5*slow))
+	return int(math.Min(math.Max(300, 5*slow), 1e6))
 }
 
 // Took is the time of the run: of its processes where it is known, else of its logged steps.
@@ -135,7 +144,10 @@ func (p Page) Took() time.Duration {
 	if d := p.Run.Took(); d > 0 {
 		return d
 	}
-	return time.Duration(p.Curves.TookMS * float64(time.Millisecond))
+	if s := float64(p.Curves.Last.ElapsedS); s > 0 {
+		return lasting(s)
+	}
+	return lasting(p.Curves.TookMS / 1000)
 }
 
 // TookText is Took in words.
@@ -163,7 +175,7 @@ func (p Page) Facts() []fact {
 	}
 	if c.Evals > 0 {
 		note := ""
-		if c.Evals > 2 {
+		if c.Evals > 2 && finite(float64(c.BestEval.Loss)) {
 			note = fmt.Sprintf("best %s at step %d", lossText(c.BestEval.Loss), c.BestEval.Step)
 		}
 		out = append(out, fact{"held-out loss", arrow(c.FirstEval.Loss, c.LastEval.Loss, c.Evals), note})
@@ -177,7 +189,7 @@ func (p Page) Facts() []fact {
 	}
 	if c.Steps > 0 {
 		out = append(out, fact{"tokens/s, median", plain(Count, c.speed.median()), ""},
-			fact{"tokens learned from", Count(float64(c.Last.SeenTokens)), fmt.Sprintf("epoch %.4g", float64(c.Last.Epoch))})
+			fact{"tokens learned from", Count(float64(c.Last.SeenTokens)), plain(func(v float64) string { return fmt.Sprintf("epoch %.4g", v) }, float64(c.Last.Epoch))})
 	}
 	if c.Peak > 0 {
 		note := ""
@@ -222,10 +234,23 @@ func (p Page) Defaults() []Setting { return p.settings(true) }
 func (p Page) settings(defaults bool) (out []Setting) {
 	for _, s := range p.Settings {
 		if s.Default == defaults {
+			s.Value = brief(s.Value, 3000)
 			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// brief is the beginning of a long text, and how much is left out: a page stays small whatever a file holds.
+func brief(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	cut := most
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return fmt.Sprintf("%s … (%s more)", s[:cut], Bytes(int64(len(s)-cut)))
 }
 
 // Charts are the plots that have something to show.
@@ -358,9 +383,13 @@ func cell(f format, e extent) string {
 func (p Page) Answers() []answer {
 	var out []answer
 	for _, s := range p.Samples {
+		s.Prompt, s.Reference, s.Text = brief(s.Prompt, 6000), brief(s.Reference, 3000), brief(s.Text, 3000)
 		i := 0
 		for i < len(out) && out[i].Prompt != s.Prompt {
 			i++
+		}
+		if i == len(out) && i == maxAnswers {
+			continue
 		}
 		if i == len(out) {
 			out = append(out, answer{Prompt: s.Prompt, Reference: s.Reference})
@@ -373,6 +402,9 @@ func (p Page) Answers() []answer {
 	}
 	return out
 }
+
+// maxAnswers is the most prompts that sample_prompts asks for.
+const maxAnswers = 100
 
 type answer struct {
 	Prompt, Reference string

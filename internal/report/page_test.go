@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // steps gives a run's steps to a page, one after the other.
@@ -371,6 +372,50 @@ func TestSamplesFile(t *testing.T) {
 	}
 	if got, err := ReadSamples(dir); err != nil || len(got) != 1 {
 		t.Errorf("of a torn file: %+v, %v", got, err)
+	}
+}
+
+// TestHugeTexts: a page stays small with long settings and answers, says what it leaves out, and cuts no character.
+func TestHugeTexts(t *testing.T) {
+	long := strings.Repeat("城é🚢", 1<<17)
+	c := &Curves{}
+	steps(c, 3, nil)
+	p := Page{Title: "huge", State: Finished, Curves: c, Settings: []Setting{{"chat_template", long, "x", false}}}
+	for i := range 40 {
+		p.Samples = append(p.Samples, Sample{Prompt: fmt.Sprint(i) + long, Reference: long, Text: long})
+	}
+	text := render(t, p)
+	if len(text) > 1<<20 || !utf8.ValidString(text) || strings.Contains(text, "\uFFFD") {
+		t.Errorf("%s, valid %v", Bytes(int64(len(text))), utf8.ValidString(text))
+	}
+	has(t, text, "1.12 MiB more)")
+}
+
+// TestFilesThatAreNone: a pipe does not hang the reader, and no error names a type of the program.
+func TestFilesThatAreNone(t *testing.T) {
+	dir := t.TempDir()
+	for name, read := range map[string]func() error{
+		RunFile: func() error { _, err := ReadRun(dir); return err }, SamplesFile: func() error { _, err := ReadSamples(dir); return err },
+		MetricsFile: func() error { return (&Curves{}).AddMetrics(filepath.Join(dir, MetricsFile)) },
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.Symlink("/dev/zero", path); err != nil {
+			t.Fatal(err)
+		}
+		if err := read(); err == nil || !strings.Contains(err.Error(), name+" is not a regular file") {
+			t.Errorf("%s, a device: %v", name, err)
+		}
+		os.Remove(path)
+		for _, text := range []string{"[]\n", `{"step":1e30,"total_steps":"x"}` + "\n", "5\n", `{"step":[1],"sessions":{}}` + "\n"} {
+			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			err := read()
+			if err == nil || strings.Contains(err.Error(), "Go ") || strings.Contains(err.Error(), "report.") || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s with %s: %v", name, text, err)
+			}
+		}
+		os.Remove(path)
 	}
 }
 

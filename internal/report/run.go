@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -62,17 +63,55 @@ const maxSessions = 50
 func ReadRun(dir string) (Run, error) {
 	var r Run
 	path := filepath.Join(dir, RunFile)
-	text, err := os.ReadFile(path)
+	text, err := readRegular(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(text, &r)
-	}
 	if err != nil {
-		return r, fmt.Errorf("%s: %w", path, err)
+		return r, err
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return r, fmt.Errorf("%s: %w", path, plainJSON(err))
 	}
 	return r, nil
+}
+
+// maxFile bounds what is read of a run.json and of a samples.jsonl.
+const maxFile = 4 << 20
+
+// openRegular opens a file that is one, and not a pipe or a device that never ends.
+func openRegular(path string, most int64) (*os.File, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	case info.Size() > most:
+		return nil, fmt.Errorf("%s: %s, and no run writes more than %s", path, Bytes(info.Size()), Bytes(most))
+	}
+	return os.Open(path)
+}
+
+func readRegular(path string, most int64) ([]byte, error) {
+	f, err := openRegular(path, most)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, most))
+}
+
+// plainJSON is an error of the JSON reader without the names of our program's types.
+func plainJSON(err error) error {
+	var kind *json.UnmarshalTypeError
+	if !errors.As(err, &kind) {
+		return err
+	}
+	if kind.Field == "" {
+		return fmt.Errorf("it is a %s", kind.Value)
+	}
+	return fmt.Errorf("%s is a %s that does not fit", kind.Field, kind.Value)
 }
 
 // Write writes run.json, by way of a temporary file beside it.
@@ -158,23 +197,13 @@ type Sample struct {
 	Cut       string `json:"cut,omitempty"` // why the text ends before its end
 }
 
-// maxSampleFile bounds what is read of a samples.jsonl.
-const maxSampleFile = 4 << 20
-
 // ReadSamples reads a samples.jsonl; there may be none. A torn last line is left out.
 func ReadSamples(dir string) ([]Sample, error) {
 	path := filepath.Join(dir, SamplesFile)
-	info, err := os.Stat(path)
+	text, err := readRegular(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err == nil && info.Size() > maxSampleFile {
-		err = fmt.Errorf("%s: %s, and no run writes more than %s", path, Bytes(info.Size()), Bytes(maxSampleFile))
-	}
-	if err != nil {
-		return nil, err
-	}
-	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +214,7 @@ func ReadSamples(dir string) ([]Sample, error) {
 		}
 		var s Sample
 		if err := json.Unmarshal([]byte(line), &s); err != nil {
-			return out, fmt.Errorf("%s:%d: %w", path, n+1, err)
+			return out, fmt.Errorf("%s:%d: %w", path, n+1, plainJSON(err))
 		}
 		out = append(out, s)
 	}
