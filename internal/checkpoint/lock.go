@@ -26,7 +26,7 @@ func LockDir(dir string) (unlock func() error, err error) {
 	}
 	locked, err := tryLock(f)
 	if err == nil && !locked {
-		err = fmt.Errorf("%s: %w%s; wait for it, or choose another output_dir", dir, ErrLocked, holder(f))
+		err = held(dir, f)
 	}
 	if err == nil {
 		err = sign(f)
@@ -36,6 +36,23 @@ func LockDir(dir string) (unlock func() error, err error) {
 		return nil, err
 	}
 	return f.Close, nil // the file stays: removing it would let two processes lock two files of this name
+}
+
+func held(dir string, f *os.File) error {
+	return fmt.Errorf("%s: %w%s; wait for it, or choose another output_dir", dir, ErrLocked, holder(f))
+}
+
+// HeldBy is InUse with the error that LockDir would return.
+func HeldBy(dir string) (err error, used bool) {
+	if !InUse(dir) {
+		return nil, false
+	}
+	f, err := os.Open(filepath.Join(dir, lockName))
+	if err != nil {
+		return err, true
+	}
+	defer f.Close()
+	return held(dir, f), true
 }
 
 // holder is " (process 123)" when the lock file says so.

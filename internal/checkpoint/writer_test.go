@@ -206,7 +206,7 @@ func TestDiskTooSmall(t *testing.T) {
 	}
 	dir := t.TempDir()
 	_, err := NewWriter(dir, []Spec{{"t", tensor.F32, []int{1 << 24, 1 << 24}}}, WriterOptions{})
-	wantError(t, err, "the disk is full", "1126 TB wanted", "free")
+	wantError(t, err, "the disk is full", "1024 TiB wanted", "free")
 	if !errors.Is(err, syscall.ENOSPC) || len(names(t, dir)) > 0 {
 		t.Errorf("error %v, files %v", err, names(t, dir))
 	}

@@ -30,7 +30,7 @@ func (f *cardFlags) add(c *cobra.Command) {
 		links = append(links, fmt.Sprint(l))
 	}
 	fl := c.Flags()
-	fl.StringVar(&f.deviceMemory, "device-memory", strings.ReplaceAll(checkpoint.FormatSize(def.DeviceMemory), " ", ""), "plan for cards of this `size`")
+	fl.StringVar(&f.deviceMemory, "device-memory", "24GB", "plan for cards of this `size`")
 	fl.StringVar(&f.hostMemory, "host-memory", "", "`size` of the machine's memory that may be pinned; empty does not check")
 	fl.Float64Var(&f.tflops, "card-tflops", def.TFLOPS, "predict the time of a step at `N` TFLOP/s a card")
 	fl.Float64Var(&f.memory, "card-gbps", def.MemoryGBps, "and at `N` GB/s of the card's own memory")
@@ -54,7 +54,7 @@ func (f *cardFlags) read() (job.Cards, error) {
 		}
 		n, err := checkpoint.ParseSize(s.text)
 		if err != nil {
-			return c, usage("write 24GB, 24GiB or a number of bytes", "--%s: %v", s.flag, err)
+			return c, &usageError{fmt.Errorf("--%s: %w", s.flag, err), hintOf(err)}
 		}
 		*s.to = n
 	}

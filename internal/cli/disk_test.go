@@ -91,7 +91,7 @@ func TestModelLargerThanMemory(t *testing.T) {
 		"micro_batch_size: 1\nmax_steps: 2\nmax_grad_norm: 1\nclip_policy: exact\nthreads: 2\n")
 	l.run("train", "--config", "run.yaml", "--set", "output_dir=memory")
 	said := l.run("train", "--config", "run.yaml", "--set", "output_dir=disk", "--set", "offload=disk", "--set", "activation_offload=disk",
-		"--set", fmt.Sprintf("memory_limit=%d", limit))
+		"--set", fmt.Sprintf("memory_limit=%dB", limit))
 	if !strings.Contains(said, "moved during the run") {
 		t.Errorf("nothing is said of the bytes moved:\n%s", said)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lomo/internal/config"
+	"lomo/internal/data"
 	"lomo/internal/hub/pull"
 	"lomo/internal/job"
 	"lomo/internal/train"
@@ -108,6 +109,7 @@ func exitCode(err error) int {
 // printError writes what went wrong and, after it, what to do. A configuration may have several mistakes.
 func printError(w io.Writer, err error) {
 	var all config.Errors
+	var many *data.Errors
 	var diverged *train.DivergedError
 	switch {
 	case err == nil:
@@ -118,6 +120,13 @@ func printError(w io.Writer, err error) {
 	case errors.As(err, &all):
 		for _, e := range all {
 			printOne(w, e, e.Hint())
+		}
+	case errors.As(err, &many):
+		for _, e := range many.All {
+			printError(w, e)
+		}
+		if rest := many.Rest(); rest != "" {
+			fmt.Fprintf(w, "lomo: error: %s\n", rest)
 		}
 	case errors.As(err, &diverged):
 		printOne(w, err, diverged.Hint)

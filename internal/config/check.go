@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -101,8 +102,13 @@ func (l *Loaded) sizes(p *problems) {
 	for _, key := range []string{"memory_limit", "max_shard_size"} {
 		v, _ := l.Get(key)
 		if s := v.(string); s != "" {
-			if n, err := checkpoint.ParseSize(s); err != nil || n <= 0 {
-				p.add(l.where(key), "write 4GiB, 500MB or a number of bytes", "%s: %q is not a size", key, s)
+			n, err := checkpoint.ParseSize(s)
+			var size *checkpoint.SizeError
+			switch {
+			case errors.As(err, &size):
+				p.add(l.where(key), size.Advice, "%s: %s", key, size.Msg)
+			case n <= 0:
+				p.add(l.where(key), "leave it out, which is "+map[string]string{"memory_limit": "no limit", "max_shard_size": Default().MaxShardSize}[key], "%s: %s is nothing", key, s)
 			}
 		}
 	}

@@ -130,7 +130,7 @@ func TestErrors(t *testing.T) {
 		{"below", "micro_batch_size: 0\n", `run.yaml:1: micro_batch_size: 0 is below 1`, ""},
 		{"above", "warmup_ratio: 3\n", `warmup_ratio: 3 is above 1`, ""},
 		{"beta above", "adamw: {betas: [0.9, 1.1]}\n", `adamw.betas: 1.1 is above 1`, ""},
-		{"size", "memory_limit: 4 gigs\n", `run.yaml:1: memory_limit: "4 gigs" is not a size`, "write 4GiB"},
+		{"size", "memory_limit: 4 gigs\n", `run.yaml:1: memory_limit: "4 gigs" is not a size`, "write a number"},
 		{"no bytes", "max_shard_size: 0\n", `run.yaml:1: max_shard_size: "0" is not a size`, ""},
 		{"both lengths", "max_steps: 5\nnum_epochs: 2\n", `max_steps: 5 and num_epochs: 2 both set the length of the run`, "keep one of them"},
 		{"no length", "max_steps: 0\nnum_epochs: 0\n", `num_epochs and max_steps are both 0`, ""},

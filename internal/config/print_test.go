@@ -11,7 +11,7 @@ import (
 func TestWriteYAML(t *testing.T) {
 	in := Input{
 		File: write(t, "model: m\noutput_dir: out/a/\noptimizer: adamw\nadamw: {eps: 1e-7}\ndatasets:\n- {path: 'a: #b', type: text}\nchat_template: |\n  one\n  two\nloss_spike: off\n"),
-		Set:  []string{"max_steps=3", "memory_limit=4000000000"},
+		Set:  []string{"max_steps=3", "memory_limit=4GB"},
 	}
 	l, err := Load(in)
 	if err != nil {

@@ -27,20 +27,24 @@ func Load(srcs []Source, tok Tokenizer, o Options) (*Dataset, error) {
 		return nil, err
 	}
 	d := &Dataset{c: e.out}
+	var wrong Errors
 	for i, s := range srcs {
 		first := e.out.len()
 		e.left = nil
 		if err := e.source(s); err != nil {
-			return nil, err
+			wrong.add(err)
+			continue
 		}
 		index, err := weigh(first, e.out.len(), s.Weight, o.Seed, uint32(i))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.Path, err)
-		}
-		if len(index) == 0 {
-			return nil, &records.Error{Path: s.Path, Err: ErrEmpty, Advice: e.emptyHint(s)}
+		if err == nil && len(index) == 0 {
+			wrong.add(&records.Error{Path: s.Path, Err: ErrEmpty, Advice: e.emptyHint(s)})
+		} else if err != nil {
+			wrong.add(fmt.Errorf("%s: %w", s.Path, err))
 		}
 		d.index = append(d.index, index...)
+	}
+	if err := wrong.err(); err != nil {
+		return nil, err
 	}
 	e.unread.notes(&e.notes)
 	e.unused(srcs, d)
@@ -123,12 +127,11 @@ func (e *encoder) source(s Source) error {
 	for _, n := range set.Notes {
 		e.notes.AddAll(n)
 	}
+	var wrong Errors
 	for _, f := range set.Files {
-		if err := e.file(f, s.Type, add); err != nil {
-			return err
-		}
+		wrong.add(e.file(f, s.Type, add))
 	}
-	return nil
+	return wrong.err()
 }
 
 // file adds the samples of one file.
@@ -140,14 +143,17 @@ func (e *encoder) file(path, name string, add format) error {
 		return e.textFile(path)
 	}
 	some := false
+	var wrong Errors // of records; what is no record ends the file
 	err := records.Each(path, func(r records.Record) error {
 		some = true
-		return add(e, r)
+		wrong.add(withExample(add(e, r), name))
+		return nil
 	})
 	if err == nil && !some {
 		e.notes.Add("files without a record", path, "")
 	}
-	return withExample(err, name)
+	wrong.add(withExample(err, name))
+	return wrong.err()
 }
 
 // weigh lists the samples from … to−1 as often as weight says: its whole part each, and of its fraction that share of

@@ -20,6 +20,12 @@ func (h Host) text(path string) string {
 	return strings.TrimSpace(string(b))
 }
 
+// HostMemory is the memory of the machine whose /proc and /sys are under root.
+func HostMemory(root string) Memory { return Host{Root: root}.memory() }
+
+// DiskOf is the file system of a folder, which must be there.
+func DiskOf(dir string) Disk { return disk(dir) }
+
 // memory reads /proc/meminfo, in kB there, and the container's limit.
 func (h Host) memory() Memory {
 	m := Memory{Limit: -1, Locked: lockedLimit()}

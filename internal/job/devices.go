@@ -6,11 +6,13 @@ import (
 	"runtime"
 	"syscall"
 
+	"lomo/internal/checkpoint"
 	"lomo/internal/comm"
 	"lomo/internal/config"
 	"lomo/internal/cpukern"
 	"lomo/internal/cudakern"
 	"lomo/internal/device"
+	"lomo/internal/fault"
 )
 
 // Driver finds what device: cuda takes its cards from. Tests put a simulated machine there.
@@ -61,6 +63,23 @@ func (c *compute) settle(note func(format string, args ...any), offloads ...stri
 		return &UsageError{hint(fmt.Sprintf("set devices: %d or fewer; CUDA_VISIBLE_DEVICES hides cards", n), "devices: %d: this machine has %d usable GPUs", c.Devices, n)}
 	}
 	return nil
+}
+
+// noteMissing says why a plan for cards is all that this machine can do.
+func (c *compute) noteMissing(note func(format string, args ...any), cards Cards) {
+	plan := "the plan is for " + fault.Count(c.Devices, "GPU")
+	if cards.DeviceMemory > 0 {
+		plan += " of " + checkpoint.FormatSize(cards.DeviceMemory) + " (--device-memory)"
+	}
+	drv, err := Driver()
+	switch {
+	case !cudakern.Available && err != nil:
+		note("note: this build has no CUDA; %s", plan)
+	case err != nil:
+		note("note: %v; %s", err, plan)
+	case drv.Count() < c.Devices:
+		note("note: this machine has %s; %s", fault.Count(drv.Count(), "usable GPU"), plan)
+	}
 }
 
 // cardMemory is the bytes of the smallest of the cards.

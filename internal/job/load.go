@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"lomo/internal/checkpoint"
 	"lomo/internal/comm"
 	"lomo/internal/cpukern"
 	"lomo/internal/device"
@@ -130,7 +131,7 @@ func (l *Loaded) arena(where *compute, r Runtime) (bytes int64, err error) {
 		n, beside = 1, cardBeside()
 	}
 	if bytes = (l.limit - beside) / n; bytes <= 0 {
-		return 0, &UsageError{hint("raise memory_limit", "memory_limit %d: the program itself takes %d bytes", l.limit, beside)}
+		return 0, &UsageError{hint("raise memory_limit", "memory_limit: %s, of which the program itself takes %s", checkpoint.FormatSize(l.limit), checkpoint.FormatSize(beside))}
 	}
 	return bytes, nil
 }
@@ -187,7 +188,7 @@ func (l *Loaded) explain(err error) error {
 		return advise("its numbers overflow: it was saved by a run that diverged, or the weights are damaged; take an earlier checkpoint, or fetch it again", fmt.Errorf("model %s: %w", l.Path, err))
 	}
 	if full := (*device.OutOfMemoryError)(nil); l.limit > 0 && errors.As(err, &full) {
-		return &UsageError{hint("raise memory_limit, lower "+l.lower+", or use --offload disk", "memory_limit %d: %w", l.limit, err)}
+		return &UsageError{hint("raise memory_limit, lower "+l.lower+", or use --offload disk", "memory_limit: %s: %w", checkpoint.FormatSize(l.limit), err)}
 	}
 	return err
 }

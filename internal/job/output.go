@@ -39,10 +39,7 @@ type lengthOf func(resume string, had *config.Config) (int, error)
 // openOutput creates, locks and examines output_dir. A folder that holds another run, or files that are not a run, is refused.
 func openOutput(c *config.Config, steps lengthOf) (*output, error) {
 	o := &output{dir: c.OutputDir}
-	if sameFile(c.OutputDir, c.Model) {
-		return nil, &UsageError{hint("choose another output_dir", "output_dir %s is the model itself", c.OutputDir)}
-	}
-	if err := o.claimable(); err != nil {
+	if err := o.check(c); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
@@ -59,6 +56,17 @@ func openOutput(c *config.Config, steps lengthOf) (*output, error) {
 	return o, nil
 }
 
+// check refuses a folder that cannot be a run's, as it stands.
+func (o *output) check(c *config.Config) error {
+	if sameFile(c.OutputDir, c.Model) {
+		return &UsageError{hint("choose another output_dir", "output_dir %s is the model itself", c.OutputDir)}
+	}
+	if err := placeable(o.dir); err != nil {
+		return err
+	}
+	return o.claimable()
+}
+
 // claimable reports a folder that has files but no configuration of a run.
 func (o *output) claimable() error {
 	entries, err := os.ReadDir(o.dir)
@@ -67,7 +75,7 @@ func (o *output) claimable() error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("output_dir: %w", err)
+		return fmt.Errorf("output_dir %s: %w", o.dir, plain(err))
 	}
 	o.fresh = len(entries) == 0
 	for _, e := range entries {

@@ -40,17 +40,25 @@ func Plan(o train.Options, c *config.Config, evalLen int, cards Cards) (*memprof
 		}
 		return p, err
 	}
-	h := memprof.Machine{Ranks: c.Devices, Beside: map[string]int64{"program and Go heap": runtimeBytes},
-		Workspace: func(factors int64) int64 { return cpukern.WorkspaceOf(rankThreads(c.Threads, c.Devices), factors) }}
-	p, err := memprof.Run(o, h, rows, evalLen)
+	p, err := planHost(o, c, evalLen)
 	if err != nil {
 		return nil, err
 	}
 	if limit > 0 && p.Peak > limit {
-		return nil, &UsageError{hint("lower micro_batch_size or sequence_len, set gradient_checkpointing: true, or choose lomo or adalomo",
-			"the plan needs %d bytes, memory_limit is %d; the largest holder is %s with %d", p.Peak, limit, p.Rows()[0].Owner, p.Rows()[0].Bytes)}
+		return nil, tooLargeForHost(o, c, p, evalLen, limit)
 	}
 	return p, nil
+}
+
+// planHost is the memory of a run on the CPU.
+func planHost(o train.Options, c *config.Config, evalLen int) (*memprof.Profile, error) {
+	rows := 0
+	if evalLen > 0 {
+		rows = c.MicroBatchSize
+	}
+	h := memprof.Machine{Ranks: c.Devices, Beside: map[string]int64{"program and Go heap": runtimeBytes},
+		Workspace: func(factors int64) int64 { return cpukern.WorkspaceOf(rankThreads(c.Threads, c.Devices), factors) }}
+	return memprof.Run(o, h, rows, evalLen)
 }
 
 // PlanOnly is Plan for a configuration without its data: sequences are as long as sequence_len allows.
@@ -101,6 +109,10 @@ func planWithout(c *config.Loaded, name string, rep Reporter, cards Cards) error
 	}
 	for _, path := range missingData(&c.Config) {
 		rep.Note("%s is not there: steps are not known, and every sequence is planned with sequence_len tokens", path)
+	}
+	if c.Device == "cuda" {
+		where := computeOf(&c.Config)
+		where.noteMissing(rep.Note, cards)
 	}
 	c.FitSequenceLen(m.Reach())
 	s := Summary{Model: c.Model, Params: model.NewNetwork(m).NumParams(), Device: deviceName(&c.Config), Cards: cards}

@@ -152,10 +152,10 @@ func TestMemoryLimitOfCards(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := planOf(t, "", DefaultCards(), append(set, "memory_limit="+strconv.FormatInt(p.Peak, 10))...); err != nil {
+	if _, err := planOf(t, "", DefaultCards(), append(set, "memory_limit="+strconv.FormatInt(p.Peak, 10)+"B")...); err != nil {
 		t.Error(err)
 	}
-	if _, err := planOf(t, "", DefaultCards(), append(set, "memory_limit="+strconv.FormatInt(p.Peak-1, 10))...); err == nil {
+	if _, err := planOf(t, "", DefaultCards(), append(set, "memory_limit="+strconv.FormatInt(p.Peak-1, 10)+"B")...); err == nil {
 		t.Error("one byte less is enough too")
 	}
 	if math.Abs(float64(p.Peak)-14.3e9) > 0.3e9 {

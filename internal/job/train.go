@@ -108,11 +108,6 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 	}
 	ds, err := loadData(&c.Config, m, tok, rep)
 	if err != nil {
-		if t.DryRun { // the data is at fault, the memory can be told all the same
-			if p, err := PlanOnly(&c.Config, m.Config, t.Cards); err == nil {
-				rep.Planned(Summary{Model: m.Given, Params: m.Net.NumParams(), Memory: p, Device: deviceName(&c.Config), Cards: t.Cards})
-			}
-		}
 		return err
 	}
 	ds.note(rep.Note)
@@ -122,23 +117,18 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 		return err
 	}
 	if t.DryRun {
-		sum.Time = forecast(&c.Config, o, ds, sum.Steps)
-		rep.Planned(sum)
-		if err := sum.checkRates(c, 0, rep); err != nil {
-			return err
-		}
-		sum.warn(&c.Config, rep)
-		return nil
+		return rehearse(c, o, m, tok, ds, sum, rep)
 	}
 	return runTraining(ctx, c, o, m, tok, ds, sum, rep)
 }
 
 // settleDevice decides where a run computes, and takes the memory of its cards from them. A plan for cards needs none.
 func settleDevice(c *config.Config, rep Reporter, t *TrainOptions) error {
+	where := computeOf(c)
 	if t.DryRun && c.Device == "cuda" {
+		where.noteMissing(rep.Note, t.Cards)
 		return nil
 	}
-	where := computeOf(c)
 	err := where.settle(rep.Note, c.Offload, c.ActivationOffload)
 	c.Device = where.Device
 	if err == nil && !t.DryRun && c.Device == "cuda" {
@@ -172,6 +162,11 @@ func loadData(c *config.Config, m *Model, tok *tokenizer.Tokenizer, rep Reporter
 	told.OnSample = func(n int) { rep.Doing(train.Activity{Task: train.Encoding, Done: int64(n)}) }
 	told.OnSample(0)
 	all, err := data.Load(sources(c.Datasets), asTokenizer(tok), told)
+	if len(c.EvalDatasets) > 0 {
+		var late error
+		ds.val, late = data.Load(sources(c.EvalDatasets), asTokenizer(tok), told)
+		err = data.Join(err, late)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -180,11 +175,6 @@ func loadData(c *config.Config, m *Model, tok *tokenizer.Tokenizer, rep Reporter
 		ds.train, ds.val = all.Split(c.ValSetSize, c.Seed)
 		if ds.train.Len() == 0 {
 			return nil, &UsageError{fmt.Errorf("val_set_size %v leaves no sample of %d to train on", c.ValSetSize, all.Len())}
-		}
-	}
-	if len(c.EvalDatasets) > 0 {
-		if ds.val, err = data.Load(sources(c.EvalDatasets), asTokenizer(tok), told); err != nil {
-			return nil, err
 		}
 	}
 	return ds, nil
@@ -262,6 +252,10 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	if err := out.sayPassed(rep.Note); err != nil {
 		return err
 	}
+	if err := checkSpace(&c.Config, o, &sum); err != nil {
+		out.undo()
+		return err
+	}
 	for _, d := range out.changed {
 		rep.Note("changed since the checkpoint was made: %s", d)
 	}
@@ -327,6 +321,11 @@ func announce(c *config.Loaded, o *train.Options, out *output, ds *dataset, sum 
 	}
 	sum.course(o, &c.Config, ds)
 	rep.Planned(*sum)
+	evalLen := 0
+	if ds.val.Len() > 0 {
+		evalLen = o.SequenceLen
+	}
+	warnMemory(*o, &c.Config, sum.Memory, evalLen, rep.Note)
 	if err := sum.checkRates(c, planned, rep); err != nil {
 		return err
 	}
@@ -378,19 +377,9 @@ func startingWeights(out *output, m *Model, steps int, rep Reporter) (checkpoint
 	if out.resume == "" {
 		return m.Source, nil
 	}
-	step, err := out.resumedStep()
+	old, step, err := checkpointOf(out, m)
 	if err != nil {
 		return nil, err
-	}
-	old, err := OpenModel(out.resume)
-	if err != nil {
-		return nil, fmt.Errorf("resume: %w", err)
-	}
-	for i, p := range m.Net.Params() {
-		if q := old.Net.Params(); len(q) != len(m.Net.Params()) || q[i].Name != p.Name || !slices.Equal(q[i].Shape, p.Shape) {
-			old.Close()
-			return nil, fmt.Errorf("resume %s: it is a checkpoint of another model than %s", out.resume, m.Path)
-		}
 	}
 	return old.Source, rep.Resumed(out.resume, step, steps)
 }

@@ -21,6 +21,7 @@ type Profile struct {
 	Pinned int64            `json:"pinned_bytes,omitempty"` // cards: host memory of a rank that copies come from and go to
 	Steps  []StepTime       `json:"step_times,omitempty"`   // cards: predictions, one for each rate of the links
 
+	State  int64          `json:"-"` // bytes of the optimizer's state, of all ranks
 	Arena  int64          `json:"-"` // bytes of the arena, of each rank
 	Work   []*memdev.Work `json:"-"` // of one rank in a step, a phase each
 	Tokens int            `json:"-"` // of one rank in a step
@@ -47,6 +48,7 @@ func Run(o train.Options, m Machine, evalRows, evalLen int) (*Profile, error) {
 		return nil, err
 	}
 	p.Arena, p.At, p.Owners = d.Memory().Peak()
+	p.State = d.Memory().OwnerPeak("optimizer") * int64(max(1, m.Ranks))
 	pinned, _, pinnedOwners := d.PinnedMemory().Peak()
 	arenas := int64(max(1, m.Ranks))
 	if m.Cards {

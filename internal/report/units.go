@@ -6,22 +6,12 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"lomo/internal/checkpoint"
 )
 
-// Bytes writes a byte count in binary units: 512 B, 1.5 KiB, 21.3 GiB.
-func Bytes(n int64) string {
-	v, unit := float64(n), "B"
-	for _, next := range []string{"KiB", "MiB", "GiB", "TiB"} {
-		if math.Abs(v) < 1024 {
-			break
-		}
-		v, unit = v/1024, next
-	}
-	if unit == "B" {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.*f %s", decimals(v), v, unit)
-}
+// Bytes writes a byte count in binary units: 512 B, 1.50 KiB, 21.3 GiB.
+func Bytes(n int64) string { return checkpoint.FormatSize(n) }
 
 // Count writes a number of tokens, weights or tokens a second: 812, 8.4k, 134.5M, 6.74G.
 func Count(n float64) string {
