@@ -7,13 +7,17 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"lomo/internal/cpukern"
+	"lomo/internal/fault"
 	"lomo/internal/hub/pull"
 	"lomo/internal/job"
 	"lomo/internal/report"
@@ -104,6 +108,7 @@ consolidated.*.pth or a GGUF file and writes a Hugging Face folder.`,
 		Version: version(), SilenceErrors: true, SilenceUsage: true, SuggestionsMinimumDistance: 2,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return checkCPU(io.Env) }
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetIn(io.In)
 	root.SetOut(io.Out)
@@ -119,4 +124,16 @@ consolidated.*.pth or a GGUF file and writes a Hugging Face folder.`,
 	root.AddCommand(topics()...)
 	root.SetHelpCommand(newHelpCmd())
 	return root
+}
+
+// checkCPU refuses a CPU level in the environment that is unknown or that this machine lacks, before a command takes another one.
+func checkCPU(environ []string) error {
+	for _, e := range environ {
+		if level, named := strings.CutPrefix(e, "LOMO_CPU="); named {
+			if err := cpukern.CheckLevel(level); err != nil {
+				return &usageError{fmt.Errorf("LOMO_CPU=%s: %w", fault.Line(level), err), hintOf(err)}
+			}
+		}
+	}
+	return nil
 }

@@ -187,15 +187,7 @@ func (l *Loaded) warn() {
 	if lr := l.LearningRate; lr != 0 && (lr < r.low || lr > r.high) {
 		l.warnf("learning_rate %v is unusual for %s: most runs are between %v and %v, e.g. %v", lr, l.Optimizer, r.low, r.high, r.usual)
 	}
-	if l.ClipPolicy != Default().ClipPolicy && l.MaxGradNorm == 0 {
-		l.warnf("clip_policy has no effect while max_grad_norm is 0")
-	}
-	if l.Device == "cpu" && (l.Offload == "host" || l.ActivationOffload == "host") {
-		l.warnf("offload to host saves no memory with device: cpu, whose memory that is; offload to disk does")
-	}
-	if l.Rounding != Default().Rounding && l.DType == "f32" {
-		l.warnf("rounding has no effect on f32 weights")
-	}
+	l.idleKeys()
 }
 
 // others refuses the options of an optimizer that the run does not have.

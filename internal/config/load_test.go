@@ -223,7 +223,7 @@ func TestWarnings(t *testing.T) {
 		{[]string{"learning_rate=1e-6"}, "learning_rate 1e-06 is unusual for adalomo"},
 		{[]string{"learning_rate=5e-4"}, ""},
 		{[]string{"learning_rate=0"}, ""}, // somebody means it
-		{[]string{"clip_policy=lagged"}, "clip_policy has no effect"},
+		{[]string{"clip_policy=lagged"}, "clip_policy: lagged has no effect, because max_grad_norm is 0"},
 	} {
 		l, err := Load(Input{Set: c.set})
 		if err != nil {

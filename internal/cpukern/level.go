@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"lomo/internal/suggest"
 )
 
 // kernels is one level of the machine: the functions in which time is spent. Slices of one call have the length of the
@@ -90,6 +92,20 @@ func Levels() []string {
 	return names
 }
 
+// CheckLevel refuses a level, as LOMO_CPU names it, that is unknown or that this machine lacks; "" is the best it has.
+func CheckLevel(name string) error {
+	_, err := chooseLevel(name)
+	return err
+}
+
+// LevelError is a level that cannot be had.
+type LevelError struct{ Msg, Advice string }
+
+func (e *LevelError) Error() string { return e.Msg }
+
+// Hint is what to take.
+func (e *LevelError) Hint() string { return e.Advice }
+
 func chooseLevel(want string) (*kernels, error) {
 	all := levels()
 	if want == "" {
@@ -102,7 +118,12 @@ func chooseLevel(want string) (*kernels, error) {
 		}
 	}
 	if !slices.Contains(levelNames, want) {
-		return nil, fmt.Errorf("CPU level %q is unknown: want one of %s", want, strings.Join(levelNames, ", "))
+		advice := "leave it out: the best that the machine has is then taken"
+		if near := suggest.Nearest(want, levelNames); near != "" {
+			advice = fmt.Sprintf("did you mean %q?", near)
+		}
+		return nil, &LevelError{fmt.Sprintf("CPU level %q is unknown: want one of %s", want, strings.Join(levelNames, ", ")), advice}
 	}
-	return nil, fmt.Errorf("CPU level %q: this machine or build cannot run it, only %s", want, strings.Join(Levels(), ", "))
+	return nil, &LevelError{fmt.Sprintf("CPU level %q: this machine or build cannot run it, only %s", want, strings.Join(Levels(), ", ")),
+		"leave it out: " + all[len(all)-1].level + ", the best it has, is then taken"}
 }

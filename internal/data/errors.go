@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"lomo/internal/fault"
 )
 
 // ErrEmpty says that a data set has no sample.
@@ -47,7 +45,10 @@ func (e *Errors) Rest() string {
 	if e.More == 0 {
 		return ""
 	}
-	return fmt.Sprintf("and %s more like these", fault.Count(e.More, "mistake"))
+	if e.More == 1 {
+		return "and 1 more mistake in the data"
+	}
+	return fmt.Sprintf("and %d more mistakes in the data", e.More)
 }
 
 // add takes an error, which may be several.

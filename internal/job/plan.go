@@ -56,7 +56,7 @@ func planHost(o train.Options, c *config.Config, evalLen int) (*memprof.Profile,
 	if evalLen > 0 {
 		rows = c.MicroBatchSize
 	}
-	h := memprof.Machine{Ranks: c.Devices, Beside: map[string]int64{"program and Go heap": runtimeBytes},
+	h := memprof.Machine{Ranks: c.Devices, Beside: map[string]int64{"program and its heap": runtimeBytes},
 		Workspace: func(factors int64) int64 { return cpukern.WorkspaceOf(rankThreads(c.Threads, c.Devices), factors) }}
 	return memprof.Run(o, h, rows, evalLen)
 }

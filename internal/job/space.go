@@ -9,7 +9,6 @@ import (
 	"lomo/internal/checkpoint"
 	"lomo/internal/config"
 	"lomo/internal/doctor"
-	"lomo/internal/fault"
 	"lomo/internal/model"
 	"lomo/internal/train"
 )
@@ -58,7 +57,7 @@ func writes(c *config.Config, o train.Options, sum *Summary, found int) (list []
 	}
 	checkpointBytes = weights + state
 	if n := kept(c, sum.Steps, sum.Course.From) - found; c.SaveSteps > 0 && n > 0 {
-		list = append(list, written{fmt.Sprintf("%s of %s", fault.Count(n, "checkpoint"), checkpoint.FormatSize(checkpointBytes)), int64(n) * checkpointBytes})
+		list = append(list, written{fmt.Sprintf("%s of %s", counted(n, "checkpoint"), checkpoint.FormatSize(checkpointBytes)), int64(n) * checkpointBytes})
 	}
 	if c.SaveFinal {
 		list = append(list, written{"the trained model " + checkpoint.FormatSize(weights), weights})

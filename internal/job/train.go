@@ -124,13 +124,20 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 
 // settleDevice decides where a run computes, and takes the memory of its cards from them. A plan for cards needs none.
 func settleDevice(c *config.Config, rep Reporter, t *TrainOptions) error {
-	where := computeOf(c)
+	where, asked := computeOf(c), c.Device
 	if t.DryRun && c.Device == "cuda" {
 		where.noteMissing(rep.Note, t.Cards)
 		return nil
 	}
 	err := where.settle(rep.Note, c.Offload, c.ActivationOffload)
 	c.Device = where.Device
+	if err == nil && asked == "auto" && c.Device == "cpu" { // of device: cpu the configuration's check says it
+		for _, o := range [][2]string{{"offload", c.Offload}, {"activation_offload", c.ActivationOffload}} {
+			if o[1] == "host" {
+				rep.Note("lomo: warning: %s: host has no effect, because the run is on the CPU, whose memory the host's is; %s: disk saves some", o[0], o[0])
+			}
+		}
+	}
 	if err == nil && !t.DryRun && c.Device == "cuda" {
 		t.Cards.DeviceMemory, err = where.cardMemory()
 	}

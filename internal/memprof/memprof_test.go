@@ -44,7 +44,7 @@ func TestPlanIsTheRun(t *testing.T) {
 					}{{1, 0}, {3, 0}, {1, 1}, {3, 1}} {
 						name := fmt.Sprintf("%s/%v/tied=%v/recompute=%v/k=%d/norm=%v", optimizer, dt, tied, recompute, c.accumulation, c.maxNorm)
 						o := options(t, optimizer, dt, tied, recompute, c.accumulation, c.maxNorm)
-						p, err := Run(o, Machine{Beside: map[string]int64{"kernel workspace": 10, "program and Go heap": 20}}, o.MicroBatch, o.SequenceLen)
+						p, err := Run(o, Machine{Beside: map[string]int64{"kernel workspace": 10, "program and its heap": 20}}, o.MicroBatch, o.SequenceLen)
 						if err != nil {
 							t.Fatalf("%s: %v", name, err)
 						}
