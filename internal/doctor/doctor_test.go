@@ -76,7 +76,7 @@ func TestCards(t *testing.T) {
 	if nccl, cublas := r.Libraries[0].Use, r.Libraries[1].Use; !strings.HasPrefix(nccl, "used where it agrees") || cublas != "not used: not found" {
 		t.Errorf("nccl %q, cublas %q", nccl, cublas)
 	}
-	wantProblems(t, r, "GPU 0: other programs hold 5.4 of its 24.0 GB", "GPU 1: PCIe runs x8 of x16")
+	wantProblems(t, r, "GPU 0: other programs hold 5.0 of its 22.4 GiB", "GPU 1: PCIe runs x8 of x16")
 }
 
 // wantProblems compares the problems but for that of a nearly full disk, which the machine of the test may have.
@@ -87,7 +87,7 @@ func wantProblems(t *testing.T, r *Report, want ...string) {
 		if p.Fix == "" {
 			t.Errorf("%q has no fix", p.What)
 		}
-		if !strings.Contains(p.What, " GB free: ") {
+		if !strings.Contains(p.What, " GiB free: ") {
 			got = append(got, p.What)
 		}
 	}

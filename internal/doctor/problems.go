@@ -9,6 +9,7 @@ const (
 	needVersion = 11080 // CUDA of the driver that reads PTX 7.8
 	heldBytes   = 1 << 30
 	leastDisk   = 20e9
+	leastMemory = 1 << 30
 )
 
 // problems is what stands in the way of a run, worst first.
@@ -32,11 +33,16 @@ func problems(r *Report) []Problem {
 	for _, card := range r.Cards {
 		all = append(all, cardProblems(card)...)
 	}
+	if m := r.Memory; m.Total > 0 && m.Available < leastMemory {
+		add("end other programs, or train with offload: disk (docs/memory.md)", "%.1f of %.1f GiB of memory are free: AdaLomo on a model of 135M weights takes 0.6 GiB", gib(m.Available), gib(m.Total))
+	}
 	if d := r.Disk; d.Total > 0 && d.Free < leastDisk {
-		add("write to another disk (output_dir), or keep fewer checkpoints (save_total_limit)", "%s has %.1f GB free: a checkpoint of a 7B model takes 13.5 GB", d.Path, float64(d.Free)/1e9)
+		add("write to another disk (output_dir), or keep fewer checkpoints (save_total_limit)", "%s has %.1f GiB free: a checkpoint of a 7B model takes 12.6 GiB", d.Path, gib(d.Free))
 	}
 	return all
 }
+
+func gib(n int64) float64 { return float64(n) / (1 << 30) }
 
 func cardProblems(c Card) []Problem {
 	var all []Problem
@@ -51,7 +57,7 @@ func cardProblems(c Card) []Problem {
 		add("hide it with CUDA_VISIBLE_DEVICES; RTX 30 series, A100 and later will do", "compute capability %s, the kernels need 8.0", c.Compute)
 	}
 	if held := c.Total - c.Free; held > heldBytes {
-		add("nvidia-smi lists who holds it: end them, or pick other cards with CUDA_VISIBLE_DEVICES", "other programs hold %.1f of its %.1f GB", float64(held)/1e9, float64(c.Total)/1e9)
+		add("nvidia-smi lists who holds it: end them, or pick other cards with CUDA_VISIBLE_DEVICES", "other programs hold %.1f of its %.1f GiB", gib(held), gib(c.Total))
 	}
 	if l := c.Link; l.Width > 0 && l.Width < l.MaxWidth {
 		add("look at the slot, the riser and the BIOS's lanes: transfers take longer in proportion", "PCIe runs x%d of x%d", l.Width, l.MaxWidth)
