@@ -112,8 +112,11 @@ func (f *Forecast) now() time.Duration {
 
 var epoch = time.Now()
 
-// leastCalls is how often an operation is tried at least, where that takes no longer than the moment.
-const leastCalls = 3
+// leastCalls is how often an operation is tried at least: one of them is not disturbed by other programs.
+const leastCalls = 5
+
+// longMoments is how much longer than the moment that may take.
+const longMoments = 10
 
 // firstWork is what a call is shrunk to while nothing is known of the machine: some milliseconds even without assembly.
 const firstWork = 2e7
@@ -183,7 +186,7 @@ func (f *Forecast) time(c memdev.Call, try attempt) (seconds, amount float64, er
 		if best == 0 || took < best {
 			best = took
 		}
-		if took > f.Moment {
+		if f.now()-began > longMoments*f.Moment {
 			break // a slow machine: this will do
 		}
 	}
