@@ -59,7 +59,7 @@ func settle(ctx context.Context, s *Streams, o *initOptions, sets, held []config
 		}
 		r := &plannedRun{s: s, f: f}
 		f.talk = nil
-		err = job.Train(ctx, c, r, job.TrainOptions{DryRun: true})
+		err = job.Train(ctx, c, r, job.TrainOptions{DryRun: true, AnyFolder: true})
 		if err == nil {
 			return f, nil
 		}

@@ -87,7 +87,4 @@ func (l *Loaded) idleKeys() {
 		l.warnf("%s: activation_offload: %s saves little with gradient_checkpointing: false, which keeps what is made inside the blocks on the device",
 			l.where("activation_offload"), l.ActivationOffload)
 	}
-	if !l.SaveFinal && l.SaveSteps == 0 && l.Given("save_final") {
-		l.warnf("%s: save_final: false with save_steps: 0: nothing of the run is saved but on Ctrl-C", l.where("save_final"))
-	}
 }

@@ -15,7 +15,11 @@ import (
 )
 
 // rehearse is the rest of a dry run: it refuses what runTraining would, with the same messages, tells the plan, and writes nothing.
-func rehearse(c *config.Loaded, o train.Options, m *Model, tok *tokenizer.Tokenizer, ds *dataset, sum Summary, rep Reporter) error {
+func rehearse(c *config.Loaded, o train.Options, m *Model, tok *tokenizer.Tokenizer, ds *dataset, sum Summary, rep Reporter, anyFolder bool) error {
+	if anyFolder {
+		sum.Time = forecast(&c.Config, o, ds, sum.Steps)
+		return announce(c, &o, &output{}, ds, &sum, rep)
+	}
 	out, err := lookOutput(&c.Config, func(resume string, had *config.Config) (int, error) {
 		err := keepBatch(&o, &c.Config, resume, had, ds, &sum, rep)
 		return sum.Steps, err

@@ -54,8 +54,9 @@ type Summary struct {
 
 // TrainOptions is how a run is started.
 type TrainOptions struct {
-	DryRun bool  // only what comes before the first weight is read
-	Cards  Cards // what a plan for cards takes as given
+	AnyFolder bool  // a dry run does not look at the output folder
+	DryRun    bool  // only what comes before the first weight is read
+	Cards     Cards // what a plan for cards takes as given
 }
 
 // Done is how a run ended.
@@ -117,7 +118,7 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 		return err
 	}
 	if t.DryRun {
-		return rehearse(c, o, m, tok, ds, sum, rep)
+		return rehearse(c, o, m, tok, ds, sum, rep, t.AnyFolder)
 	}
 	return runTraining(ctx, c, o, m, tok, ds, sum, rep)
 }
