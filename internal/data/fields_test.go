@@ -280,8 +280,8 @@ func TestNothingLeft(t *testing.T) {
 		{"behind the end", "prompt_completion", `{"prompt":"0123456789","completion":"A"}`, "1 samples left out: what is learned lies behind sequence_len 8: raise sequence_len"},
 		{"no role", "messages", `{"messages":[{"role":"user","content":"Q"}]}`, "1 samples left out: no token is learned; see roles_to_train"},
 		{"both", "prompt_completion", `{"prompt":"0123456789","completion":"A"}` + "\n" + `{"prompt":"0123456789","completion":"B"}`, "2 samples left out: what is learned lies behind sequence_len 8: raise sequence_len"},
-		{"labels", "tokenized", `{"input_ids":[5,6],"labels":[-100,-100]}`, "1 samples left out: no token is learned"},
-		{"no record", "tokenized", "", "the files hold no record, or weight takes none of them"},
+		{"labels", "tokenized", `{"input_ids":[5,6],"labels":[-100,-100]}`, "1 samples left out: no token is learned; a label of -100 is not learned"},
+		{"no record", "tokenized", "", "the files hold no record"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Load([]Source{{Path: write(t, "d.jsonl", c.text), Type: c.typ}}, fake{}, Options{VocabSize: 512, SequenceLen: 8})
@@ -322,6 +322,30 @@ func TestShortened(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s: %d messages, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// TestWeightOfNone: a weight that takes no sample is told, with one that takes some.
+func TestWeightOfNone(t *testing.T) {
+	for n, want := range map[int]string{
+		1:  "weight: 0.001 takes none of the 1 that were read; 1 takes one",
+		10: "weight: 0.001 takes none of the 10 that were read; 0.1 takes one",
+		60: "weight: 0.001 takes none of the 60 that were read; 0.02 takes one",
+	} {
+		path := write(t, "d.jsonl", strings.Repeat(`{"input_ids":[5,6,7]}`+"\n", n))
+		_, err := Load([]Source{{Path: path, Type: "tokenized", Weight: 0.001}}, nil, Options{})
+		var h interface{ Hint() string }
+		if !errors.Is(err, ErrEmpty) || !errors.As(err, &h) || h.Hint() != want {
+			t.Errorf("%d: error %v, want the hint %q", n, err, want)
+		}
+		weight := strings.TrimSuffix(want[strings.LastIndex(want, "; ")+2:], " takes one")
+		w, err := strconv.ParseFloat(weight, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, err := Load([]Source{{Path: path, Type: "tokenized", Weight: w}}, nil, Options{}); err != nil || d.Len() == 0 {
+			t.Errorf("%d: weight %v: %v", n, w, err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package data
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -37,7 +38,7 @@ func Load(srcs []Source, tok Tokenizer, o Options) (*Dataset, error) {
 		}
 		index, err := weigh(first, e.out.len(), s.Weight, o.Seed, uint32(i))
 		if err == nil && len(index) == 0 {
-			wrong.add(&records.Error{Path: s.Path, Err: ErrEmpty, Advice: e.emptyHint(s)})
+			wrong.add(&records.Error{Path: s.Path, Err: ErrEmpty, Advice: e.emptyHint(s, e.out.len()-first)})
 		} else if err != nil {
 			wrong.add(fmt.Errorf("%s: %w", s.Path, err))
 		}
@@ -68,8 +69,8 @@ func (e *encoder) unused(srcs []Source, d *Dataset) {
 	}
 }
 
-// rolesThere says which roles the messages have, for a role that none of them has.
-func (e *encoder) rolesThere(role string) string {
+// rolesThere says which roles the messages have, for some that none of them has.
+func (e *encoder) rolesThere(missing ...string) string {
 	const most = 8
 	all := slices.Sorted(maps.Keys(e.roles))
 	names := make([]string, 0, most)
@@ -80,20 +81,25 @@ func (e *encoder) rolesThere(role string) string {
 	if len(all) > most {
 		text += fmt.Sprintf(" and %d more", len(all)-most)
 	}
-	if near := suggest.Nearest(strings.ToLower(role), all); near != "" {
-		text += fmt.Sprintf("; did you mean %q?", short([]byte(near)))
+	for _, role := range missing {
+		if near := suggest.Nearest(strings.ToLower(role), all); near != "" {
+			return text + fmt.Sprintf("; did you mean %q?", short([]byte(near)))
+		}
 	}
 	return text
 }
 
-// emptyHint says why nothing of a source is left, from what was said of the samples that were left out.
-func (e *encoder) emptyHint(s Source) string {
+// emptyHint says why nothing of a source is left, of which read samples were good: from what was said of those that were left out.
+func (e *encoder) emptyHint(s Source, read int) string {
 	left := e.left
-	if len(left) == 0 {
-		return "the files hold no record, or weight takes none of them"
+	switch {
+	case read > 0:
+		return fmt.Sprintf("weight: %v takes none of the %d that were read; %.1g takes one", s.Weight, read, math.Ceil(1000/float64(read))/1000)
+	case len(left) == 0:
+		return "the files hold no record"
 	}
 	if to := e.o.RolesToTrain; len(to) > 0 && len(e.roles) > 0 && !slices.ContainsFunc(to, func(role string) bool { return e.roles[role] }) {
-		return fmt.Sprintf("no message has a role of roles_to_train: [%s]; %s", strings.Join(to, ", "), e.rolesThere(to[0]))
+		return fmt.Sprintf("no message has a role of roles_to_train: [%s]; %s", strings.Join(to, ", "), e.rolesThere(to...))
 	}
 	why := left[0]
 	for _, n := range left {
@@ -106,6 +112,8 @@ func (e *encoder) emptyHint(s Source) string {
 		hint += ": " + why.Advice
 	} else if s.Type == "messages" || s.Type == "sharegpt" {
 		hint += "; see roles_to_train"
+	} else if s.Type == "tokenized" {
+		hint += "; a label of -100 is not learned"
 	}
 	return hint
 }

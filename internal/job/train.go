@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -182,10 +183,18 @@ func loadData(c *config.Config, m *Model, tok *tokenizer.Tokenizer, rep Reporter
 	if c.ValSetSize > 0 {
 		ds.train, ds.val = all.Split(c.ValSetSize, c.Seed)
 		if ds.train.Len() == 0 {
-			return nil, &UsageError{fmt.Errorf("val_set_size %v leaves no sample of %d to train on", c.ValSetSize, all.Len())}
+			return nil, &UsageError{hint(fewerHeldOut(all.Len()), "val_set_size %v leaves no sample of %d to train on", c.ValSetSize, all.Len())}
 		}
 	}
 	return ds, nil
+}
+
+// fewerHeldOut is the way out of a val_set_size that takes all of n samples.
+func fewerHeldOut(n int) string {
+	if n < 2 {
+		return "leave val_set_size out: one sample cannot be shared"
+	}
+	return fmt.Sprintf("val_set_size: 0.1 holds out %d", max(1, int(math.Round(0.1*float64(n)))))
 }
 
 // note says what of the data was not taken as it stands in the files.
