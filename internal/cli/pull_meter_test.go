@@ -10,7 +10,7 @@ func TestProgressLine(t *testing.T) {
 	start := time.Unix(0, 0)
 	marks := []mark{{start, 0}, {start.Add(10 * time.Second), 100 << 20}}
 	for width, want := range map[int]string{
-		120: " 37%  100 MiB of 269 MiB  10.0 MiB/s  16.9 s left", 43: " 37%  100 MiB of 269 MiB  10.0 MiB/s", 40: " 37%  100 MiB of 269 MiB  10.0 MiB/s", 24: " 37%  100 MiB of 269 MiB", 10: " 37%", 1: " 37%",
+		120: " 37%  100 MiB of 269 MiB  10.0 MiB/s  16.0 s left", 43: " 37%  100 MiB of 269 MiB  10.0 MiB/s", 40: " 37%  100 MiB of 269 MiB  10.0 MiB/s", 24: " 37%  100 MiB of 269 MiB", 10: " 37%", 1: " 37%",
 	} {
 		if got := progressLine(100<<20, 269<<20, marks, width); got != want {
 			t.Errorf("%d columns: %q, want %q", width, got, want)
