@@ -336,7 +336,14 @@ func (o *initOptions) folder() string {
 	if strings.Trim(name, "./-") == "" {
 		name = "run"
 	}
-	return "out/" + name
+	free := "out/" + name // of several runs on the same data each has a folder of its own
+	for n := 2; n < 1000; n++ {
+		if entries, _ := os.ReadDir(free); len(entries) == 0 {
+			break
+		}
+		free = fmt.Sprintf("out/%s-%d", name, n)
+	}
+	return free
 }
 
 // quoteArg is a word as a shell takes it.

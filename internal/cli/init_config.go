@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"lomo/internal/config"
 	"lomo/internal/job"
@@ -344,7 +345,12 @@ func (f *initFile) length() string {
 }
 
 // predicted is how long the run takes on this machine, "" where that is not known.
-func predicted(p job.Summary) string { return "" }
+func predicted(p job.Summary) string {
+	if p.Time == nil || p.Time.TotalSeconds == 0 {
+		return ""
+	}
+	return "about " + report.Duration(time.Duration(p.Time.TotalSeconds*float64(time.Second))) + " on this machine's CPU"
+}
 
 func samples(n int) string {
 	if n == 1 {
