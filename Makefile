@@ -7,7 +7,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build cuda demo ptx ptx-check ptx-second test test-cuda test-noasm test-amx test-arm64 race fuzz-short lint generate docs golden bench bench-peer proof clean
+.PHONY: help build cuda demo ptx ptx-check ptx-second test test-cuda test-noasm test-amx test-arm64 race fuzz-short mutants lint generate docs golden bench bench-peer proof clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ race: ## the tests under the race detector (needs gcc)
 
 fuzz-short: ## every fuzz target for ten seconds
 	scripts/fuzz.sh 10s
+
+mutants: ## put the faults of scripts/mutants in, one at a time: each must make its tests fail (half a minute a fault; ARGS="-run NAME", -all)
+	$(GO) run ./scripts/mutants $(ARGS)
 
 lint: ## gofmt and vet; golangci-lint too where it is installed
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); if [ -n "$$unformatted" ]; then echo "not gofmt-formatted:" $$unformatted; exit 1; fi
