@@ -20,6 +20,7 @@ SHORT = {
     "LOMO_SEQUENCE_LEN": "48",
     "LOMO_MICRO_BATCH_SIZE": "1",
     "LOMO_SAVE_STEPS": "0",
+    "LOMO_EVAL_ON_START": "false",
 }
 
 # Beginnings of commands that are run.
@@ -38,6 +39,9 @@ LEFT_OUT = (
     ("llama-", "another program"),
     ("ollama ", "another program"),
 )
+
+# What stands for the reader's own names: a command with such a word in a sentence is a pattern, and is left out.
+PATTERN = re.compile(r"\b(OWNER|NAME|DIR|FILE|PATH|TYPE|KEY|PRESET)\b|…")
 
 # First words of blocks that are text to read: what a command prints, settings, data.
 SHOWN = ("== ", "step ", "from transformers ", "{", "FROM ", "weights ", "held-out loss", "<|", "user> ", "> ")
@@ -101,12 +105,11 @@ def setting(line):
 
 
 def commands(page, text):
-    """Number and text of each command of a page."""
+    """Text of each command of a page, and why it is left out, None for those that are run."""
     for number, part in blocks(text):
         if isinstance(part, str):
             for span in re.findall(r"`(lomo [a-z]+ [^`]+)`", part):
-                if "…" not in span:
-                    yield number, span
+                yield span, "a pattern, with names to fill in" if PATTERN.search(span) else None
             continue
         lines = [re.split(r"\s{2,}#\s", line)[0].rstrip() for line in joined(part)]
         lines = [line for line in lines if line]
@@ -115,7 +118,7 @@ def commands(page, text):
         for line in lines:
             if not known(line):
                 raise Wrong(f"{page}:{number}: {line!r} stands in no list of scripts/firsthour/run.py: neither run, nor left out, nor shown")
-            yield number, line
+            yield line, next((why for begin, why in LEFT_OUT if line.startswith(begin)), None)
 
 
 def run(command, copy, env):
@@ -143,10 +146,9 @@ def main():
     ran, total = 0, 0.0
     for page in args.pages:
         print(f"-- {page}", flush=True)
-        for number, command in commands(page, (args.copy / page).read_text()):
-            reason = next((why for begin, why in LEFT_OUT if command.startswith(begin)), None)
+        for command, reason in commands(page, (args.copy / page).read_text()):
             if reason:
-                print(f"left out        {command}  ({reason})", flush=True)
+                print(f"left out          {command}  ({reason})", flush=True)
                 continue
             total += run(command, args.copy, env)
             ran += 1
