@@ -25,8 +25,9 @@ type Head struct {
 	w    *grad.Param
 
 	// The run's, not the step's, so that no smaller step takes more memory.
-	Most int   // rows of the largest step to come
-	Room int64 // bytes of a chunk of logits
+	Most  int   // rows of the largest step to come
+	Room  int64 // bytes of a chunk of logits, which Forward and Gradient take
+	Block int64 // bytes of the logits of a block of the vocabulary, which Blocks takes
 
 	Targets tensor.Tensor // (R) I32: vocabulary ids
 	Normed  tensor.Tensor // (R, C): the rows after the norm
@@ -39,7 +40,7 @@ type Head struct {
 
 // NewHead takes what Blocks needs for R rows: Targets, Normed and LSE. act is the dtype of activations.
 func NewHead(d device.Device, n *Network, rows int, act tensor.DType) (*Head, error) {
-	h := &Head{d: d, net: n, act: act, norm: n.Norm, w: n.Head, Most: rows, Room: LogitsBytes}
+	h := &Head{d: d, net: n, act: act, norm: n.Norm, w: n.Head, Most: rows, Room: LogitsBytes, Block: LogitsBytes}
 	return h, h.take([]headTensor{{&h.Targets, "targets", tensor.I32, []int{rows}},
 		{&h.Normed, "norm", act, []int{rows, n.Cfg.HiddenSize}}, {&h.LSE, "logsumexp", tensor.F32, []int{rows}}})
 }
@@ -172,7 +173,7 @@ func (h *Head) Blocks(sink grad.Sink, scale float32, dnormed tensor.Tensor, rows
 	d, n, vocab := h.d, h.Normed.Shape[0], h.w.Shape[0]
 	mark := d.Memory().Mark()
 	defer d.Memory().Release(mark)
-	step := h.chunk(vocab, max(h.most(), h.w.Shape[1]), LogitsBytes) // a tied block also holds its (step, C) gradient
+	step := h.chunk(vocab, max(h.most(), h.w.Shape[1]), h.Block) // a tied block also holds its (step, C) gradient
 	buf, err := h.newLogits(n * step)
 	if err != nil {
 		return err

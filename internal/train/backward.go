@@ -138,7 +138,7 @@ func (p *Pass) head(sink grad.Sink, dres tensor.Tensor) (top, error) {
 		return t, err
 	}
 	if whole && (!tied || split) {
-		head.Room = model.LogitsBytes // the gradient has the memory that were free
+		head.Room = s.logitsBytes() // the gradient has the memory that were free
 		if err = gradW(); err != nil {
 			return t, err
 		}

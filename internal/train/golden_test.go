@@ -1,6 +1,7 @@
 package train
 
 import (
+	"fmt"
 	"math"
 	"path/filepath"
 	"testing"
@@ -22,6 +23,8 @@ type goldenModel struct {
 	t   *testing.T
 	cfg *model.Config
 	src checkpoint.Source
+
+	logits int64 // bytes that logits have; 0: enough for all at once
 }
 
 func openGolden(t *testing.T, name string) *goldenModel {
@@ -55,6 +58,7 @@ func (g *goldenModel) trainer(o Options) *Trainer {
 	if err := tr.Load(g.src); err != nil {
 		g.t.Fatal(err)
 	}
+	tr.sweep.logits = g.logits
 	tr.Schedule(10)
 	return tr
 }
@@ -94,9 +98,23 @@ func eachGolden(t *testing.T, f func(t *testing.T, g *goldenModel)) {
 	}
 }
 
+// eachGoldenInPieces is eachGolden with logits at once, and in several chunks and blocks.
+func eachGoldenInPieces(t *testing.T, f func(t *testing.T, g *goldenModel)) {
+	eachGolden(t, f)
+	for _, room := range logitsSizes[1:3] {
+		for _, name := range goldenModels {
+			t.Run(fmt.Sprintf("%s/logits=%d", name, room), func(t *testing.T) {
+				g := openGolden(t, name)
+				g.logits = room
+				f(t, g)
+			})
+		}
+	}
+}
+
 // TestGoldenGradients: loss and every parameter's gradient are PyTorch's.
 func TestGoldenGradients(t *testing.T) {
-	eachGolden(t, func(t *testing.T, g *goldenModel) {
+	eachGoldenInPieces(t, func(t *testing.T, g *goldenModel) {
 		tr := g.trainer(Options{Optimizer: optim.Config{Name: "lomo"}, Scheduler: "constant"})
 		m := &tiny{d: tr.d.(*cpukern.Device), net: tr.net, sweep: tr.sweep}
 		loss, got := m.gradients(t, false, g.batch(0))
@@ -142,7 +160,7 @@ func logitsOf(t *testing.T, tr *Trainer, b data.Batch) []float32 {
 // TestGoldenLosses: ten steps of every optimizer, each loss within 1e-4 of what torch and lomo-optim make; the weights after
 // ten steps of LOMO and AdaLomo too.
 func TestGoldenLosses(t *testing.T) {
-	eachGolden(t, func(t *testing.T, g *goldenModel) {
+	eachGoldenInPieces(t, func(t *testing.T, g *goldenModel) {
 		for name, r := range g.Runs {
 			t.Run(name, func(t *testing.T) { g.losses(t, name, r) })
 		}

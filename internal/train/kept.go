@@ -56,7 +56,7 @@ func (p *Pass) handOver(sink grad.Sink, t *top) (err error) {
 			mark = s.D.Memory().Mark()
 		}
 		if !tied {
-			k.head.Room = model.LogitsBytes // as in backwardHead
+			k.head.Room = s.logitsBytes() // as in backwardHead
 		}
 		if err = k.head.Gradient(g, p.scale()); err == nil && !tied {
 			err = sink.Consume(s.Net.Head, grad.FromDense(g))

@@ -44,11 +44,22 @@ func (p *Pass) hold(sink grad.Sink) Hold {
 // block's backward pass will use afterwards, less what the head holds beside them. So the step's peak is what it would be with less. Without
 // recomputation activations are held already and it grows, by 2 % at most; the chunks are the same, so that the bits are.
 func (s *Sweep) logitsRoom(micro, trained int) int64 {
+	if s.logits > 0 {
+		return s.logits
+	}
 	cfg, act := s.Net.Cfg, s.Act.Size()
 	C, F, q, kv := cfg.HiddenSize, cfg.IntermediateSize, cfg.QSize(), cfg.KVSize()
 	block := act*(3*C+2*q+2*kv+3*F) + max(act*F, 4*C) // of newActs and newGrads, the least
 	head := 2*act*C + 12                              // its rows before and after the norm, rstd, loss and logsumexp
 	return min(max(int64(micro*block-trained*head), model.LogitsBytes), model.MaxLogitsBytes)
+}
+
+// logitsBytes bounds the logits of a chunk and of a block of the vocabulary where no more memory is free.
+func (s *Sweep) logitsBytes() int64 {
+	if s.logits > 0 {
+		return s.logits
+	}
+	return model.LogitsBytes
 }
 
 // newActs takes a block's activations: those that become gradient factors for held rows, the others for rows.

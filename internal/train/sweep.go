@@ -33,6 +33,8 @@ type Sweep struct {
 	Reduce comm.Channel // for sums over them; nil on one rank
 	Wire   tensor.DType // reduce_dtype: of matrices' gradients on their way
 
+	logits int64 // bytes of a chunk and of a block of logits, where tests take more than one of them; 0: as the memory allows
+
 	onBlock func(b *model.Block, forward bool) // a block, nil for the head, has been gone through
 }
 
@@ -304,7 +306,7 @@ func (p *Pass) openHead() (*model.Head, error) {
 		return nil, err
 	}
 	h.Most = max(p.trained, p.s.StepRows)
-	h.Room = p.s.logitsRoom(max(p.maxRows, p.s.MicroRows), h.Most)
+	h.Room, h.Block = p.s.logitsRoom(max(p.maxRows, p.s.MicroRows), h.Most), p.s.logitsBytes()
 	p.s.D.CopyIn(h.Targets, p.targets)
 	return h, nil
 }
