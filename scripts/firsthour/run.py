@@ -17,10 +17,10 @@ PAGES = ("README.md", "docs/quickstart.md")
 # What makes training short. The environment is stronger than a configuration file and weaker than a flag.
 SHORT = {
     "LOMO_MAX_STEPS": "2",
-    "LOMO_SEQUENCE_LEN": "48",
     "LOMO_MICRO_BATCH_SIZE": "1",
     "LOMO_SAVE_STEPS": "0",
     "LOMO_EVAL_ON_START": "false",
+    "LOMO_SAMPLE_PROMPTS": "1",
 }
 
 # Beginnings of commands that are run.
@@ -49,7 +49,7 @@ SHOWN = ("== ", "step ", "from transformers ", "{", "FROM ", "weights ", "held-o
 # What `lomo chat` is told.
 CHAT = "Which person is mayor in Quillmere?\nAnd when does the first ferry leave?\n/reset\nWho are you?\n"
 
-LEAST = 12  # commands run; fewer means that this script no longer reads the pages right
+LEAST = 22  # commands run; fewer means that this script no longer reads the pages right
 
 
 class Wrong(Exception):
@@ -137,11 +137,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--copy", type=pathlib.Path, required=True, help="folder of the fresh copy")
     parser.add_argument("--endpoint", required=True, help="address of the hub")
+    parser.add_argument("--sequence-len", required=True, help="that the demo's records just about fit into")
     parser.add_argument("pages", nargs="*", default=PAGES)
     args = parser.parse_args()
     bins = args.copy.parent / "gobin"
     env = {k: v for k, v in os.environ.items() if not k.startswith(("LOMO_", "HF_", "HUGGING"))} | SHORT
-    env |= {"HF_ENDPOINT": args.endpoint, "HF_HOME": str(args.copy.parent / "hf"), "GOBIN": str(bins), "GOFLAGS": "-trimpath",
+    env |= {"LOMO_SEQUENCE_LEN": args.sequence_len, "HF_ENDPOINT": args.endpoint, "HF_HOME": str(args.copy.parent / "hf"), "GOBIN": str(bins), "GOFLAGS": "-trimpath",
             "PATH": f"{bins}:{args.copy / 'bin'}:{env['PATH']}", "no_proxy": "127.0.0.1"}
     ran, total = 0, 0.0
     for page in args.pages:
