@@ -177,14 +177,29 @@ func (o *initOptions) sets(s *Streams, paths []string) (out []config.Dataset, er
 	for _, path := range paths {
 		typ := o.Type
 		if typ == "" {
-			if typ, err = data.Detect(path, ""); err != nil {
+			looks := ""
+			if typ, looks, err = o.detect(path); err != nil {
 				return nil, err
 			}
-			fmt.Fprintf(s.Err, "%s: records of type %s\n", path, typ)
+			if typ == looks {
+				fmt.Fprintf(s.Err, "%s: records of type %s\n", path, typ)
+			} else {
+				fmt.Fprintf(s.Err, "%s: questions and answers, learned as turns of a chat: type messages (--type %s learns them as plain text)\n", path, looks)
+			}
 		}
 		out = append(out, config.Dataset{Path: path, Type: typ, Weight: 1})
 	}
 	return out, nil
+}
+
+// detect is the type of a path's records, and what they look like by themselves: a model with a chat template learns questions
+// and answers as turns of a chat, as `lomo chat` will put them.
+func (o *initOptions) detect(path string) (typ, looks string, err error) {
+	if looks, err = data.Detect(path, ""); err != nil || looks != "prompt_completion" && looks != "alpaca" || !job.HasChatTemplate(o.given("model"), o.given("chat_template")) {
+		return looks, looks, err
+	}
+	typ, err = data.DetectChat(path, "")
+	return typ, looks, err
 }
 
 // ask asks on a terminal for what was not given; elsewhere what is missing is an error.
@@ -227,7 +242,7 @@ func (q *questions) all(o *initOptions) error {
 	if len(o.Data) == 0 {
 		found := ""
 		answer, err := q.until("Training data (a file, a folder or a pattern)", "", func(a string) (err error) {
-			if found, err = data.Detect(a, ""); o.Type != "" {
+			if found, _, err = o.detect(a); o.Type != "" {
 				_, err = os.Stat(a)
 			}
 			return err
@@ -237,7 +252,7 @@ func (q *questions) all(o *initOptions) error {
 		}
 		o.Data = []string{answer}
 		if o.Type == "" {
-			if o.Type, err = q.until("Type of its records, as they look", found, func(a string) error {
+			if o.Type, err = q.until("Type of its records", found, func(a string) error {
 				if !config.KnownType(a) {
 					return fmt.Errorf("%q is not one of %s", a, strings.Join(config.DatasetTypes(), ", "))
 				}

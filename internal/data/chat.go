@@ -21,8 +21,13 @@ var conversationFields = map[string][]string{
 	"sharegpt": {"conversations", "conversation", "messages"},
 }
 
-// messages reads {messages: [{role, content}]} as OpenAI writes chats.
-func messages(e *encoder, r records.Record) error { return e.conversation(r, "messages") }
+// messages reads {messages: [{role, content}]} as OpenAI writes chats, and a question with its answer as two such turns.
+func messages(e *encoder, r records.Record) error {
+	if _, err := r.First(conversationFields["messages"]...); err != nil && asks(r) {
+		return e.exchange(r)
+	}
+	return e.conversation(r, "messages")
+}
 
 // sharegpt reads {conversations: [{from, value}]}.
 func sharegpt(e *encoder, r records.Record) error { return e.conversation(r, "sharegpt") }
@@ -78,6 +83,76 @@ func answerInside(r records.Record, list []turn) error {
 	return nil
 }
 
+// asks reports whether a record without messages has a question and an answer, under names that prompt_completion or alpaca take.
+func asks(r records.Record) bool {
+	_, noPrompt := r.First(promptNames...)
+	_, noAnswer := r.First(answerNames...)
+	return noPrompt == nil && noAnswer == nil
+}
+
+// exchange reads a question and its answer as a user's and the assistant's turn. An instruction takes its input on the next line,
+// and the turns of history come before, as LLaMA-Factory writes them.
+func (e *encoder) exchange(r records.Record) error {
+	taken := slices.Clone(chatFields)
+	instructs := hasContent(r, "instruction")
+	if instructs {
+		taken = append(taken, "history", "context")
+	}
+	if err := refuseUnused(r, false, taken...); err != nil {
+		return err
+	}
+	var question, answer string
+	var list []turn
+	if instructs {
+		var err error
+		if question, err = r.String("instruction"); err != nil {
+			return err
+		}
+		input, err := optOneOf(r, "input", "context")
+		if err != nil {
+			return err
+		}
+		if input != "" {
+			question += "\n" + input
+		}
+		if answer, _, err = oneOf(r, answerNames...); err != nil {
+			return err
+		}
+		before, err := historyOf(r)
+		if err != nil {
+			return err
+		}
+		for _, pair := range before {
+			list = append(list, said("user", pair[0]), said("assistant", pair[1]))
+		}
+		taken = append(append(taken, "instruction", "input", "text"), answerNames...) // text: the rendering that Stanford put beside
+	} else {
+		asked, answered, err := promptPair(r)
+		if err != nil {
+			return err
+		}
+		if question, err = r.String(asked); err != nil {
+			return err
+		}
+		if answer, err = r.String(answered); err != nil {
+			return err
+		}
+		taken = append(taken, asked, answered)
+	}
+	list, err := withSystem(r, append(list, said("user", question), said("assistant", answer)))
+	if err != nil {
+		return err
+	}
+	e.unread.fields(r, taken...)
+	return e.chat(r, list)
+}
+
+// said is a turn of plain text.
+func said(role, text string) turn {
+	content, _ := json.Marshal(text) // a string has no error
+	return turn{role: role, text: text, content: content}
+}
+
 // withSystem puts the record's own system text before its messages.
 func withSystem(r records.Record, list []turn) ([]turn, error) {
 	system, err := systemText(r)
@@ -90,8 +165,7 @@ func withSystem(r records.Record, list []turn) ([]turn, error) {
 		}
 		return nil, r.Refuse("leave one of them out", "field %q and a first message of role system say different things", systemNames[slices.IndexFunc(systemNames, func(n string) bool { return hasContent(r, n) })])
 	}
-	content, err := json.Marshal(system)
-	return append([]turn{{role: "system", text: system, content: content}}, list...), err
+	return append([]turn{said("system", system)}, list...), nil
 }
 
 // conversationPair reads prompt and completion as lists of messages, as TRL does: the prompt's are not learned.

@@ -202,3 +202,49 @@ func TestChatErrors(t *testing.T) {
 		})
 	}
 }
+
+// TestExchange: a question and its answer, under any names, give the sample that the same words as messages give.
+func TestExchange(t *testing.T) {
+	g := readChats(t)
+	tok := tokenizer.NewByteLevel()
+	template := g.Templates[g.Cases[0].Template]
+	load := func(name, text, typ string) (Example, []Note) {
+		t.Helper()
+		d, err := Load([]Source{{Path: write(t, name, text), Type: typ}}, tok, Options{ChatTemplate: template})
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		return d.Example(0), d.Notes()
+	}
+	const ab = `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}`
+	for _, c := range []struct{ name, text, same string }{
+		{"d.jsonl", `{"prompt": "a", "completion": "b"}`, ab},
+		{"d.jsonl", `{"question": "a", "answer": "b", "id": 3}`, ab},
+		{"d.csv", "question,answer\na,b\n", ab},
+		{"d.csv", "query,response,system\na,b,\n", ab},
+		{"d.jsonl", `{"instruction": "a", "input": "", "output": "b"}`, ab},
+		{"d.jsonl", `{"instruction": "a", "context": "c", "response": "b"}`, strings.Replace(ab, `"a"`, `"a\nc"`, 1)},
+		{"d.json", `[{"instruction": "a", "input": "c", "output": "b", "history": [["x", "y"]], "system": "s"}]`,
+			`{"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}, {"role": "user", "content": "a\nc"}, {"role": "assistant", "content": "b"}]}`},
+	} {
+		want, _ := load("want.jsonl", c.same, "messages")
+		got, notes := load(c.name, c.text, "messages")
+		if diff := cmp.Diff(want, got); diff != "" || len(notes) > 0 {
+			t.Errorf("%s: (-messages +got):\n%s\nnotes %v", c.text, diff, notes)
+		}
+	}
+	for text, want := range map[string]string{
+		`{"question": "a"}`:                                     `field "messages" is missing`,
+		`{"question": "a", "query": "b", "answer": "c"}`:        `fields "question" and "query": either could be the prompt`,
+		`{"question": "a", "context": "b", "answer": "c"}`:      `field "context"`,
+		`{"prompt": [1], "completion": "c"}`:                    `field "prompt"`,
+		`{"instruction": "a", "output": "b", "history": [[1]]}`: `history[0][0]`,
+		`{"instruction": "a", "output": "b", "target": "c"}`:    `either could be`,
+		`{"question": "a", "answer": "b", "rejected": "c"}`:     "preferences are not trained",
+	} {
+		_, err := Load([]Source{{Path: write(t, "d.jsonl", text), Type: "messages"}}, tok, Options{ChatTemplate: template})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}

@@ -15,7 +15,25 @@ const lookedAt = 50
 var errEnough = errors.New("enough records")
 
 // Detect finds the type of a data set by looking at its first records.
-func Detect(path, split string) (string, error) {
+func Detect(path, split string) (string, error) { return detect(path, split, typeOf) }
+
+// DetectChat is Detect for a model that one talks to: questions and answers in plain text are of type messages, which makes turns of them.
+func DetectChat(path, split string) (string, error) {
+	return detect(path, split, func(r records.Record) (string, error) {
+		typ, err := typeOf(r)
+		switch {
+		case typ == "alpaca":
+			typ = "messages"
+		case typ == "prompt_completion":
+			if asked, answered, bad := promptPair(r); bad == nil && !isList(r.Fields[asked]) && !isList(r.Fields[answered]) && !holdsMessages(r.Fields[asked]) {
+				typ = "messages"
+			}
+		}
+		return typ, err
+	})
+}
+
+func detect(path, split string, typeOf func(records.Record) (string, error)) (string, error) {
 	set, err := records.Files(path, split)
 	if err != nil {
 		return "", err

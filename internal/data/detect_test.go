@@ -47,6 +47,18 @@ func TestDetect(t *testing.T) {
 		t.Errorf("a .csv file: %s, %v", got, err)
 	}
 	for text, want := range map[string]string{
+		`{"instruction": "a", "output": "b"}`: "messages",
+		`{"question": "a", "answer": "b"}`:    "messages",
+		`{"prompt": "a", "completion": "b"}`:  "messages",
+		`{"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}]}`: "prompt_completion",
+		`{"conversations": [{"from": "human", "value": "a"}]}`:                                                  "sharegpt",
+		`{"text": "a"}`: "text",
+	} {
+		if got, err := DetectChat(write("a.jsonl", text+"\n"), ""); got != want || err != nil {
+			t.Errorf("for a chat, %s: %s, %v, want %s", text, got, err, want)
+		}
+	}
+	for text, want := range map[string]string{
 		`{"a": "x", "b": "y"}`: `no type has these fields: "a", "b"|prompt_completion`,
 		"":                     "there is no record in it",
 		`{"text": "a"}` + "\n" + `{"messages": []}`:     "is a record of type text, and |a.jsonl:2 of type messages|two files",

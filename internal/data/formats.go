@@ -102,15 +102,9 @@ func alpaca(e *encoder, r records.Record) error {
 	if err != nil {
 		return err
 	}
-	var history [][]string
-	if hasContent(r, "history") {
-		raw, err := unquoted(r.Fields["history"], "[")
-		if err == nil {
-			err = strictjson.Unmarshal(raw, &history)
-		}
-		if err != nil {
-			return r.FieldError("history", err)
-		}
+	history, err := historyOf(r)
+	if err != nil {
+		return err
 	}
 	if preamble == "" && input != "" {
 		preamble = alpacaWithInput
@@ -119,10 +113,7 @@ func alpaca(e *encoder, r records.Record) error {
 	}
 	var p strings.Builder
 	p.WriteString(preamble)
-	for i, turn := range history {
-		if len(turn) != 2 {
-			return r.Errorf("history[%d]: %d texts, want an instruction and its output", i, len(turn))
-		}
+	for _, turn := range history {
 		fmt.Fprintf(&p, "\n\n### Instruction:\n%s\n\n### Response:%s", turn[0], turn[1])
 	}
 	fmt.Fprintf(&p, "\n\n### Instruction:\n%s", instruction)
@@ -132,6 +123,26 @@ func alpaca(e *encoder, r records.Record) error {
 	p.WriteString("\n\n### Response:")
 	e.unread.fields(r, append([]string{"instruction", "input", "context", "output", "response", "history", "weight", "train", "text"}, systemNames...)...) // text: the rendering that Stanford put beside
 	return e.answer(r, p.String(), output)
+}
+
+// historyOf is the field history, [[instruction, output], …], as such or as JSON in a string.
+func historyOf(r records.Record) (history [][]string, err error) {
+	if !hasContent(r, "history") {
+		return nil, nil
+	}
+	raw, err := unquoted(r.Fields["history"], "[")
+	if err == nil {
+		err = strictjson.Unmarshal(raw, &history)
+	}
+	if err != nil {
+		return nil, r.FieldError("history", err)
+	}
+	for i, turn := range history {
+		if len(turn) != 2 {
+			return nil, r.Errorf("history[%d]: %d texts, want an instruction and its output", i, len(turn))
+		}
+	}
+	return history, nil
 }
 
 // oneOf is the one of these fields that the record has, and its name; none or two of them are errors.

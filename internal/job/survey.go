@@ -17,6 +17,21 @@ type Survey struct {
 	data *dataset
 }
 
+// HasChatTemplate reports whether one can talk to a model: its tokenizer, or the run, brings a chat template. What is wrong with the model is told elsewhere.
+func HasChatTemplate(model, template string) bool {
+	m, err := OpenModel(model)
+	if err != nil {
+		return false
+	}
+	defer m.Close()
+	tok, err := m.Tokenizer()
+	if err != nil {
+		return false
+	}
+	source, err := tok.TemplateSource(template)
+	return err == nil && source != ""
+}
+
 // NewSurvey opens the model and reads the data that c names, with c's sequence_len.
 func NewSurvey(c *config.Loaded) (*Survey, error) {
 	m, err := OpenModel(c.Model)

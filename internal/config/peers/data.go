@@ -447,8 +447,7 @@ func (im *importer) factoryType(d *dataset, e factoryEntry, where, stage string)
 	default:
 		in, query, out := column("prompt", "instruction"), column("query", "input"), column("response", "output")
 		if in == "instruction" && out == "output" && (query == "input" || query == "") {
-			d.kind = "alpaca"
-			im.alone("%s: LLaMA-Factory writes alpaca records as a turn of its template, lomo by Stanford's prompt; give messages for the chat template", where)
+			d.kind = "messages" // which writes instruction, input and history as turns, as LLaMA-Factory does
 			return
 		}
 		d.kind = "prompt_completion"
@@ -499,7 +498,7 @@ func (im *importer) tuneData(block string) []dataset {
 	case column != "" && !slices.Contains([]string{"messages", "conversations", "conversation", "text", "content"}, column):
 		im.alone("%s: it stands in the field %s; rename it", where, clean(column))
 	case d.kind == "alpaca":
-		im.alone("%s: torchtune writes alpaca records as a turn of its template, lomo by Stanford's prompt; give messages for the chat template", where)
+		im.alone("%s: torchtune writes Stanford's prompt as a turn of the chat template, lomo's type alpaca as plain text; type messages makes turns of the records, without that prompt", where)
 	}
 	im.fromHub(&d, where)
 	im.part(&d, split, where)
