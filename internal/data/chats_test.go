@@ -234,7 +234,7 @@ func TestExchange(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`{"question": "a"}`:                                     `field "messages" is missing`,
+		`{"question": "a"}`: `field "messages" is missing`,
 		`{"question": "a", "query": "b", "answer": "c"}`:        `fields "question" and "query": either could be the prompt`,
 		`{"question": "a", "context": "b", "answer": "c"}`:      `field "context"`,
 		`{"prompt": [1], "completion": "c"}`:                    `field "prompt"`,
