@@ -8,6 +8,7 @@ import (
 
 var attentionCases = []testCase{
 	{"Attention", attention},
+	{"AttentionTiles", attentionTiles},
 	{"AttentionContinued", attentionContinued},
 	{"AttentionLargeScores", attentionLargeScores},
 }
@@ -117,10 +118,39 @@ func attention(c *C) {
 	}
 }
 
+// attentionTiles: documents longer than any device's tile of queries or keys, with a ragged end, so that what earlier tiles have left is
+// rescaled and added to; heads so large that their tiles are smaller; more query heads on a key head than a task takes; and documents that begin in no order.
+func attentionTiles(c *C) {
+	type shape struct {
+		t, hq, hkv, hd int
+		size           float64 // of q and k: a score's error grows with the head, and the bounds do not
+		begins         []int   // of documents; nil: each query sees from anywhere on
+	}
+	for _, s := range pick(c, []shape{
+		{601, 1, 1, 4, 1.5, []int{0}}, {601, 2, 1, 2, 1.5, []int{0, 70, 350}}, {410, 1, 1, 4, 1.5, nil},
+		{200, 1, 1, 136, 0.5, []int{0}}, {100, 1, 1, 260, 0.5, []int{0, 7}}, {12, 6, 1, 128, 0.5, []int{0}},
+	}, []shape{{150, 1, 1, 4, 1.5, []int{0, 9}}, {70, 1, 1, 4, 1.5, nil}}) {
+		c.both(func(dt tensor.DType) {
+			r := attnRef{b: 1, tq: s.t, tk: s.t, hq: s.hq, hkv: s.hkv, hd: s.hd, start: make([]int, s.t)}
+			for i := range r.start {
+				if s.begins == nil {
+					r.start[i] = c.rnd.IntN(i + 1)
+				}
+				for _, b := range s.begins {
+					if b <= i {
+						r.start[i] = b
+					}
+				}
+			}
+			attentionOne(c, &r, dt, s.size, true)
+		})
+	}
+}
+
 // attentionContinued: the queries are the last of a longer sequence.
 func attentionContinued(c *C) {
 	type shape struct{ b, tq, tk, hq, hkv, hd int }
-	for _, s := range pick(c, []shape{{1, 1, 1, 2, 1, 16}, {2, 1, 150, 6, 2, 64}, {1, 3, 70, 2, 2, 6}, {2, 100, 170, 3, 3, 32}},
+	for _, s := range pick(c, []shape{{1, 1, 1, 2, 1, 16}, {2, 1, 150, 6, 2, 64}, {1, 3, 70, 2, 2, 6}, {2, 100, 170, 3, 3, 32}, {1, 2, 601, 2, 1, 6}, {1, 210, 801, 1, 1, 4}},
 		[]shape{{1, 1, 1, 2, 1, 16}, {2, 1, 150, 4, 2, 64}, {1, 3, 70, 2, 2, 6}, {1, 70, 140, 2, 2, 32}}) {
 		c.both(func(dt tensor.DType) {
 			start := make([]int, s.b*s.tq)
@@ -135,8 +165,10 @@ func attentionContinued(c *C) {
 
 // attentionLargeScores: exponentials would overflow without the running maximum.
 func attentionLargeScores(c *C) {
-	r := attnRef{b: 1, tq: 100, tk: 100, hq: 1, hkv: 1, hd: 4, start: make([]int, 100)}
-	attentionOne(c, &r, tensor.F32, 30, true)
+	for _, n := range []int{100, pick(c, 530, 30)} {
+		r := attnRef{b: 1, tq: n, tk: n, hq: 1, hkv: 1, hd: 4, start: make([]int, n)}
+		attentionOne(c, &r, tensor.F32, 30, n == 100)
+	}
 }
 
 func attentionOne(c *C, r *attnRef, dt tensor.DType, size float64, backward bool) {
