@@ -71,16 +71,4 @@ func Open(path string) (Source, error) {
 }
 
 // readSmall reads a file of at most limit bytes.
-func readSmall(path string, limit int64) ([]byte, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, fault.Refuse("give a file on a disk", "%s: not a regular file", path)
-	}
-	if st.Size() > limit {
-		return nil, fault.Refuse("give the file itself", "%s: %d bytes, at most %d are read", path, st.Size(), limit)
-	}
-	return os.ReadFile(path)
-}
+func readSmall(path string, limit int64) ([]byte, error) { return fault.Read(path, limit) }

@@ -50,13 +50,32 @@ var begun = time.Now()
 func Main(version string) int {
 	linkedVersion = version
 	talk := report.NewConsole(os.Stderr, report.OpenTerminal(os.Stderr, os.Environ()))
-	io := &Streams{In: os.Stdin, Out: os.Stdout, Err: talk, Env: os.Environ(), Command: os.Args, Talk: talk, Terminal: term.IsTerminal(int(os.Stderr.Fd()))}
+	io := &Streams{In: os.Stdin, Out: stdout(), Err: talk, Env: os.Environ(), Command: os.Args, Talk: talk, Terminal: term.IsTerminal(int(os.Stderr.Fd()))}
 	return Run(context.Background(), io, os.Args[1:])
+}
+
+// screen is a terminal as stdout. No text of a file or a model that is written there moves it.
+type screen struct {
+	fault.Screen
+	f *os.File
+}
+
+// Fd is the terminal's.
+func (s *screen) Fd() uintptr { return s.f.Fd() }
+
+func stdout() io.Writer {
+	if !term.IsTerminal(int(os.Stdout.Fd())) {
+		return os.Stdout
+	}
+	return &screen{fault.Screen{To: os.Stdout}, os.Stdout}
 }
 
 // Run runs one command line and returns its exit code.
 func Run(ctx context.Context, io *Streams, args []string) int {
 	defer io.talk().Close()
+	if s, ok := io.Out.(*screen); ok {
+		defer s.Flush() //nolint:errcheck // a terminal that is gone
+	}
 	if io.Command == nil {
 		io.Command = append([]string{"lomo"}, args...)
 	}

@@ -278,11 +278,7 @@ func (t *talk) answer(ctx context.Context, ask func(context.Context) (job.Reply,
 
 // aside says something beside the conversation, dim on a terminal.
 func (t *talk) aside(format string, args ...any) {
-	line := strings.Map(visible, fmt.Sprintf(format, args...))
-	if t.s.Terminal && lookup(t.s.Env, "NO_COLOR") == "" {
-		line = "\x1b[2m" + line + "\x1b[0m"
-	}
-	fmt.Fprintln(t.s.Err, line)
+	t.s.talk().Aside(fmt.Sprintf(format, args...))
 }
 
 // lookup is the value of an environment variable, "" for none.

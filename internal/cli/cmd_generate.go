@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"lomo/internal/fault"
 	"lomo/internal/infer"
 	"lomo/internal/job"
 )
@@ -175,7 +175,7 @@ func readPrompts(o *generateOptions, files []string, s *Streams) error {
 		}
 	}
 	for _, name := range files {
-		f, err := os.Open(name)
+		f, err := fault.OpenInput(name)
 		if err != nil {
 			return err
 		}
@@ -206,7 +206,7 @@ func readPrompt(r io.Reader, name string) (string, error) {
 
 // isTerminal tells whether a stream of this process is one.
 func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
+	f, ok := stream.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

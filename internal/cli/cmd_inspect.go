@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lomo/internal/config"
+	"lomo/internal/fault"
 	"lomo/internal/hub"
 	"lomo/internal/job"
 )
@@ -81,7 +82,14 @@ func (o *inspectOptions) check() error {
 	return nil
 }
 
+// runInspect shows names and texts of files from outside, wherever its output goes: none of them moves a terminal.
 func runInspect(s *Streams, o *inspectOptions) error {
+	calm := *s
+	calm.Out = &fault.Screen{To: s.Out}
+	return inspect(&calm, o)
+}
+
+func inspect(s *Streams, o *inspectOptions) error {
 	if o.Type != "" { // of a data set, which may be a pattern
 		return inspectData(s, o)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"lomo/internal/config"
 	"lomo/internal/data"
+	"lomo/internal/fault"
 	"lomo/internal/hub/pull"
 	"lomo/internal/job"
 	"lomo/internal/train"
@@ -114,11 +115,15 @@ func printError(w io.Writer, err error) {
 	switch {
 	case err == nil:
 	case errors.As(err, new(*pull.InterruptedError)), errors.As(err, new(*interrupted)):
-		fmt.Fprintf(w, "lomo: %v\n", err)
+		fmt.Fprintf(w, "lomo: %s\n", fault.Shorten(err.Error(), mostSaid))
 	case errors.Is(err, train.ErrInterrupted):
 		fmt.Fprintln(w, "lomo: interrupted after a checkpoint was saved; the same command continues the run")
 	case errors.As(err, &all):
-		for _, e := range all {
+		for i, e := range all {
+			if i == mostErrors {
+				fmt.Fprintf(w, "lomo: error: and %s in the configuration\n", count(len(all)-i, "more mistake"))
+				break
+			}
 			printOne(w, e, e.Hint())
 		}
 	case errors.As(err, &many):
@@ -139,16 +144,22 @@ func printError(w io.Writer, err error) {
 	}
 }
 
+// A message is one line that moves no terminal, whatever text of a file it quotes, and of one kind there are a few.
+const (
+	mostSaid   = 1000 // characters
+	mostErrors = 20
+)
+
 func printOne(w io.Writer, err error, advice string) {
-	fmt.Fprintf(w, "lomo: error: %s\n", strings.TrimSpace(err.Error()))
+	fmt.Fprintf(w, "lomo: error: %s\n", fault.Shorten(strings.TrimSpace(err.Error()), mostSaid))
 	if advice != "" {
-		fmt.Fprintf(w, "lomo: hint: %s\n", advice)
+		fmt.Fprintf(w, "lomo: hint: %s\n", fault.Shorten(advice, mostSaid))
 	}
 }
 
 // warn writes what works and is probably not meant.
 func warn(w io.Writer, lines []string) {
 	for _, l := range lines {
-		fmt.Fprintf(w, "lomo: warning: %s\n", l)
+		fmt.Fprintf(w, "lomo: warning: %s\n", fault.Shorten(l, mostSaid))
 	}
 }

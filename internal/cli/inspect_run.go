@@ -49,7 +49,7 @@ func describeRun(dir string) *runFacts {
 	f.Finished = err == nil
 	for _, d := range hub.Glob(dir, "checkpoint-*") {
 		c := checkpointFacts{Path: d}
-		if err := checkpoint.Complete(d); err != nil {
+		if err := checkpoint.Intact(d); err != nil {
 			c.Problem = err.Error()
 			f.Problems = append(f.Problems, c.Problem)
 		}

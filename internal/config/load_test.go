@@ -188,7 +188,7 @@ func TestErrorsOfOtherSources(t *testing.T) {
 		{Input{Flags: []Flag{{"batch-size", "micro_batch_size", "0"}}}, `--batch-size: micro_batch_size: 0 is below 1`},
 		{Input{Need: []string{"model", "datasets"}}, "model is missing\ndatasets is missing"},
 		{Input{File: filepath.Join(t.TempDir(), "no.yaml")}, `no such file`},
-		{Input{File: t.TempDir()}, `is a directory`},
+		{Input{File: t.TempDir()}, `a folder, not a file`},
 	} {
 		if _, err := Load(c.in); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: error %v, want %q", c.in, err, c.want)

@@ -2,12 +2,13 @@ package config
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"reflect"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"lomo/internal/fault"
 )
 
 // Setting is a key as a run's folder keeps it.
@@ -27,12 +28,7 @@ func Saved(path string) ([]Setting, error) {
 	} else if !info.Mode().IsRegular() || info.Size() > maxSaved {
 		return nil, fmt.Errorf("%s is not a file of settings of at most %d bytes", path, maxSaved)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(f)
+	text, err := fault.Read(path, maxSaved)
 	if err != nil {
 		return nil, err
 	}

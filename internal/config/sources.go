@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
+	"lomo/internal/fault"
 	"lomo/internal/suggest"
 )
 
@@ -300,9 +300,9 @@ func (s *source) text(name, value, where string) {
 
 // readBounded reads a whole file of at most maxFile bytes.
 func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := fault.OpenInput(path)
 	if err != nil {
-		return nil, &Error{Msg: err.Error(), Advice: "--config names a YAML file; configs/ has examples"}
+		return nil, &Error{Where: path, Msg: fault.Bare(err, path).Error(), Advice: "--config names a YAML file; configs/ has examples"}
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))

@@ -75,11 +75,7 @@ func Ref(path, name string) string {
 // ref is the commit of a name, "" when there is none.
 func ref(path, name string) string {
 	at := filepath.Join(path, "refs", name)
-	st, err := os.Stat(at)
-	if err != nil || !st.Mode().IsRegular() || st.Size() > maxRef {
-		return ""
-	}
-	raw, err := os.ReadFile(at)
+	raw, err := fault.Read(at, maxRef)
 	if id := strings.TrimSpace(string(raw)); err == nil && commit.MatchString(id) {
 		return id
 	}

@@ -7,6 +7,7 @@ import (
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/data"
+	"lomo/internal/fault"
 	"lomo/internal/strictjson"
 	"lomo/internal/tensor"
 )
@@ -85,7 +86,7 @@ func (m *Model) copyWeights(dir string, dt tensor.DType, shard int64) error {
 // Logits writes the logits of one sequence of token ids, a JSON array in the file ids, as the tensor "logits" (T, V) F32
 // of a safetensors file.
 func Logits(modelPath, ids, out string, dtype string) error {
-	raw, err := os.ReadFile(ids)
+	raw, err := fault.Read(ids, 64<<20)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/config"
+	"lomo/internal/fault"
 	"lomo/internal/train"
 )
 
@@ -69,7 +70,7 @@ func (o *output) newest() error {
 
 // doneSteps is the steps of a run that has come to its end, 0 for one that has not.
 func (o *output) doneSteps() (int, error) {
-	raw, err := os.ReadFile(filepath.Join(o.dir, finishedFile))
+	raw, err := fault.Read(filepath.Join(o.dir, finishedFile), 1<<20)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}

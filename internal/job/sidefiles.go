@@ -78,19 +78,33 @@ func filesOf(dir string) (map[string]string, error) {
 	return files, err
 }
 
+// maxSide bounds a file beside the weights: a tokenizer.json of the largest vocabularies has 34 MB.
+const maxSide = 256 << 20
+
 // readsAs checks that a file is what its name says, as far as can be told without its meaning.
 func readsAs(name, path string) error {
 	if err := fault.InsteadOf(path); err != nil {
 		return err
 	}
-	raw, err := os.ReadFile(path)
+	raw, err := fault.Read(path, maxSide)
 	if err != nil {
-		return err
+		return fault.Bare(err, path)
 	}
 	switch filepath.Ext(name) {
 	case ".json":
+		var object map[string]json.RawMessage
 		if !json.Valid(raw) {
 			return errors.New("it is not JSON")
+		}
+		if json.Unmarshal(raw, &object) != nil {
+			return errors.New("it is no JSON object")
+		}
+	case ".txt":
+		if !isText(raw) {
+			return errors.New("it is no text")
+		}
+		if n := notMerges(raw); name == "merges.txt" && n > 0 {
+			return fmt.Errorf("line %d is no merge of two tokens", n)
 		}
 	case ".model": // SentencePiece's begins with a piece, tiktoken's is text
 		if !bytes.HasPrefix(raw, []byte{0x0a}) && !isText(raw) {
@@ -102,6 +116,19 @@ func readsAs(name, path string) error {
 		}
 	}
 	return nil
+}
+
+// notMerges is the first line that is no merge of two tokens, 0 for none.
+func notMerges(raw []byte) int {
+	n := 0
+	for line := range bytes.Lines(raw) {
+		n++
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) > 0 && !bytes.HasPrefix(line, []byte("#version")) && bytes.Count(line, []byte(" ")) != 1 {
+			return n
+		}
+	}
+	return 0
 }
 
 func isText(raw []byte) bool { return utf8.Valid(raw) && !bytes.ContainsRune(raw, 0) }

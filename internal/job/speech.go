@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -125,12 +124,9 @@ func readGeneration(m *Model) (g generation, err error) {
 	if g.path == "" {
 		return g, nil
 	}
-	if st, err := os.Stat(g.path); err != nil || !st.Mode().IsRegular() || st.Size() > 1<<20 {
-		return g, hint("copy the model's files again, or remove this one", "%s: not an ordinary file of at most 1 MiB", g.path)
-	}
-	raw, err := os.ReadFile(g.path)
+	raw, err := fault.Read(g.path, 1<<20)
 	if err != nil {
-		return g, err
+		return g, hint("copy the model's files again, or remove this one", "%w", err)
 	}
 	list, err := strictjson.Members(raw)
 	for _, m := range list {

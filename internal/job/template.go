@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"lomo/internal/config"
+	"lomo/internal/fault"
 	"lomo/internal/strictjson"
 	"lomo/internal/tokenizer"
 )
@@ -101,7 +102,7 @@ func keepMember(files map[string]string, dir, name, member string, value any) er
 	text := []byte("{}")
 	if from := files[name]; from != "" {
 		var err error
-		if text, err = os.ReadFile(from); err != nil {
+		if text, err = fault.Read(from, 16<<20); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
+
+	"lomo/internal/fault"
 )
 
 // Console is where a command's talk goes. On a terminal a last line may stay below it, which moves: talk is written above. A log gets the talk and
@@ -37,7 +40,39 @@ func (c *Console) Write(text []byte) (int, error) {
 // Say writes one line of talk.
 func (c *Console) Say(format string, args ...any) { fmt.Fprintf(c, format+"\n", args...) }
 
-func (c *Console) write(text []byte) {
+func (c *Console) write(text []byte) { c.put([]byte(calm(string(text)))) }
+
+// mostOfLine bounds a line of talk, in characters: a path may have so many.
+const mostOfLine = 4096
+
+// calm is talk that moves no terminal and fills no screen, whatever text of a file is in it.
+func calm(text string) string {
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	if len(text) <= mostOfLine {
+		return fault.Visible(text)
+	}
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		if lines[i] = fault.Visible(l); len(lines[i]) > mostOfLine {
+			lines[i] = fault.Shorten(l, mostOfLine)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Aside writes one line of talk beside what is meant, dim on a terminal that shows it.
+func (c *Console) Aside(line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	line = calm(line)
+	if c.term != nil {
+		line = "\x1b[2m" + line + "\x1b[0m"
+	}
+	c.put([]byte(line + "\n"))
+}
+
+// put writes talk as it is.
+func (c *Console) put(text []byte) {
 	var b bytes.Buffer
 	if c.line != nil && !c.tail {
 		b.WriteString("\r\x1b[J")
@@ -124,7 +159,7 @@ func (c *Console) Record(whole, shown string) {
 		c.write([]byte(shown + "\n"))
 	}
 	if c.log = log; log != nil {
-		log.add([]byte(whole + "\n"))
+		log.add([]byte(calm(whole) + "\n"))
 		c.flushLog()
 	}
 }

@@ -309,7 +309,7 @@ func TestLog(t *testing.T) {
 	raw, _ := os.ReadFile(path)
 	got := regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `).ReplaceAllString(string(raw), "@ ")
 	got = regexp.MustCompile(`==== \S+`).ReplaceAllString(got, "==== date")
-	one := "@ ==== date a run begins\n@ before\n@ step 1/2  loss 1.0000  lr 0.0e+00  5 tok/s  1.00 GiB memory\n@ whole\n@ [31mpart\n"
+	one := "@ ==== date a run begins\n@ before\n@ step 1/2  loss 1.0000  lr 0.0e+00  5 tok/s  1.00 GiB memory\n@ whole\n@ \\u001b[31mpart\n"
 	if got != one+"torn\n"+one {
 		t.Errorf("%s\nwant\n%s", got, one+"torn\n"+one)
 	}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"lomo/internal/fault"
 )
 
 // The files of a run's folder that this package writes.
@@ -90,7 +92,8 @@ func openRegular(path string, most int64) (*os.File, error) {
 	case info.Size() > most:
 		return nil, fmt.Errorf("%s: %s, and no run writes more than %s", path, Bytes(info.Size()), Bytes(most))
 	}
-	return os.Open(path)
+	f, _, err := fault.Open(path)
+	return f, err
 }
 
 func readRegular(path string, most int64) ([]byte, error) {

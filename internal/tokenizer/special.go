@@ -135,22 +135,17 @@ func readSmall(path string) ([]byte, error) {
 
 // openFile opens an ordinary file of at most limit bytes, if nothing else stands in its place: a pointer, a page, an archive.
 func openFile(path string, limit int64) (*os.File, int64, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, 0, err
-	case !info.Mode().IsRegular():
-		return nil, 0, fault.Refuse("give an ordinary file", "%s: not a regular file", path)
-	case info.Size() > limit:
-		return nil, 0, fmt.Errorf("%s: %d bytes, at most %d are read", path, info.Size(), limit)
-	}
-	f, err := os.Open(path)
+	f, size, err := fault.Open(path)
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := fault.Instead(fault.Head(f), info.Size()); err != nil && !(info.Size() == 0 && filepath.Ext(path) == ".jinja") { // an empty template is none
+	if size > limit {
+		f.Close()
+		return nil, 0, fmt.Errorf("%s: %d bytes, at most %d are read", path, size, limit)
+	}
+	if err := fault.Instead(fault.Head(f), size); err != nil && !(size == 0 && filepath.Ext(path) == ".jinja") { // an empty template is none
 		f.Close()
 		return nil, 0, fmt.Errorf("%s: %w", path, err)
 	}
-	return f, info.Size(), nil
+	return f, size, nil
 }

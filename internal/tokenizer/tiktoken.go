@@ -7,13 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 
 	"github.com/nlpodyssey/gotokenizers/models/bpemodel"
 
+	"lomo/internal/fault"
 	"lomo/internal/strictjson"
 )
 
@@ -97,7 +97,7 @@ func (f *file) addMeta(dir string) {
 	var params struct {
 		Scaled bool `json:"use_scaled_rope"`
 	}
-	if b, err := os.ReadFile(filepath.Join(dir, "params.json")); dir != "" && err == nil && json.Unmarshal(b, &params) == nil && params.Scaled {
+	if b, err := fault.Read(filepath.Join(dir, "params.json"), 1<<20); dir != "" && err == nil && json.Unmarshal(b, &params) == nil && params.Scaled {
 		names[4], names[5], names[8] = "<|finetune_right_pad_id|>", "<|reserved_special_token_2|>", "<|eom_id|>"
 		names, reserved, stops = append(names, "<|python_tag|>"), 3, append(stops, "<|eom_id|>")
 	}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 
+	"lomo/internal/fault"
 	"lomo/internal/strictjson"
 )
 
@@ -257,7 +258,7 @@ func (t *Tokenizer) copyFiles(dir string) error {
 
 // copyFile copies one file; copying a file onto itself does nothing.
 func copyFile(to, from string) error {
-	in, err := os.Open(from)
+	in, _, err := fault.Open(from)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"lomo/internal/checkpoint"
 	"lomo/internal/comm"
 	"lomo/internal/data"
+	"lomo/internal/fault"
 	"lomo/internal/store"
 	"lomo/internal/strictjson"
 )
@@ -277,10 +278,13 @@ func (t *Trainer) noteTotal(st State) {
 	}
 }
 
+// maxState bounds the JSON of a run's position.
+const maxState = 1 << 20
+
 // ReadState reads the position of the run that a checkpoint belongs to.
 func ReadState(dir string) (State, error) {
 	var st State
-	raw, err := os.ReadFile(filepath.Join(dir, stateJSON))
+	raw, err := fault.Read(filepath.Join(dir, stateJSON), maxState)
 	if err != nil {
 		return st, fmt.Errorf("run state: %w", err)
 	}

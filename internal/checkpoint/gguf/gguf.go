@@ -44,18 +44,11 @@ func Open(path string) (*File, error) {
 }
 
 func openOne(path string) (*File, error) {
-	h, err := os.Open(path)
+	h, size, err := fault.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	st, err := h.Stat()
-	if err == nil && !st.Mode().IsRegular() {
-		err = fault.Refuse("give a file on a disk", "not a regular file")
-	}
-	var f *File
-	if err == nil {
-		f, err = Parse(h, st.Size())
-	}
+	f, err := Parse(h, size)
 	if err != nil {
 		h.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)

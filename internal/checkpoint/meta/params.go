@@ -3,7 +3,6 @@ package meta
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 
 	"lomo/internal/fault"
@@ -28,14 +27,7 @@ type params struct {
 const maxParams = 1 << 20
 
 func readParams(path string) (*params, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if st.Size() > maxParams {
-		return nil, fmt.Errorf("%s: %d bytes, want at most %d", path, st.Size(), maxParams)
-	}
-	raw, err := os.ReadFile(path)
+	raw, err := fault.Read(path, maxParams)
 	if err != nil {
 		return nil, err
 	}

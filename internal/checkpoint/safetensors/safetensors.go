@@ -35,32 +35,25 @@ type File struct {
 // Open reads and checks the header of the file at path: every tensor must lie in the file, and together they must
 // fill it without overlap or hole.
 func Open(path string) (*File, error) {
-	h, err := os.Open(path)
+	h, size, err := fault.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	f := &File{h: h}
-	if err := f.readHeader(); err != nil {
+	if err := f.readHeader(size); err != nil {
 		h.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return f, nil
 }
 
-func (f *File) readHeader() error {
-	st, err := f.h.Stat()
-	if err != nil {
-		return err
-	}
-	if !st.Mode().IsRegular() {
-		return fault.Refuse("give a file on a disk", "not a regular file")
-	}
-	header, err := readHeader(f.h, st.Size())
+func (f *File) readHeader(size int64) error {
+	header, err := readHeader(f.h, size)
 	if err != nil {
 		return err
 	}
 	f.start = 8 + int64(len(header))
-	f.Entries, f.Metadata, err = ParseHeader(header, st.Size()-f.start)
+	f.Entries, f.Metadata, err = ParseHeader(header, size-f.start)
 	return err
 }
 

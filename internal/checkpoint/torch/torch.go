@@ -40,18 +40,11 @@ type File struct {
 
 // Open reads and checks the table of the file at path. No weight is read.
 func Open(path string) (*File, error) {
-	h, err := os.Open(path)
+	h, size, err := fault.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	st, err := h.Stat()
-	if err == nil && !st.Mode().IsRegular() {
-		err = fault.Refuse("give a file on a disk", "not a regular file")
-	}
-	var f *File
-	if err == nil {
-		f, err = New(h, st.Size())
-	}
+	f, err := New(h, size)
 	if err != nil {
 		h.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)

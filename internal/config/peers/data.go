@@ -15,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"lomo/internal/config"
+	"lomo/internal/fault"
 	"lomo/internal/tokenizer"
 )
 
@@ -353,11 +354,7 @@ func (im *importer) datasetInfo() (map[string]json.RawMessage, string) {
 	for _, base := range bases {
 		folder := filepath.Join(base, dir)
 		path := filepath.Join(folder, "dataset_info.json")
-		st, err := os.Stat(path)
-		if err != nil || !st.Mode().IsRegular() || st.Size() > maxFile {
-			continue
-		}
-		raw, err := os.ReadFile(path)
+		raw, err := fault.Read(path, maxFile)
 		if err != nil {
 			continue
 		}

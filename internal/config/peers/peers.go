@@ -16,6 +16,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"lomo/internal/config"
+	"lomo/internal/fault"
 )
 
 // Options are what is read.
@@ -83,9 +84,9 @@ func read(path string) (*yaml.Node, error) {
 	if !st.Mode().IsRegular() {
 		return nil, refuse("give the YAML or JSON file of another trainer", "%s is no file", path)
 	}
-	f, err := os.Open(path)
+	f, _, err := fault.Open(path)
 	if err != nil {
-		return nil, refuse("", "%s: %v", path, errors.Unwrap(err))
+		return nil, refuse("", "%s: %v", path, fault.Bare(err, path))
 	}
 	defer f.Close()
 	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))

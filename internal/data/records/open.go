@@ -8,11 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
+
+	"lomo/internal/fault"
 )
 
 // Compressed text is a few times smaller than itself. What grows beyond growth times its size was made to fill memory.
@@ -47,17 +48,9 @@ func Ext(path string) string {
 // Open opens a text file, unpacked if its name says that it is compressed, without a byte order mark. What is no UTF-8 text at
 // first sight is an error.
 func Open(path string) (io.ReadCloser, error) {
-	f, err := os.Open(path)
+	f, err := fault.OpenInput(path)
 	if err != nil {
-		return nil, &Error{Path: path, Err: errors.Unwrap(err)}
-	}
-	info, err := f.Stat()
-	if err == nil && info.IsDir() {
-		err = errors.New("is a folder")
-	}
-	if err != nil {
-		f.Close()
-		return nil, &Error{Path: path, Err: err}
+		return nil, &Error{Path: path, Err: fault.Bare(err, path)}
 	}
 	in := &file{closers: []io.Closer{f}}
 	from := io.Reader(f)
@@ -67,7 +60,7 @@ func Open(path string) (io.ReadCloser, error) {
 			f.Close()
 			return nil, &Error{Path: path, Msg: "cannot be unpacked", Err: unpackError(err), Advice: "its ending says that it is compressed; fetch it again, or name it by what it is"}
 		}
-		from, in.closers = &bounded{r: unpacked, room: growthFree + growth*info.Size()}, []io.Closer{unpacked, f}
+		from, in.closers = &bounded{r: unpacked, room: growthFree + growth*f.Size}, []io.Closer{unpacked, f}
 	}
 	if in.Reader, err = text(path, from); err != nil {
 		in.Close()

@@ -7,20 +7,21 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/deprecated"
+
+	"lomo/internal/fault"
 )
 
 // readParquet reads the rows of a parquet file as if they were written as JSON. A null within a row is left out: a table gives the
 // objects of a column the fields of all of them, so null says that this object has none. null in a list stays.
 func readParquet(path string, fn func(Record) error) (err error) {
-	f, err := os.Open(path)
+	f, size, err := fault.Open(path)
 	if err != nil {
-		return &Error{Path: path, Err: errors.Unwrap(err)}
+		return &Error{Path: path, Err: fault.Bare(err, path)}
 	}
 	defer f.Close()
 	row := 0
@@ -36,11 +37,7 @@ func readParquet(path string, fn func(Record) error) (err error) {
 			err = broken(fmt.Errorf("%v", r))
 		}
 	}()
-	info, err := f.Stat()
-	if err != nil {
-		return &Error{Path: path, Err: err}
-	}
-	in, err := parquet.OpenFile(f, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	in, err := parquet.OpenFile(f, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return broken(err)
 	}
