@@ -21,7 +21,9 @@ var filesIn = regexp.MustCompile(`[A-Za-z0-9_./$-]*[A-Za-z0-9_]\.(jsonl?|ya?ml|s
 
 // illFormed is what is wrong with a line of a message, whichever it is.
 func illFormed(line string) string {
-	if strings.ContainsFunc(line, func(r rune) bool { return unicode.IsControl(r) && r != '\t' || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 }) {
+	if strings.ContainsFunc(line, func(r rune) bool {
+		return unicode.IsControl(r) && r != '\t' || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	}) {
 		return "a control character"
 	}
 	if n := len([]rune(line)); n > 500 {

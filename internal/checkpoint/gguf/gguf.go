@@ -2,7 +2,7 @@
 // and the tensors' rows, dequantised. It knows nothing of any model; names and shapes are those of the file.
 //
 // A file comes from outside: every length in it is checked against the size of the file before memory is taken
-// for it, and the part before the tensors may not exceed 128 MiB (a vocabulary of 256k tokens needs under 20).
+// for it, and the part before the tensors may not exceed 64 MiB (a vocabulary of 256k tokens needs under 20).
 package gguf
 
 import (

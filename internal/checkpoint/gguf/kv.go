@@ -27,6 +27,9 @@ const (
 const (
 	minKV   = 8 + 4 + 1 // the least a key with its value takes: a length, a type, one byte
 	maxKeys = 1 << 16   // real files have some 40
+
+	maxStrings = 1 << 21 // of all arrays: a vocabulary of 256k tokens with its merges has under a million; each takes 16 bytes beside its text
+	maxName    = 4096    // bytes of a key, or of a tensor's name; the format wants at most 64 for the latter
 )
 
 func readKV(s *scanner, count uint64) (map[string]any, error) {
@@ -35,17 +38,17 @@ func readKV(s *scanner, count uint64) (map[string]any, error) {
 	}
 	kv := make(map[string]any)
 	for i := range count {
-		key := s.string()
+		key := s.name()
 		typ := s.uint32()
 		if s.err != nil {
 			return nil, fmt.Errorf("metadata key %d of %d: %w", i+1, count, s.err)
 		}
 		if _, dup := kv[key]; dup {
-			return nil, fault.Damaged("metadata key %q occurs twice", key)
+			return nil, fault.Damaged("metadata key %q occurs twice", fault.Line(key))
 		}
 		v, err := readValue(s, typ)
 		if err != nil {
-			return nil, fmt.Errorf("metadata key %q: %w", key, err)
+			return nil, fmt.Errorf("metadata key %q: %w", fault.Line(key), err)
 		}
 		kv[key] = v
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"strings"
 
 	"lomo/internal/fault"
 )
@@ -13,7 +14,8 @@ import (
 // exceeds what is left of the file.
 type scanner struct {
 	r                *bufio.Reader
-	off, limit, size int64 // limit is what may be read of the file's size
+	off, limit, size int64  // limit is what may be read of the file's size
+	strs             uint64 // of arrays, so far
 	err              error
 }
 
@@ -76,14 +78,32 @@ func (s *scanner) string() string {
 		s.err = fault.Damaged("at byte %d: string of %d bytes, %d left", s.off, n, s.left())
 		return ""
 	}
-	b := make([]byte, n)
-	s.fill(b)
-	return string(b)
+	var b strings.Builder // the bytes are held once
+	b.Grow(int(n))
+	if _, err := io.CopyN(&b, s, int64(n)); err != nil {
+		s.err = fmt.Errorf("at byte %d: %w", s.off, err)
+		return ""
+	}
+	return b.String()
+}
+
+// name is a string that is a name.
+func (s *scanner) name() string {
+	at := s.off
+	name := s.string()
+	if s.err == nil && len(name) > maxName {
+		s.err = fault.Damaged("at byte %d: a name of %d bytes", at, len(name))
+		return ""
+	}
+	return name
 }
 
 func (s *scanner) strings(n uint64) ([]string, error) {
 	if !s.fits(n, 8) {
 		return nil, fault.Damaged("array of %d strings does not fit in the %d bytes left", n, s.left())
+	}
+	if s.strs += n; s.strs > maxStrings {
+		return nil, fault.Damaged("arrays of %d strings in all, at most %d", s.strs, maxStrings)
 	}
 	out := make([]string, 0, n)
 	for range n {
@@ -95,14 +115,19 @@ func (s *scanner) strings(n uint64) ([]string, error) {
 	return out, nil
 }
 
+// piece is how many numbers are read at once: binary.Read holds their bytes a second time.
+const piece = 1 << 16
+
 func numbers[T any](s *scanner, n uint64) ([]T, error) {
 	var one T
 	if !s.fits(n, int64(binary.Size(one))) {
 		return nil, fault.Damaged("array of %d numbers does not fit in the %d bytes left", n, s.left())
 	}
 	out := make([]T, n)
-	if err := binary.Read(s, binary.LittleEndian, out); err != nil {
-		return nil, fmt.Errorf("at byte %d: %w", s.off, err)
+	for at := 0; at < len(out); at += piece {
+		if err := binary.Read(s, binary.LittleEndian, out[at:min(at+piece, len(out))]); err != nil {
+			return nil, fmt.Errorf("at byte %d: %w", s.off, err)
+		}
 	}
 	return out, nil
 }

@@ -12,7 +12,7 @@ import (
 
 const (
 	magic            = 0x46554747 // "GGUF"
-	maxHeader        = 128 << 20
+	maxHeader        = 64 << 20
 	maxTensors       = 1 << 16 // a 65B model has 723
 	maxDims          = 4
 	maxElements      = 1 << 44 // bytes and sums of offsets stay within int64
@@ -141,7 +141,7 @@ func (f *File) readInfos(s *scanner, count uint64) error {
 			f.unread = append(f.unread, t.Name)
 		}
 		if _, dup := f.index[t.Name]; dup {
-			return fault.Damaged("tensor %q occurs twice", t.Name)
+			return fault.Damaged("tensor %q occurs twice", fault.Line(t.Name))
 		}
 		f.index[t.Name] = len(f.Tensors)
 		f.Tensors = append(f.Tensors, t)
@@ -150,7 +150,7 @@ func (f *File) readInfos(s *scanner, count uint64) error {
 }
 
 func readInfo(s *scanner) (Tensor, error) {
-	t := Tensor{Name: s.string()}
+	t := Tensor{Name: s.name()}
 	n := s.uint32()
 	if s.err == nil && (n < 1 || n > maxDims) {
 		return t, fault.Damaged("%d dimensions, want 1 to %d", n, maxDims)
@@ -191,7 +191,7 @@ func (f *File) place(start, align, size int64) error {
 	for i := range f.Tensors {
 		t := &f.Tensors[i]
 		if t.Offset%align != 0 {
-			return fault.Damaged("tensor %q: offset %d is not a multiple of %d", t.Name, t.Offset, align)
+			return fault.Damaged("tensor %q: offset %d is not a multiple of %d", fault.Line(t.Name), t.Offset, align)
 		}
 		t.Offset += start
 		end = max(end, t.Offset+t.Bytes())
@@ -203,7 +203,7 @@ func (f *File) place(start, align, size int64) error {
 	slices.SortFunc(order, func(a, b *Tensor) int { return cmp.Compare(a.Offset, b.Offset) })
 	for i := 1; i < len(order); i++ {
 		if a, b := order[i-1], order[i]; a.Offset+a.Bytes() > b.Offset {
-			return fault.Damaged("tensors %q and %q overlap at byte %d", a.Name, b.Name, b.Offset)
+			return fault.Damaged("tensors %q and %q overlap at byte %d", fault.Line(a.Name), fault.Line(b.Name), b.Offset)
 		}
 	}
 	return nil
