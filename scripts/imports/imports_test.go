@@ -14,7 +14,8 @@ import (
 // layers are the packages under internal/ from the bottom up. A package imports only from layers below its own.
 var layers = []string{
 	"strictjson",
-	"suggest fault tensor rng golden tfevents data/records cudakern/driver ptx jinja onig",
+	"fault",
+	"suggest tensor rng golden tfevents data/records cudakern/driver ptx jinja onig",
 	"hub hub/hubtest device checkpoint/gguf checkpoint/safetensors checkpoint/torch tasks cudakern/sim cudakern/drivertest",
 	"comm checkpoint/meta",
 	"grad checkpoint cpukern cudakern memdev devtest commtest tokenizer cudakern/simserver cudakern/ladder doctor",

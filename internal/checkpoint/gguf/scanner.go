@@ -78,6 +78,11 @@ func (s *scanner) string() string {
 		s.err = fault.Damaged("at byte %d: string of %d bytes, %d left", s.off, n, s.left())
 		return ""
 	}
+	if n <= 1<<16 {
+		b := make([]byte, n)
+		s.fill(b)
+		return string(b)
+	}
 	var b strings.Builder // the bytes are held once
 	b.Grow(int(n))
 	if _, err := io.CopyN(&b, s, int64(n)); err != nil {
@@ -115,7 +120,7 @@ func (s *scanner) strings(n uint64) ([]string, error) {
 	return out, nil
 }
 
-// piece is how many numbers are read at once: binary.Read holds their bytes a second time.
+// piece is how many numbers are read at once: their bytes are held a second time.
 const piece = 1 << 16
 
 func numbers[T any](s *scanner, n uint64) ([]T, error) {
@@ -124,8 +129,13 @@ func numbers[T any](s *scanner, n uint64) ([]T, error) {
 		return nil, fault.Damaged("array of %d numbers does not fit in the %d bytes left", n, s.left())
 	}
 	out := make([]T, n)
+	buf := make([]byte, min(n, piece)*uint64(binary.Size(one)))
 	for at := 0; at < len(out); at += piece {
-		if err := binary.Read(s, binary.LittleEndian, out[at:min(at+piece, len(out))]); err != nil {
+		to := out[at:min(at+piece, len(out))]
+		if s.fill(buf[:binary.Size(to)]); s.err != nil {
+			return nil, s.err
+		}
+		if _, err := binary.Decode(buf, binary.LittleEndian, to); err != nil {
 			return nil, fmt.Errorf("at byte %d: %w", s.off, err)
 		}
 	}
