@@ -147,14 +147,43 @@ func (e *statusError) passing() bool {
 
 // unreachable is a server that did not answer at all.
 type unreachable struct {
-	host string
-	err  error
+	host  string
+	proxy string // through which the request went, when it is the proxy that failed
+	err   error
 }
 
 func (e *unreachable) Error() string {
+	if e.proxy != "" {
+		return fmt.Sprintf("the proxy %s, through which %s is asked, cannot be reached: %v", e.proxy, e.host, plain(e.err))
+	}
 	return fmt.Sprintf("%s cannot be reached: %v", e.host, plain(e.err))
 }
 func (e *unreachable) Unwrap() error { return e.err }
+
+// hint says what to look at.
+func (e *unreachable) hint() string {
+	if e.proxy != "" {
+		return "mend or unset HTTPS_PROXY (or HTTP_PROXY, ALL_PROXY), or name the host in NO_PROXY; then give the same command again"
+	}
+	return "check the network, HTTPS_PROXY, and HF_ENDPOINT (a mirror); then give the same command again"
+}
+
+// through is the address of the proxy whose fault an error is, "" if it is not a proxy's.
+func (c *Client) through(req *http.Request, err error) string {
+	t, ok := c.HTTP.Transport.(*http.Transport)
+	if !ok || t.Proxy == nil {
+		return ""
+	}
+	p, bad := t.Proxy(req)
+	if bad != nil || p == nil {
+		return ""
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && (op.Op == "proxyconnect" || op.Op == "dial" || op.Op == "socks connect") { // else the proxy answered
+		return fault.Line(p.Host)
+	}
+	return ""
+}
 
 // plain is a network error without the parts that say what the program was doing.
 func plain(err error) error {
@@ -170,6 +199,9 @@ func plain(err error) error {
 	case errors.As(err, &certificate):
 		return fmt.Errorf("its certificate is not trusted (%w)", certificate.Err)
 	case errors.As(err, &op) && op.Err != nil:
+		for inner := (*net.OpError)(nil); errors.As(op.Err, &inner) && inner.Err != nil; { // a proxy's holds that of its connection
+			op = inner
+		}
 		return op.Err
 	case errors.As(err, &of):
 		return of.Err
@@ -209,7 +241,7 @@ func (c *Client) send(ctx context.Context, method, at string, header http.Header
 			case cause != nil:
 				return nil, cause
 			}
-			return nil, &unreachable{next.Host, err}
+			return nil, &unreachable{next.Host, c.through(req, err), err}
 		}
 		c.reached.Store(true)
 		if own {

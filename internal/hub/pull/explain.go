@@ -22,7 +22,7 @@ func (c *Client) explain(ctx context.Context, err error, id hub.ID) error {
 	var gone *unreachable
 	page := c.Endpoint.String() + "/" + id.String()
 	if errors.As(err, &gone) {
-		return fault.Refuse("check the network, HTTPS_PROXY, and HF_ENDPOINT (a mirror); then give the same command again", "%w", err)
+		return fault.Refuse(gone.hint(), "%w", err)
 	}
 	if !errors.As(err, &status) {
 		return err

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"lomo/internal/checkpoint"
@@ -173,6 +174,9 @@ func (p *folder) check(repo *repository, o Options) error {
 	st, err := os.Stat(p.dir)
 	if err == nil && !st.IsDir() {
 		return fault.Refuse("choose another name", "--to %s: a file of this name is there", p.dir)
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return fault.Refuse("choose another place", "--to %s: a part of it is a file, not a folder", p.dir)
 	}
 	entries, err := os.ReadDir(p.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

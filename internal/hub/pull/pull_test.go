@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -233,6 +234,8 @@ func TestFolder(t *testing.T) {
 	wants(t, err, "it holds files that are not of owner/model, such as notes.txt")
 	_, err = b.pull(Options{To: filepath.Join(to, "notes.txt")})
 	wants(t, err, "a file of this name is there")
+	_, err = b.pull(Options{To: filepath.Join(to, "notes.txt", "model")})
+	wants(t, err, "a part of it is a file, not a folder")
 
 	// What the cache has is copied.
 	if _, err := b.pull(Options{}); err != nil {
@@ -253,7 +256,7 @@ func TestResume(t *testing.T) {
 		says  string
 	}{
 		{"once", 1, 500_000, "", "the connection was cut; trying again"},
-		{"thrice", 3, 100_000, "", "at 300 KB of 1.2 MB: the connection was cut"},
+		{"thrice", 3, 100_000, "", "at 293 KiB of 1.14 MiB: the connection was cut"},
 		{"at once", 3, 0, "", "the connection was cut"},
 		{"for ever", 1000, 1000, "again and again", "the connection was cut"},
 	} {
@@ -595,6 +598,28 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestProxy: a proxy that is not there is what the error names, not the hub.
+func TestProxy(t *testing.T) {
+	for proxy, want := range map[string]string{
+		"http://127.0.0.1:1":      "the proxy 127.0.0.1:1, through which hub.test is asked, cannot be reached: connect: connection refused",
+		"http://nonsense.invalid": "the proxy nonsense.invalid, through which hub.test is asked, cannot be reached: there is no such host",
+		"socks5://127.0.0.1:1":    "the proxy 127.0.0.1:1, through which hub.test is asked, cannot be reached: connect: connection refused",
+	} {
+		for _, scheme := range []string{"http", "https"} {
+			b := newBed(t)
+			b.env["HF_ENDPOINT"] = scheme + "://hub.test"
+			c, err := NewClient(func(name string) string { return b.env[name] })
+			if err != nil {
+				t.Fatal(err)
+			}
+			at, _ := url.Parse(proxy)
+			c.HTTP.Transport.(*http.Transport).Proxy = http.ProxyURL(at)
+			_, err = c.send(context.Background(), "GET", scheme+"://hub.test/api/models/a/b", nil)
+			wants(t, c.explain(context.Background(), err, hub.ID{Owner: "a", Name: "b"}), want, "mend or unset HTTPS_PROXY")
+		}
+	}
+}
+
 // TestUnreachable: no hub, with and without the model in the cache, and offline.
 func TestUnreachable(t *testing.T) {
 	b := newBed(t)
@@ -777,7 +802,7 @@ func TestDisk(t *testing.T) {
 	if err := enough(filepath.Join(t.TempDir(), "not", "there"), 1<<60); err == nil {
 		t.Error("2^60 bytes fit")
 	} else {
-		wants(t, err, "1152922 TB are to be downloaded", "are free there", "HF_HUB_CACHE")
+		wants(t, err, "1048576 TiB are to be downloaded", "are free there", "HF_HUB_CACHE")
 	}
 	b := newBed(t)
 	file := filepath.Join(b.env["HF_HOME"], "hub")
