@@ -92,7 +92,10 @@ func readQuoted(in lines, line string) (string, error) {
 }
 
 // scriptLines are the lines of a file or a pipe.
-type scriptLines struct{ in *bufio.Reader }
+type scriptLines struct {
+	in   *bufio.Reader
+	read int // lines
+}
 
 func (l *scriptLines) Interactive() bool { return false }
 
@@ -107,7 +110,8 @@ func (l *scriptLines) Line(string) (string, bool, error) {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case err == nil, errors.Is(err, io.EOF) && len(line) > 0:
-			return strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r"), false, nil
+			l.read++
+			return strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r"), false, checkText(fmt.Sprintf("line %d of stdin", l.read), string(line))
 		}
 		return "", false, err
 	}

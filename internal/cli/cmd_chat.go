@@ -95,6 +95,9 @@ func checkChat(o *chatOptions, c *cobra.Command, model string, args []string, ch
 			return err
 		}
 	}
+	if err := checkTexts(o.System, o.Stops); err != nil {
+		return err
+	}
 	return checkChoice(choice, o.Penalty, o.MaxTokens)
 }
 

@@ -42,6 +42,7 @@ Without --dtype the model computes in the type its weights are stored in (f16 in
   lomo eval --model out/run --task rte --data superglue/RTE/val.jsonl --json
   lomo eval --model out/llama-65b --data held-out.jsonl --type text --device cuda --devices 8 --sharding zero3
   lomo eval --model smollm2.gguf --data book.txt --type text --sequence-len 1024 --stride 512 --dtype f32`,
+		Args: noModelArg,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Task = strings.TrimPrefix(o.Task, "superglue:")
 			if err := o.check(); err != nil {

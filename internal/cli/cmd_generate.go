@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -44,6 +45,7 @@ context (the model's context is full).`,
   lomo generate --model out/run --chat --prompt "Who are you?" --max-new-tokens 64
   lomo generate --model out/run --prompt "The sea" --temperature 0.8 --top-p 0.95 --seed 7
   echo "Once upon a time" | lomo generate --model out/run --stop "." --json`,
+		Args: noModelArg,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := checkGenerate(&o, c); err != nil {
 				return err
@@ -110,10 +112,15 @@ func checkGenerate(o *generateOptions, c *cobra.Command) error {
 	switch {
 	case o.Model == "":
 		return usage("--model DIR names a Hugging Face folder or a .gguf file", "--model is missing")
+	case slices.Contains(o.Prompts, "") && !o.Chat:
+		return usage("give it a text to continue; with --chat it may be empty", "--prompt is empty")
 	case o.System != "" && !o.Chat:
 		return usage("add --chat", "--system without --chat")
 	case given("chat-template") && !o.Chat:
 		return usage("add --chat", "--chat-template without --chat")
+	}
+	if err := checkTexts(o.System, o.Stops); err != nil {
+		return err
 	}
 	if err := checkChoice(&o.Sampler, o.Penalty, o.MaxTokens); err != nil {
 		return err
@@ -164,6 +171,9 @@ func readPrompts(o *generateOptions, files []string, s *Streams) error {
 	}
 	for i, p := range o.Prompts {
 		if p != "-" {
+			if err := checkText("--prompt", p); err != nil {
+				return err
+			}
 			continue
 		}
 		text, err := readPrompt(s.In, "stdin")
@@ -192,6 +202,31 @@ func readPrompts(o *generateOptions, files []string, s *Streams) error {
 	return nil
 }
 
+// checkTexts is checkText of what goes with a prompt.
+func checkTexts(system string, stops []string) error {
+	for _, stop := range stops {
+		if err := checkText("--stop", stop); err != nil {
+			return err
+		}
+	}
+	return checkText("--system", system)
+}
+
+// checkText refuses text that is not UTF-8: the model would be asked something else than the user sees.
+func checkText(name, text string) error {
+	if utf8.ValidString(text) {
+		return nil
+	}
+	at := 0
+	for {
+		r, n := utf8.DecodeRuneInString(text[at:])
+		if r == utf8.RuneError && n == 1 {
+			return usage("convert it, e.g. iconv -f latin1 -t utf-8", "%s is not UTF-8: byte %d is 0x%02x", name, at+1, text[at])
+		}
+		at += n
+	}
+}
+
 // readPrompt is a text, without one line feed at its end.
 func readPrompt(r io.Reader, name string) (string, error) {
 	raw, err := io.ReadAll(io.LimitReader(r, maxPrompt+1))
@@ -200,6 +235,9 @@ func readPrompt(r io.Reader, name string) (string, error) {
 	}
 	if len(raw) > maxPrompt {
 		return "", usage("a prompt has to fit into the model's context", "%s: more than %d MiB of text", name, maxPrompt>>20)
+	}
+	if err := checkText(name, string(raw)); err != nil {
+		return "", err
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r"), nil
 }

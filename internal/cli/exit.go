@@ -79,6 +79,17 @@ func wantArgs(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// noModelArg refuses arguments of a command whose model is a flag, where `lomo chat` takes it as an argument.
+func noModelArg(c *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case !c.Flags().Changed("model"):
+		return usage(fmt.Sprintf("give the model as --model %s", quoteArg(args[0])), "unexpected argument %q", args[0])
+	}
+	return usage(seeHelp(c), "unexpected argument %q", args[0])
+}
+
 // knownCommand refuses what is left of a command line in which no command was found.
 func knownCommand(root *cobra.Command, args []string) error {
 	if len(args) == 0 {

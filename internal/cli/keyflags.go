@@ -53,9 +53,19 @@ func (s *settings) agree(given []config.Flag) error {
 
 // unknownFlag says which flag was probably meant: one that c has, listed or not, or the key that other trainers call so.
 func unknownFlag(c *cobra.Command, err error) string {
+	if _, word, single := strings.Cut(err.Error(), "unknown shorthand flag: "); single {
+		_, word, _ = strings.Cut(word, " in -")
+		if word, _, _ = strings.Cut(word, "="); len(word) > 1 && c.Flags().Lookup(strings.ReplaceAll(word, "_", "-")) != nil {
+			return fmt.Sprintf("did you mean --%s?", strings.ReplaceAll(word, "_", "-"))
+		}
+		return ""
+	}
 	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !ok {
 		return ""
+	}
+	if f := c.Flags().Lookup(strings.TrimPrefix(strings.ReplaceAll(name, "_", "-"), "no-")); f != nil && f.Value.Type() == "bool" || f != nil && f.NoOptDefVal == "true" {
+		return fmt.Sprintf("did you mean --%s=false?", f.Name)
 	}
 	var all []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { all = append(all, f.Name) })
@@ -90,6 +100,8 @@ func (s *settings) takeFile(c *cobra.Command, args []string) error {
 		return nil
 	case extra == "true" || extra == "false":
 		return usage("a flag takes it with an equals sign: --packing="+extra, "unexpected argument %q", extra)
+	case keyValue(extra) != "":
+		return usage("write "+keyValue(extra), "unexpected argument %q", extra)
 	case len(args) > 1:
 		return usage(seeHelp(c), "unexpected argument %q", args[1])
 	case s.file != "":
@@ -112,6 +124,15 @@ func (s *settings) takeFile(c *cobra.Command, args []string) error {
 	}
 	s.file = path
 	return nil
+}
+
+// keyValue is key=value, as torchtune and Hydra take settings, as a flag; "" for any other word.
+func keyValue(word string) string {
+	key, value, ok := strings.Cut(word, "=")
+	if key = config.NameOf(strings.ReplaceAll(strings.TrimLeft(key, "+~"), "-", "_")); !ok || !slices.ContainsFunc(config.Keys(), func(k config.Key) bool { return k.Name == key }) {
+		return ""
+	}
+	return fmt.Sprintf("--%s %s", strings.ReplaceAll(key, "_", "-"), quoteArg(value))
 }
 
 // configAdvice is the way out of a configuration that is not there: the one that was probably meant, or how to get one.

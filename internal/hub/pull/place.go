@@ -150,7 +150,21 @@ func (p *cached) finish(repo *repository, revision string) error {
 	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 		return diskError(at, err)
 	}
-	return diskError(at, checkpoint.WriteFile(at, []byte(repo.commit)))
+	return diskError(at, p.replace(at, repo.commit))
+}
+
+// replace gives a file a new text at once. Pulls that end together each have a temporary file of their own.
+func (p *cached) replace(at, text string) error {
+	f, err := os.CreateTemp(p.dir, ".ref-*") // not in refs, where every file is a revision
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // of no effect once it has its name
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), at)
 }
 
 // folder is a plain folder of files.

@@ -766,6 +766,31 @@ func TestInterrupted(t *testing.T) {
 	b.same(filepath.Join(r.Path, "model.safetensors"), weights)
 }
 
+// TestRefAtOnce: pulls that end in the same moment all leave the whole commit, and no file of theirs.
+func TestRefAtOnce(t *testing.T) {
+	p := &cached{dir: t.TempDir()}
+	at := filepath.Join(p.dir, "refs", "main")
+	if err := os.Mkdir(filepath.Dir(at), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	commit := strings.Repeat("c", 40)
+	var all sync.WaitGroup
+	for range 64 {
+		all.Go(func() {
+			if err := p.replace(at, commit); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	raw, err := os.ReadFile(at)
+	left, _ := filepath.Glob(filepath.Join(p.dir, "*"))
+	hidden, _ := filepath.Glob(filepath.Join(p.dir, ".*"))
+	if err != nil || string(raw) != commit || len(left)+len(hidden) != 1 {
+		t.Errorf("%q, %v; left %v %v", raw, err, left, hidden)
+	}
+}
+
 // TestTwoAtOnce: of two pulls one waits for the other, and each byte comes once.
 func TestTwoAtOnce(t *testing.T) {
 	for _, to := range []string{"", filepath.Join(t.TempDir(), "m")} {
