@@ -118,8 +118,12 @@ func (t *Trainer) writeTrained() error {
 		}
 	}
 	linked, err := t.sweep.addUp(linked)
-	if err != nil || linked > 0 {
+	if err != nil {
 		return err
+	}
+	if linked > 0 {
+		t.doing(Writing, t.write.of, t.write.of)
+		return nil
 	}
 	return t.writeModel(t.o.OutputDir, false)
 }
