@@ -193,8 +193,17 @@ func Locate(path string, env func(string) string) (at string, cached bool, err e
 	return "", false, fault.Refuse(fmt.Sprintf("choose one, e.g. %s:%s", id, QuantOf(of[0])), "%s: %s %s in the hub's cache", path, fault.Count(len(of), "GGUF file"), filepath.Base(of[0]))
 }
 
+// localNames are first parts of paths as guides and programs write them: no owner on the hub is meant, though the folder is not there yet.
+var localNames = map[string]bool{"models": true, "model": true, "checkpoints": true, "checkpoint": true, "weights": true}
+
+// runNames are those of the folders of runs.
+var runNames = map[string]bool{"out": true, "output": true, "outputs": true, "runs": true, "saves": true, "results": true}
+
 func notCached(path string, id ID, dir string) error {
-	if isDir(id.Owner) { // a folder of this name: a path is meant
+	if runNames[id.Owner] {
+		return fault.Refuse("a trained model is in the output_dir of its run; a path begins in the folder where you are", "%s: there is no such folder or file", path)
+	}
+	if localNames[id.Owner] || isDir(id.Owner) { // a path is meant
 		return fault.Refuse(fmt.Sprintf("`lomo pull OWNER/%s --to %s` downloads it from the hub", id.Name, path), "%s: there is no such folder or file", path)
 	}
 	if all := snapshots(dir); len(all) > 0 {

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,6 +111,15 @@ func TestLocate(t *testing.T) {
 	} {
 		if got, _, err := Locate(path, env); err != nil || got != want {
 			t.Errorf("%s: %s, %v, want %s", path, got, err, want)
+		}
+	}
+	for path, want := range map[string]string{ // no folder of that name yet, and a path all the same
+		"models/SmolLM2": "`lomo pull OWNER/SmolLM2 --to models/SmolLM2` downloads it", "checkpoints/a": "lomo pull OWNER/a --to", "out/run": "output_dir of its run", "outputs/x": "output_dir",
+		"here/other": "lomo pull OWNER/other --to here/other", "o/none": "`lomo pull o/none` downloads it",
+	} {
+		_, _, err := Locate(path, env)
+		if h := (interface{ Hint() string })(nil); !errors.As(err, &h) || !strings.Contains(h.Hint(), want) {
+			t.Errorf("%s: %v, want the hint %q", path, err, want)
 		}
 	}
 	for path, want := range map[string]string{
