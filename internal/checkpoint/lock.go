@@ -26,7 +26,7 @@ func LockDir(dir string) (unlock func() error, err error) {
 	}
 	locked, err := tryLock(f)
 	if err == nil && !locked {
-		err = held(dir, f)
+		err = held(f)
 	}
 	if err == nil {
 		err = sign(f)
@@ -38,8 +38,8 @@ func LockDir(dir string) (unlock func() error, err error) {
 	return f.Close, nil // the file stays: removing it would let two processes lock two files of this name
 }
 
-func held(dir string, f *os.File) error {
-	return fmt.Errorf("%s: %w%s; wait for it, or choose another output_dir", dir, ErrLocked, holder(f))
+func held(f *os.File) error {
+	return fmt.Errorf("%w%s", ErrLocked, holder(f))
 }
 
 // HeldBy is InUse with the error that LockDir would return.
@@ -52,7 +52,7 @@ func HeldBy(dir string) (err error, used bool) {
 		return err, true
 	}
 	defer f.Close()
-	return held(dir, f), true
+	return held(f), true
 }
 
 // holder is " (process 123)" when the lock file says so.

@@ -21,7 +21,7 @@ func TestLockDir(t *testing.T) {
 	if !errors.Is(err, ErrLocked) {
 		t.Fatalf("the second lock: %v, want ErrLocked", err)
 	}
-	wantError(t, err, dir, "process "+strconv.Itoa(os.Getpid()))
+	wantError(t, err, "process "+strconv.Itoa(os.Getpid()))
 	if err := unlock(); err != nil {
 		t.Fatal(err)
 	}

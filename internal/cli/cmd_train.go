@@ -31,8 +31,9 @@ writes the trained model into output_dir, a Hugging Face folder, beside metrics.
 report.html and checkpoints. FILE is the configuration, a YAML file; every key of it is a
 flag too, which is stronger: --learning-rate 2e-4 (` + "`lomo help config`" + ` lists the keys).
 
---dry-run checks model, data and memory and prints the plan; for cards also the predicted time of a
-step. A model that is not there is planned with the sizes of the preset its path ends in.
+--dry-run checks model, data, memory and the output folder as the run would, and prints the plan
+with the predicted time. A model that is not there is planned with the sizes of the preset its
+path ends in.
 
 Ctrl-C, SIGTERM or a terminal that is closed: the run finishes the step, saves a checkpoint and
 exits 130; a second Ctrl-C stops at once. The same command then continues where it stopped

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -151,8 +153,24 @@ func printError(w io.Writer, err error) {
 		if h := (interface{ Hint() string })(nil); errors.As(err, &h) {
 			advice = h.Hint()
 		}
+		if advice == "" {
+			advice = systemAdvice(err)
+		}
 		printOne(w, err, advice)
 	}
+}
+
+// systemAdvice is the way out of what the system refuses.
+func systemAdvice(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return "free some space, or choose a place on another disk"
+	case errors.Is(err, syscall.EROFS):
+		return "the file system is read-only: choose another place"
+	case errors.Is(err, fs.ErrPermission):
+		return "this user may not: choose another place, or allow it with chmod"
+	}
+	return ""
 }
 
 // A message is one line that moves no terminal, whatever text of a file it quotes, and of one kind there are a few.

@@ -27,6 +27,10 @@ func (r *runReport) ended(err error) error {
 	case errors.Is(err, train.ErrInterrupted):
 		return &interrupted{r.interruption()}
 	case err == nil || !r.stepped:
+	case r.saved == "" && errors.As(err, &diverged):
+		r.Note("no checkpoint had been saved")
+		diverged.Hint = strings.Replace(diverged.Hint, "go on from an earlier checkpoint with a lower learning_rate (--resume OUTPUT_DIR/checkpoint-N)",
+			"begin anew with a lower learning_rate, in another output_dir", 1)
 	case r.saved == "":
 		r.Note("no checkpoint had been saved")
 	case errors.As(err, &diverged):

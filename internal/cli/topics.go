@@ -144,7 +144,10 @@ func keyPage(name string) (string, error) {
 	if len(block) > 0 {
 		return strings.Join(block, "\n"), nil
 	}
-	if a, known := config.Elsewhere(name); known {
+	if list, field, dotted := strings.Cut(name, "."); dotted && (list == "datasets" || list == "eval_datasets") && slices.Contains([]string{"path", "type", "split", "weight"}, field) {
+		return keyPage(list)
+	}
+	if a, known := config.Elsewhere(strings.ToLower(name)); known {
 		return "", usage(a.Hint(), "no key is called %q", name)
 	}
 	var all []string

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/optim"
@@ -51,6 +52,9 @@ func (l *Loaded) check(need []string) error {
 		}
 	}
 	l.missing(&p, need)
+	if len(need) > 0 { // they are used
+		l.paths(&p)
+	}
 	l.sizes(&p)
 	l.combinations(&p)
 	l.others(&p)
@@ -80,7 +84,13 @@ func (l *Loaded) within(p *problems, key string, v float64, table map[string]bou
 	}
 }
 
-func short(f float64) string { return tidy(strconv.FormatFloat(f, 'g', 6, 64)) }
+func short(f float64) string {
+	text := tidy(strconv.FormatFloat(f, 'g', 6, 64))
+	if whole := strconv.FormatFloat(f, 'f', 0, 64); f == math.Trunc(f) && (len(whole) <= len(text) || len(whole) < 8 && strings.Contains(text, ".")) {
+		return whole // 1048576, but 1e6
+	}
+	return text
+}
 
 // missing names needed keys that are empty.
 func (l *Loaded) missing(p *problems, need []string) {
@@ -105,6 +115,8 @@ func (l *Loaded) sizes(p *problems) {
 			n, err := checkpoint.ParseSize(s)
 			var size *checkpoint.SizeError
 			switch {
+			case key == "memory_limit" && slices.Contains([]string{"0", "none", "null", "off", "no", "auto", "unlimited", "inf", "false", "-1"}, strings.ToLower(s)):
+				p.add(l.where(key), "leave it out, which is no limit; else write a number and its unit, such as 4GiB", "%s: %q is not a size", key, s)
 			case errors.As(err, &size):
 				p.add(l.where(key), size.Advice, "%s: %s", key, size.Msg)
 			case n <= 0:
@@ -152,6 +164,9 @@ func (l *Loaded) combinations(p *problems) {
 	}
 	if l.SGD.Nesterov && (l.SGD.Momentum == 0 || l.SGD.Dampening != 0) {
 		p.add(l.where("sgd.nesterov"), "set sgd.momentum and leave sgd.dampening at 0", "sgd.nesterov with momentum %v and dampening %v", l.SGD.Momentum, l.SGD.Dampening)
+	}
+	if l.ValSetSize > 1 && l.ValSetSize != math.Trunc(l.ValSetSize) {
+		p.add(l.where("val_set_size"), fmt.Sprintf("write %v, or a share below 1 such as 0.05", math.Round(l.ValSetSize)), "val_set_size: %v is neither a share nor a number of samples", l.ValSetSize)
 	}
 	if l.ValSetSize > 0 && len(l.EvalDatasets) > 0 {
 		p.add(l.where("val_set_size"), "keep one of them", "val_set_size: %v and eval_datasets both name the held-out data", l.ValSetSize)

@@ -20,8 +20,10 @@ func meant(k Key, t reflect.Type, node *yaml.Node) string {
 		return "that is torchtune's way; `lomo config import FILE` writes its configurations as lomo's"
 	case t.Kind() == reflect.Slice:
 		return meantList(k, t, node)
-	case node.Kind == yaml.SequenceNode && len(node.Content) == 1 && node.Content[0].Kind == yaml.ScalarNode:
+	case node.Kind == yaml.SequenceNode && len(node.Content) == 1 && node.Content[0].Kind == yaml.ScalarNode && worth(k, t, node.Content[0]):
 		return fmt.Sprintf("did you mean %s?", shorten(node.Content[0].Value))
+	case node.Kind == yaml.SequenceNode && (len(node.Content) < 2 || t.Kind() != reflect.String && !worth(k, t, node.Content[0])):
+		return example(k)
 	case node.Kind == yaml.SequenceNode:
 		return "a run has one; start a run for each"
 	case node.Kind == yaml.MappingNode:
@@ -44,6 +46,19 @@ func meant(k Key, t reflect.Type, node *yaml.Node) string {
 		}
 	}
 	return example(k)
+}
+
+// worth tells whether a node could be the value of a key.
+func worth(k Key, t reflect.Type, node *yaml.Node) bool {
+	word := strings.TrimSpace(node.Value)
+	switch t.Kind() {
+	case reflect.Bool:
+		_, is := truth(word)
+		return is
+	case reflect.Int, reflect.Uint64, reflect.Float64:
+		return number(word, t.Kind() != reflect.Float64) != ""
+	}
+	return word != "" && (len(k.OneOf) == 0 || slices.Contains(k.OneOf, word))
 }
 
 func meantList(k Key, t reflect.Type, node *yaml.Node) string {

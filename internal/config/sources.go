@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -82,7 +83,14 @@ func (s *source) unknown(name, where string) {
 		}
 	}
 	advice := "`lomo help config` lists all keys"
-	if a, foreign := Elsewhere(last); foreign && prefix == "" {
+	if prefix != "" {
+		var options []string
+		for _, n := range names(keys, prefix) {
+			options = append(options, strings.TrimPrefix(n, prefix))
+		}
+		advice = fmt.Sprintf("%s has %s", strings.TrimSuffix(prefix, "."), strings.Join(options, ", "))
+	}
+	if a, foreign := Elsewhere(last); foreign && (prefix == "" || strings.HasPrefix(a.To, prefix)) {
 		advice = a.Hint()
 	} else if n := suggest.Nearest(strings.ReplaceAll(strings.ToLower(last), "-", "_"), names(keys, prefix)); n != "" {
 		advice = fmt.Sprintf("did you mean %q?", prefix+n)
@@ -302,6 +310,9 @@ func (s *source) text(name, value, where string) {
 func readBounded(path string) ([]byte, error) {
 	f, err := fault.OpenInput(path)
 	if err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, &Error{Where: path, Msg: "this user may not read it", Advice: "allow it with chmod, or copy the file"}
+		}
 		return nil, &Error{Where: path, Msg: fault.Bare(err, path).Error(), Advice: "--config names a YAML file; configs/ has examples"}
 	}
 	defer f.Close()

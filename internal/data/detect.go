@@ -118,6 +118,18 @@ func typeOf(r records.Record) (string, error) {
 	return "", err
 }
 
+// fittingType adds to an error of a record that lacks a field which other type it seems to be of.
+func fittingType(err error, r records.Record, name string) error {
+	bad, is := err.(*records.Error)
+	if !is || bad.Advice != "" || !strings.Contains(bad.Msg, "is missing; the record has") {
+		return err
+	}
+	if typ, other := typeOf(r); other == nil && typ != name {
+		bad.Advice = "its fields are those of type: " + typ
+	}
+	return err
+}
+
 // listType tells ShareGPT's conversations, of from and value, from lists of role and content.
 func listType(r records.Record, field string) string {
 	raw, err := listOf(r, field)

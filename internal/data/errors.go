@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"lomo/internal/data/records"
 )
 
 // ErrEmpty says that a data set has no sample.
@@ -56,6 +58,7 @@ func (e *Errors) add(err error) {
 	var many *Errors
 	switch {
 	case err == nil:
+	case e.told(err):
 	case errors.As(err, &many):
 		for _, x := range many.All {
 			e.add(x)
@@ -66,6 +69,21 @@ func (e *Errors) add(err error) {
 	default:
 		e.More++
 	}
+}
+
+// told counts an error of a record with one before it that says the same of another record of the file: most mistakes are made in all of them.
+func (e *Errors) told(err error) bool {
+	bad, is := err.(*records.Error)
+	if !is {
+		return false
+	}
+	for _, x := range e.All {
+		if first, is := x.(*records.Error); is && bad.Like(first) {
+			first.Others += 1 + bad.Others
+			return true
+		}
+	}
+	return false
 }
 
 // err is nil, the one error, or all of them.

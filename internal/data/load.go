@@ -154,7 +154,7 @@ func (e *encoder) file(path, name string, add format) error {
 	var wrong Errors // of records; what is no record ends the file
 	err := records.Each(path, func(r records.Record) error {
 		some = true
-		wrong.add(withExample(add(e, r), name))
+		wrong.add(withExample(fittingType(add(e, r), r, name), name))
 		return nil
 	})
 	if err == nil && !some {

@@ -45,7 +45,7 @@ func keepBatch(o *train.Options, c *config.Config, resume string, had *config.Co
 		rep.Note("changed since the checkpoint was made: a step has %d sequences, was %d", now, want)
 	case want%each != 0:
 		return hint(fmt.Sprintf("set micro_batch_size, gradient_accumulation_steps and devices to numbers whose product is %d", want),
-			"resume %s: its steps have %d sequences, which micro_batch_size: %d on %d devices cannot share evenly", resume, want, c.MicroBatchSize, c.Devices)
+			"resume %s: its steps have %d sequences, which micro_batch_size: %d on %s cannot share evenly", resume, want, c.MicroBatchSize, counted(c.Devices, "device"))
 	case given:
 		return hint(fmt.Sprintf("set gradient_accumulation_steps: %d, or choose another output_dir", want/each),
 			"output_dir %s holds another run: its steps have %d sequences, these settings make %d", c.OutputDir, want, now)

@@ -3,6 +3,7 @@ package job
 import (
 	"fmt"
 	"math"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -191,9 +192,28 @@ func (s *Summary) warn(c *config.Config, rep Reporter) {
 	if peak := k.Rate.Peak(); peak < k.Rate.LR*(1-1e-9) {
 		warn(rep, "%s of warm-up in a run of %d: the rate rises to %.2g and does not reach learning_rate: %v; set warmup_steps or warmup_ratio lower", counted(k.Rate.Warmup, "step"), s.Steps, peak, k.Rate.LR)
 	}
+	warnTwice(c, rep)
 	s.warnHeldOut(c, rep)
 	if read := s.Train.Samples + s.Train.Skipped; s.Train.Skipped*2 >= read {
 		warn(rep, "%d of %s of the training data have nothing to learn and are left out; `lomo inspect FILE --type TYPE --model DIR` shows what is learned", s.Train.Skipped, counted(read, "sample"))
+	}
+}
+
+// warnTwice says which data are trained on twice an epoch, and which are held out and trained on.
+func warnTwice(c *config.Config, rep Reporter) {
+	type part struct{ path, split string }
+	seen := map[part]bool{}
+	for _, d := range c.Datasets {
+		p := part{filepath.Clean(d.Path), d.Split}
+		if seen[p] {
+			warn(rep, "datasets names %s twice: each of its samples is trained on twice an epoch; leave one out, or say it with weight: 2", d.Path)
+		}
+		seen[p] = true
+	}
+	for _, d := range c.EvalDatasets {
+		if seen[part{filepath.Clean(d.Path), d.Split}] {
+			warn(rep, "eval_datasets names %s, which is trained on: its loss falls whether or not the model learns more than these samples; val_set_size: 0.1 holds some of them out", d.Path)
+		}
 	}
 }
 

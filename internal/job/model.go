@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -83,6 +84,9 @@ func openModel(path string) (*Model, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, hint("model takes a Hugging Face folder, a folder with consolidated.*.pth and params.json, or a .gguf file; `lomo new` makes a random one", "model %s: %w", path, errors.Unwrap(err))
 	}
+	if _, err := os.ReadDir(path); errors.Is(err, fs.ErrPermission) {
+		return nil, hint(allow, "model %s: this user may not read it", path)
+	}
 	path, err := hub.Resolve(path)
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
@@ -91,6 +95,9 @@ func openModel(path string) (*Model, error) {
 		return nil, err
 	}
 	src, err := checkpoint.Open(path)
+	if denied := (*fs.PathError)(nil); errors.As(err, &denied) && errors.Is(err, fs.ErrPermission) {
+		return nil, hint(allow, "model: %s: this user may not read it", denied.Path)
+	}
 	if err != nil {
 		return nil, advise(copyAgain, fmt.Errorf("model: %w", err))
 	}
@@ -110,6 +117,8 @@ func openModel(path string) (*Model, error) {
 	}
 	return m, nil
 }
+
+const allow = "allow it with chmod, or copy the model to a place of your own"
 
 const copyAgain = "copy or download the model again: lomo reads Hugging Face folders, Meta's consolidated.*.pth with params.json, and .gguf files"
 

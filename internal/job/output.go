@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/config"
@@ -26,6 +28,7 @@ type output struct {
 	resume   string // checkpoint to continue from, "" to start afresh
 	finished bool
 	fresh    bool                // there was no folder, or an empty one
+	above    string              // the nearest folder that was there
 	done     int                 // it had been finished after so many steps and goes on; 0: it had not
 	changed  []string            // settings that differ from those of the checkpoint the user chose
 	unread   bool                // resume has not been compared with its checksums
@@ -42,18 +45,27 @@ func openOutput(c *config.Config, steps lengthOf) (*output, error) {
 	if err := o.check(c); err != nil {
 		return nil, err
 	}
+	o.above = standing(o.dir)
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
-		return nil, fmt.Errorf("output_dir: %w", err)
+		return nil, hint("choose another output_dir", "output_dir %s cannot be made: %w", o.dir, plain(err))
 	}
 	var err error
-	if o.unlock, err = checkpoint.LockDir(o.dir); err != nil {
-		return nil, fmt.Errorf("output_dir %s: %w", o.dir, err)
+	if o.unlock, err = checkpoint.LockDir(o.dir); errors.Is(err, checkpoint.ErrLocked) {
+		return nil, inUse(o.dir, err)
+	} else if err != nil {
+		o.undo()
+		return nil, hint("free some space, or choose another output_dir", "output_dir %s cannot be written: %w", o.dir, plain(err))
 	}
 	if err := o.examine(c, steps); err != nil {
 		o.unlock()
 		return nil, err
 	}
 	return o, nil
+}
+
+// inUse is the refusal of a folder in which another process works.
+func inUse(dir string, err error) error {
+	return hint("wait for it, or choose another output_dir", "output_dir %s: %w", dir, err)
 }
 
 // check refuses a folder that cannot be a run's, as it stands.
@@ -75,7 +87,7 @@ func (o *output) claimable() error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("output_dir %s: %w", o.dir, plain(err))
+		return hint("choose another output_dir", "output_dir %s: %w", o.dir, plain(err))
 	}
 	o.fresh = len(entries) == 0
 	for _, e := range entries {
@@ -190,7 +202,34 @@ func (o *output) undo() {
 	for _, name := range []string{configFile, logFile, workingCopy, spillFile, tokenizerDir, ".lock"} {
 		os.RemoveAll(filepath.Join(o.dir, name))
 	}
-	os.Remove(o.dir) // fails where more is in it
+	for dir := o.dir; os.Remove(dir) == nil && filepath.Dir(dir) != dir; { // it fails where more is in it
+		if dir = filepath.Dir(dir); dir == o.above {
+			break
+		}
+	}
+}
+
+// outsideData refuses an output_dir within a folder of which all is read as data: a run that goes on would learn its own files.
+func outsideData(c *config.Config) error {
+	out, err := filepath.Abs(c.OutputDir)
+	if err != nil {
+		return nil
+	}
+	for _, d := range slices.Concat(c.Datasets, c.EvalDatasets) {
+		at, err := filepath.Abs(d.Path)
+		if info, missing := os.Stat(d.Path); err != nil || missing != nil || !info.IsDir() || d.Split != "" {
+			continue
+		}
+		rel, err := filepath.Rel(at, out)
+		if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+			continue
+		}
+		if rel != "." && (strings.HasPrefix(rel, ".") || strings.Contains(rel, string(filepath.Separator)+".")) {
+			continue // hidden files are no data
+		}
+		return &UsageError{hint("choose an output_dir that is not in it", "output_dir %s lies in %s, a folder whose files are all read as data, those of the run too", c.OutputDir, d.Path)}
+	}
+	return nil
 }
 
 func sameFile(a, b string) bool {

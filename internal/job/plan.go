@@ -107,7 +107,14 @@ func planWithout(c *config.Loaded, name string, rep Reporter, cards Cards) error
 			rep.Note("the run itself needs the model: `lomo pull OWNER/NAME --to %s`, or its name on the hub as model", c.Model)
 		}
 	}
-	for _, path := range missingData(&c.Config) {
+	if c.Model == name {
+		rep.Note("%s is the name of a preset, planned with its sizes; the run itself needs a model, such as `lomo new %s DIR` makes", name, name)
+	}
+	missing := missingData(&c.Config)
+	if len(missing) == 0 && len(c.Datasets) > 0 {
+		rep.Note("the data is not read, as there is no tokenizer: steps are not known, and every sequence is planned with sequence_len tokens")
+	}
+	for _, path := range missing {
 		rep.Note("%s is not there: steps are not known, and every sequence is planned with sequence_len tokens", path)
 	}
 	if c.Device == "cuda" {

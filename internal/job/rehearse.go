@@ -85,7 +85,7 @@ func lookOutput(c *config.Config, steps lengthOf) (*output, error) {
 		return nil, err
 	}
 	if holder, used := checkpoint.HeldBy(o.dir); used {
-		return nil, fmt.Errorf("output_dir %s: %w", o.dir, holder)
+		return nil, inUse(o.dir, holder)
 	}
 	return o, o.examine(c, steps)
 }
@@ -93,6 +93,11 @@ func lookOutput(c *config.Config, steps lengthOf) (*output, error) {
 // placeable refuses a folder that cannot be made or written into.
 func placeable(dir string) error {
 	at := standing(dir)
+	for link := filepath.Clean(dir); link != at && filepath.Dir(link) != link; link = filepath.Dir(link) {
+		if _, err := os.Lstat(link); err == nil {
+			return hint("choose another output_dir, or remove the link", "output_dir %s: %s is a link that leads nowhere", dir, link)
+		}
+	}
 	info, err := os.Stat(at)
 	switch {
 	case err != nil:

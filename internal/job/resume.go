@@ -17,6 +17,9 @@ import (
 // changed, as after a divergence; the optimizer may not, since its state would be lost. What the folder holds must then
 // be no newer, or --resume auto would later continue what was left behind.
 func (o *output) chosen(c, old *config.Config) error {
+	if !isThere(c.Resume) {
+		return hint(othersOf(c.Resume), "resume %s: there is no such folder", c.Resume)
+	}
 	if err := checkpoint.Intact(c.Resume); err != nil {
 		if errors.Is(err, checkpoint.ErrDamaged) {
 			return hint("put the saved files back, or continue from another checkpoint", "resume: %w", err)
@@ -45,6 +48,16 @@ func (o *output) chosen(c, old *config.Config) error {
 		return hint("choose another output_dir", "output_dir %s holds %s, made with other settings than these: %s", o.dir, filepath.Base(newest), config.Diff(*old, *c)[0])
 	}
 	return nil
+}
+
+// othersOf says which checkpoints there are in place of one that is missing.
+func othersOf(dir string) string {
+	above := filepath.Dir(dir)
+	newest, _, err := checkpoint.Latest(above)
+	if err != nil {
+		return "--resume takes auto, none or a checkpoint-N folder"
+	}
+	return fmt.Sprintf("the newest in %s is %s; --resume auto takes it", above, filepath.Base(newest))
 }
 
 // newest finds the checkpoint that an automatic resume continues from, if there is one. Where the run goes on, every byte of it has been compared

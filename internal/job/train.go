@@ -108,6 +108,11 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 	if c.ChatTemplate, err = ChatTemplate(tok, c.ChatTemplate); err != nil {
 		return err
 	}
+	if !t.AnyFolder {
+		if err := outsideData(&c.Config); err != nil {
+			return err
+		}
+	}
 	ds, err := loadData(&c.Config, m, tok, rep)
 	if err != nil {
 		return err

@@ -134,12 +134,20 @@ func (t *Trainer) saveWeights(w store.Writer) error {
 	case same == len(now):
 		t.o.Note("lomo: warning: after %d steps every weight is as the run began with it; %s", t.state.Step, unchangedAdvice(t.o))
 	case 2*same >= len(now) && last:
-		t.o.Note("lomo: warning: %d of %d tensors are bit for bit as the run began with them, the first: %s; %s", same, len(now), first, unchangedAdvice(t.o))
+		t.o.Note("lomo: warning: %s as at the start of the run, the first: %s; %s", sameTensors(same, len(now)), first, unchangedAdvice(t.o))
 	case same > 0 && last:
-		t.o.Note("%d of %d tensors are bit for bit as the run began with them, the first: %s", same, len(now), first)
+		t.o.Note("%s as at the start of the run, the first: %s", sameTensors(same, len(now)), first)
 	}
 	t.compared = t.state.Step
 	return nil
+}
+
+// sameTensors says how many tensors have not changed.
+func sameTensors(same, of int) string {
+	if same == 1 {
+		return fmt.Sprintf("1 of %d tensors is bit for bit", of)
+	}
+	return fmt.Sprintf("%d of %d tensors are bit for bit", same, of)
 }
 
 // noteMoved says of the last evaluation that it is no better than the one before the first step.

@@ -47,18 +47,25 @@ func Files(path, split string) (Set, error) {
 	case strings.ContainsAny(path, "*?["):
 		err = s.pattern(path)
 	default:
-		return s, &Error{Path: path, Err: errors.Unwrap(err), Advice: "path is a file, a folder of them or a pattern, from where the command is run"}
+		return s, &Error{Path: path, Err: errors.Unwrap(err), Advice: wayTo(path, err)}
 	}
 	if err != nil {
 		if bad := (*Error)(nil); errors.As(err, &bad) {
 			return s, err
 		}
-		return s, &Error{Path: path, Err: err}
+		bad := &Error{Path: path, Err: err}
+		if errors.Is(err, fs.ErrPermission) {
+			bad.Err, bad.Advice = fs.ErrPermission, denied
+		}
+		return s, bad
 	}
 	slices.Sort(s.Files)
 	s.pick(path, split)
 	if len(s.Files) == 0 {
 		msg := "no data file"
+		if info == nil && len(s.Notes) == 0 {
+			return s, &Error{Path: path, Msg: "no data file", Advice: "no file has a name like this, from where the command is run; ** stands for any folders"}
+		}
 		if split != "" {
 			msg = fmt.Sprintf("no data file of split %q", split)
 		}
@@ -80,6 +87,22 @@ func Files(path, split string) (Set, error) {
 	}
 	return s, nil
 }
+
+// wayTo is the way out of a path that cannot be found.
+func wayTo(path string, err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return denied
+	}
+	owner, name, found := strings.Cut(path, "/")
+	if found && owner != "" && name != "" && !strings.Contains(name, "/") && Ext(name) == "" {
+		if _, err := os.Stat(owner); err != nil {
+			return fmt.Sprintf("data of the hub is fetched first: `hf download --repo-type dataset %s --local-dir data/%s`, then path: data/%s", path, name, name)
+		}
+	}
+	return "path is a file, a folder of them or a pattern, from where the command is run"
+}
+
+const denied = "this user may not read it: allow it with chmod, or copy it"
 
 // maxFolders bounds how deep folders stand within each other: links may go round.
 const maxFolders = 32

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -50,7 +51,11 @@ func Ext(path string) string {
 func Open(path string) (io.ReadCloser, error) {
 	f, err := fault.OpenInput(path)
 	if err != nil {
-		return nil, &Error{Path: path, Err: fault.Bare(err, path)}
+		bad := &Error{Path: path, Err: fault.Bare(err, path)}
+		if errors.Is(err, fs.ErrPermission) {
+			bad.Advice = denied
+		}
+		return nil, bad
 	}
 	in := &file{closers: []io.Closer{f}}
 	from := io.Reader(f)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -23,17 +24,34 @@ type Error struct {
 	Msg    string
 	Advice string // what to do, may be empty
 	Err    error  // may be nil
+	Others int    // later records of the file of which the same is true
 }
 
 func (e *Error) Error() string {
-	where := place(e.Path, e.Line, e.Row)
-	if e.Err == nil {
-		return where + ": " + e.Msg
+	text := place(e.Path, e.Line, e.Row) + ": " + e.what()
+	switch {
+	case e.Others == 1:
+		text += " (likewise in 1 other record)"
+	case e.Others > 1:
+		text += fmt.Sprintf(" (likewise in %d other records)", e.Others)
 	}
-	if e.Msg == "" {
-		return fmt.Sprintf("%s: %v", where, e.Err)
+	return text
+}
+
+// what is wrong, without the place.
+func (e *Error) what() string {
+	switch {
+	case e.Err == nil:
+		return e.Msg
+	case e.Msg == "":
+		return e.Err.Error()
 	}
-	return fmt.Sprintf("%s: %s: %v", where, e.Msg, e.Err)
+	return fmt.Sprintf("%s: %v", e.Msg, e.Err)
+}
+
+// Like tells whether e says of another record of the same file what b says.
+func (e *Error) Like(b *Error) bool {
+	return e.Path == b.Path && e.Line+e.Row > 0 && b.Line+b.Row > 0 && e.what() == b.what()
 }
 
 func (e *Error) Unwrap() error { return e.Err }
@@ -92,7 +110,13 @@ func (r Record) First(names ...string) (string, error) {
 			return n, nil
 		}
 	}
-	return "", r.missing(names[0])
+	err := r.missing(names[0])
+	for _, n := range names {
+		if other := r.spelt(n); other != "" && err.Advice == "" {
+			err.Advice = spelling(n, other)
+		}
+	}
+	return "", err
 }
 
 // String is a field that must be there and be a string.
@@ -135,12 +159,28 @@ func (r Record) FieldError(name string, err error) error {
 	return r.Errorf("%s: %w", where, err)
 }
 
-func (r Record) missing(name string) error {
-	msg := fmt.Sprintf("field %q is missing; the record has %s", name, r.names())
+func (r Record) missing(name string) *Error {
+	err := &Error{Path: r.Path, Line: r.Line, Row: r.Row, Msg: fmt.Sprintf("field %q is missing; the record has %s", name, r.names())}
 	if _, ok := r.Fields[name]; ok {
-		msg = fmt.Sprintf("field %q is null", name)
+		err.Msg = fmt.Sprintf("field %q is null", name)
+	} else if other := r.spelt(name); other != "" {
+		err.Advice = spelling(name, other)
 	}
-	return &Error{Path: r.Path, Line: r.Line, Row: r.Row, Msg: msg}
+	return err
+}
+
+// spelt is a field of the record whose name is this one but for capitals and spaces around it, "" for none.
+func (r Record) spelt(name string) string {
+	for _, n := range slices.Sorted(maps.Keys(r.Fields)) {
+		if n != name && strings.EqualFold(strings.TrimSpace(n), name) {
+			return n
+		}
+	}
+	return ""
+}
+
+func spelling(want, have string) string {
+	return fmt.Sprintf("names are exact: write %q in place of %q", want, shorten(have, 40))
 }
 
 // maxNamed bounds how many fields an error lists.
