@@ -70,9 +70,6 @@ func unknownFlag(c *cobra.Command, err error) string {
 	var all []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { all = append(all, f.Name) })
 	slices.Sort(all)
-	if on, no := strings.CutPrefix(name, "no-"); no && c.Flags().Lookup(on) != nil && c.Flags().Lookup(on).Value.Type() == "bool" {
-		return "write --" + on + "=false"
-	}
 	if c.Flags().Lookup("learning-rate") != nil { // a command that takes every key
 		var wrong config.Errors
 		_, err := config.Load(config.Input{Flags: []config.Flag{{Name: name, Key: strings.ReplaceAll(name, "-", "_"), Value: "1"}}})
