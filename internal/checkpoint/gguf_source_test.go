@@ -2,7 +2,9 @@ package checkpoint
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
+	"math"
 	"os"
 	"reflect"
 	"testing"
@@ -181,6 +183,64 @@ func TestGGUFRefuses(t *testing.T) {
 		}
 		_, err := newGGUFSource(f, "m.gguf")
 		wantError(t, err, c.want...)
+	}
+}
+
+// ggufOf is a file with this metadata, of texts, uint32 and float32, and no tensor.
+func ggufOf(t *testing.T, kv map[string]any) *gguf.File {
+	t.Helper()
+	le := binary.LittleEndian
+	text := func(b []byte, s string) []byte { return append(le.AppendUint64(b, uint64(len(s))), s...) }
+	b := le.AppendUint64(le.AppendUint64([]byte("GGUF\x03\x00\x00\x00"), 0), uint64(len(kv)))
+	for key, value := range kv {
+		b = text(b, key)
+		switch v := value.(type) {
+		case string:
+			b = text(le.AppendUint32(b, 8), v)
+		case uint32:
+			b = le.AppendUint32(le.AppendUint32(b, 4), v)
+		case float32:
+			b = le.AppendUint32(le.AppendUint32(b, 6), math.Float32bits(v))
+		default:
+			t.Fatalf("%s: %T", key, v)
+		}
+	}
+	f, err := gguf.Parse(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// TestGGUFDefaults: what a file may leave out is what llama.cpp takes for it: as many key heads as heads, a rope base of 10000, heads of hidden/heads.
+func TestGGUFDefaults(t *testing.T) {
+	for _, c := range []struct {
+		key         string // "": nothing more is said
+		value       any
+		kv, headDim int
+		theta       float64
+	}{
+		{"", nil, 6, 8, 10000},
+		{"llama.attention.head_count_kv", uint32(2), 2, 8, 10000},
+		{"llama.rope.freq_base", float32(5e5), 6, 8, 5e5},
+		{"llama.attention.key_length", uint32(16), 6, 16, 10000},
+	} {
+		kv := map[string]any{"general.architecture": "llama", "llama.embedding_length": uint32(48), "llama.feed_forward_length": uint32(64), "llama.block_count": uint32(1),
+			"llama.context_length": uint32(128), "llama.attention.head_count": uint32(6), "llama.attention.layer_norm_rms_epsilon": float32(1e-5)}
+		if c.key != "" {
+			kv[c.key] = c.value
+		}
+		if _, ok := kv["llama.attention.key_length"]; ok {
+			kv["llama.attention.value_length"], kv["llama.rope.dimension_count"] = c.value, c.value
+		}
+		m, err := readGGUFModel(ggufOf(t, kv))
+		if err != nil {
+			t.Errorf("%s: %v", c.key, err)
+			continue
+		}
+		if m.heads != 6 || m.kvHeads != c.kv || float64(m.theta) != c.theta || m.headDim != c.headDim {
+			t.Errorf("%s: %d heads, %d of keys, base %v, heads of %d; want 6, %d, %v, %d", c.key, m.heads, m.kvHeads, m.theta, m.headDim, c.kv, c.theta, c.headDim)
+		}
 	}
 }
 

@@ -42,6 +42,14 @@ func TestComplete(t *testing.T) {
 		"cut shard": {func(dir string) error {
 			return os.Truncate(filepath.Join(dir, "model-00002-of-00002.safetensors"), 9)
 		}, "model-00002-of-00002.safetensors has 9 bytes, want"},
+		"longer file": {func(dir string) error {
+			f, err := os.OpenFile(filepath.Join(dir, "config.json"), os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			_, err = f.WriteString("\n")
+			return errors.Join(err, f.Close())
+		}, "config.json has "},
 		"no folder": {os.RemoveAll, manifestName},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -204,6 +212,47 @@ func TestLatestAside(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantLatest(t, parent, 4, 2)
+}
+
+// A checkpoint that stands aside is removed when its successor is whole, and only then: a folder of that name that misses a file is none.
+func TestPruneKeepsAside(t *testing.T) {
+	withoutFsync(t)
+	for name, c := range map[string]struct {
+		successor func(parent, final string) error
+		stays     bool
+	}{
+		"no successor": {func(string, string) error { return nil }, true},
+		"a successor without its manifest": {func(parent, final string) error {
+			return errors.Join(saveModel(parent, 4, 2), os.Remove(filepath.Join(final, manifestName)))
+		}, true},
+		"a successor that misses a file": {func(parent, final string) error {
+			return errors.Join(saveModel(parent, 4, 2), os.Remove(filepath.Join(final, "config.json")))
+		}, true},
+		"an empty folder of the name": {func(_, final string) error { return os.Mkdir(final, 0o755) }, true},
+		"a whole successor":           {func(parent, final string) error { return saveModel(parent, 4, 2) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			parent := t.TempDir()
+			if err := errors.Join(saveModel(parent, 3, 1), saveModel(parent, 4, 1)); err != nil {
+				t.Fatal(err)
+			}
+			final, aside := filepath.Join(parent, "checkpoint-4"), filepath.Join(parent, replacedPrefix+"checkpoint-4")
+			if err := errors.Join(os.Rename(final, aside), c.successor(parent, final)); err != nil {
+				t.Fatal(err)
+			}
+			for _, keep := range []int{0, 2} {
+				if err := Prune(parent, keep); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if all := names(t, parent); slices.Contains(all, filepath.Base(aside)) != c.stays {
+				t.Errorf("the folder that stood aside stays: %v, of %v", c.stays, all)
+			}
+			if c.stays && Complete(aside) != nil {
+				t.Errorf("it is not whole any more: %v", Complete(aside))
+			}
+		})
+	}
 }
 
 func TestLatestNone(t *testing.T) {

@@ -213,6 +213,7 @@ var keyEffects = []struct {
 	{set: "train_on_eos=last", changes: "tokens evals losses eval_losses weights", is: map[string]string{"tokens": "27 23 18 17"}},
 	{set: "micro_batch_size=1", changes: "epochs tokens losses eval_losses weights plan", is: map[string]string{"epochs": "0.125 0.25 0.375 0.5", "tokens": "14 15 16 9"}},
 	{set: "gradient_accumulation_steps=2", changes: "epochs tokens losses eval_losses weights plan", is: map[string]string{"epochs": "0.5 1 1.5 2", "tokens": "54 39 37 56"}},
+	{set: "gradient_accumulation_steps=3", changes: "epochs tokens losses eval_losses weights plan", is: map[string]string{"epochs": "0.75 1 1.75 2", "tokens": "74 19 65 28"}}, // the second step ends with the epoch
 	{set: "num_epochs=2.5", with: []string{"max_steps=0"}, changes: "steps epochs rates tokens evals losses eval_losses weights", is: map[string]string{"steps": "1 2 3 4 5 6 7 8 9 10"}},
 	{set: "max_steps=3", changes: "steps epochs rates tokens evals losses eval_losses weights", is: map[string]string{"steps": "1 2 3", "evals": "0:18 3:18"}},
 	{set: "gradient_checkpointing=false", changes: "plan"},
@@ -332,8 +333,8 @@ func TestKeysChangeARun(t *testing.T) {
 // is gone on from elsewhere.
 func resumes(t *testing.T, base []string) {
 	run := func(dir, resume string) outcome {
-		args := []string{"train", "--output-dir", dir, "--resume", resume, "--save-steps", "2"}
-		for _, s := range base {
+		args := []string{"train", "--output-dir", dir, "--resume", resume}
+		for _, s := range append(slices.Clone(base), "save_steps=2") {
 			args = append(args, "--set", s)
 		}
 		talk := &bytes.Buffer{}

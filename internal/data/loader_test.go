@@ -208,6 +208,45 @@ func TestRestoreErrors(t *testing.T) {
 	}
 }
 
+// TestChecksumOfData: data with another token, label, length, order or number of samples is other data; with the same ones it is the same.
+func TestChecksumOfData(t *testing.T) {
+	of := func(change func(d *Dataset)) string {
+		d := byHand()
+		change(d)
+		return NewLoader(d, Options{SequenceLen: 8, MicroBatch: 2}).State().Data
+	}
+	want := of(func(*Dataset) {})
+	if got := of(func(*Dataset) {}); got != want || want == "" {
+		t.Errorf("the same data: %q and %q", got, want)
+	}
+	with := func(ids, labels []int32, learned bool) func(d *Dataset) {
+		return func(d *Dataset) {
+			d.c = &corpus{pad: 99}
+			d.c.add([]int32{1, 2, 3}, []int32{1, 2, 3}, false)
+			d.c.add([]int32{4, 5}, []int32{4, 5}, false)
+			d.c.add(ids, labels, learned)
+		}
+	}
+	if got := of(with([]int32{6, 7, 8, 9}, []int32{6, 7, ignored, 9}, true)); got != want {
+		t.Errorf("the same data, made anew: %q, want %q", got, want)
+	}
+	for name, change := range map[string]func(d *Dataset){
+		"a token more is learned": with([]int32{6, 7, 8, 9}, []int32{6, 7, 8, 9}, false),
+		"a token less is learned": with([]int32{6, 7, 8, 9}, []int32{6, ignored, ignored, 9}, true),
+		"another one is learned":  with([]int32{6, 7, 8, 9}, []int32{6, ignored, 8, 9}, true),
+		"a label of another id":   with([]int32{6, 7, 8, 9}, []int32{6, 7, ignored, 5}, true),
+		"another token":           with([]int32{6, 7, 3, 9}, []int32{6, 7, ignored, 9}, true),
+		"a token more":            with([]int32{6, 7, 8, 9, 1}, []int32{6, 7, ignored, 9, 1}, true),
+		"another order":           func(d *Dataset) { d.index = []int32{0, 2, 1} },
+		"a sample twice":          func(d *Dataset) { d.index = []int32{0, 1, 2, 2} },
+		"a sample less":           func(d *Dataset) { d.index = []int32{0, 1} },
+	} {
+		if got := of(change); got == want {
+			t.Errorf("%s: it is still %s", name, got)
+		}
+	}
+}
+
 func TestEmptyLoader(t *testing.T) {
 	l := NewLoader(&Dataset{c: &corpus{}}, Options{SequenceLen: 8, Packing: true})
 	if _, err := l.Next(); !errors.Is(err, ErrEmpty) {

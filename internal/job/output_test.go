@@ -132,6 +132,34 @@ func TestOutputIsLocked(t *testing.T) {
 	}
 }
 
+// TestFailedStartFreesTheFolder: a start that fails, at whatever, keeps no lock: the next one, by the same process, begins at once.
+func TestFailedStartFreesTheFolder(t *testing.T) {
+	dir := begun(t, "max_steps=4")
+	saveCheckpoint(t, dir, "checkpoint-2")
+	refused := errors.New("refused")
+	for name, start := range map[string]func() (*output, error){
+		"resume: none": func() (*output, error) { return openAt(loaded(t, dir, "max_steps=4", "resume=none")) },
+		"another run":  func() (*output, error) { return openAt(loaded(t, dir, "max_steps=4", "learning_rate=0.003")) },
+		"no such checkpoint": func() (*output, error) {
+			return openAt(loaded(t, dir, "max_steps=4", "resume="+filepath.Join(dir, "checkpoint-9")))
+		},
+		"its steps": func() (*output, error) {
+			return openOutput(&loaded(t, dir, "max_steps=4").Config, func(string, *config.Config) (int, error) { return 0, refused })
+		},
+	} {
+		if _, err := start(); err == nil {
+			t.Errorf("%s: it starts", name)
+		}
+		o, err := openAt(loaded(t, dir, "max_steps=4"))
+		if err != nil {
+			t.Fatalf("after %s: %v", name, err)
+		}
+		if err := o.unlock(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestOutputFinished(t *testing.T) {
 	finish := func(dir string) {
 		t.Helper()

@@ -12,7 +12,9 @@ import (
 	"testing"
 
 	"lomo/internal/config"
+	"lomo/internal/cpukern"
 	"lomo/internal/memprof"
+	"lomo/internal/preset"
 )
 
 // planOf is the plan of settings as --set takes them, for cards.
@@ -25,6 +27,44 @@ func planOf(t *testing.T, file string, cards Cards, set ...string) (*memprof.Pro
 	c.Model = filepath.Base(c.Model) // the preset, also where a folder of that name is
 	p, _, err := Profile(c, cards)
 	return p, err
+}
+
+// TestPlanOfRanks: every rank on the CPU has its arena and its kernels' workspace, of the threads that it gets; evaluation of longer batches than those of a
+// step makes the plan larger.
+func TestPlanOfRanks(t *testing.T) {
+	plan := func(evalLen int, set ...string) *memprof.Profile {
+		c := loaded(t, "out", append([]string{"device=cpu", "threads=4", "sequence_len=64", "micro_batch_size=2"}, set...)...)
+		m, err := preset.Config("tiny")
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := trainOptions(&c.Config, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := Plan(o, &c.Config, evalLen, Cards{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	one := plan(0).Owners["kernel workspace"]
+	for ranks, threads := range map[int]int{1: 4, 2: 2, 4: 1} {
+		p := plan(0, fmt.Sprintf("devices=%d", ranks), "sharding=zero3")
+		// What the products take is the same for each rank; the rest is of its threads.
+		if got, want := p.Owners["kernel workspace"], int64(ranks)*(one-cpukern.WorkspaceBytes(4)+cpukern.WorkspaceBytes(threads)); got != want {
+			t.Errorf("%d ranks: %d bytes of workspace, want %d", ranks, got, want)
+		}
+		if got := p.Owners["program and its heap"]; got != runtimeBytes {
+			t.Errorf("%d ranks: %d bytes of the program, want %d, once", ranks, got, runtimeBytes)
+		}
+	}
+	for _, ranks := range []string{"devices=1", "devices=2"} {
+		without, short, long := plan(0, ranks, "sharding=zero3").Peak, plan(8, ranks, "sharding=zero3").Peak, plan(4096, ranks, "sharding=zero3").Peak
+		if !(without <= short && short < long) {
+			t.Errorf("%s: %d bytes without evaluation, %d with short batches, %d with long ones", ranks, without, short, long)
+		}
+	}
 }
 
 // TestCardPlans: what a 3090 holds of each model, with half a gigabyte for the driver, and the pace of the largest.

@@ -34,6 +34,23 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
+// TestSchedulesWithoutWarmup: the rates of ten steps from the first one on. lomo_linear is lr·max((step/total - 1)/(warmup - 1), 0) of LOMO's trainer with
+// steps from 1 and warmup 0: it falls from its first step, and the last one has rate 0.
+func TestSchedulesWithoutWarmup(t *testing.T) {
+	for kind, want := range map[string][]float64{
+		"lomo_linear": {0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0},
+		"linear":      {1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1},
+		"constant":    {1, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+		"wsd":         {1, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+	} {
+		for done, rate := range want {
+			if got := (Schedule{Kind: kind, LR: 2, Total: 10}).At(done); math.Abs(got-2*rate) > 1e-12 {
+				t.Errorf("%s after %d steps: %v, want %v", kind, done, got, 2*rate)
+			}
+		}
+	}
+}
+
 // TestPolynomialBegins: transformers raises ValueError("lr_end (1e-07) must be smaller than initial lr") for the rates that are refused.
 func TestPolynomialBegins(t *testing.T) {
 	for lr, ok := range map[float64]bool{0: false, 1e-9: false, 9.9e-8: false, 1e-7: false, 1.01e-7: true, 1e-6: true, 1e-3: true} {
