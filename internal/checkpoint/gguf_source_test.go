@@ -186,12 +186,12 @@ func TestGGUFRefuses(t *testing.T) {
 	}
 }
 
-// ggufOf is a file with this metadata, of texts, uint32 and float32, and no tensor.
+// ggufOf is a file with this metadata, of texts, uint32 and float32, and an embedding of one token of 48 numbers.
 func ggufOf(t *testing.T, kv map[string]any) *gguf.File {
 	t.Helper()
 	le := binary.LittleEndian
 	text := func(b []byte, s string) []byte { return append(le.AppendUint64(b, uint64(len(s))), s...) }
-	b := le.AppendUint64(le.AppendUint64([]byte("GGUF\x03\x00\x00\x00"), 0), uint64(len(kv)))
+	b := le.AppendUint64(le.AppendUint64([]byte("GGUF\x03\x00\x00\x00"), 1), uint64(len(kv)))
 	for key, value := range kv {
 		b = text(b, key)
 		switch v := value.(type) {
@@ -205,6 +205,9 @@ func ggufOf(t *testing.T, kv map[string]any) *gguf.File {
 			t.Fatalf("%s: %T", key, v)
 		}
 	}
+	b = le.AppendUint32(text(b, "token_embd.weight"), 2)
+	b = append(le.AppendUint64(le.AppendUint64(b, 48), 1), make([]byte, 4+8)...) // its shape, type F32, offset 0
+	b = append(b, make([]byte, -len(b)&31+4*48)...)                              // aligned, and its numbers
 	f, err := gguf.Parse(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		t.Fatal(err)
