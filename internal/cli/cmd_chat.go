@@ -253,7 +253,9 @@ func (t *talk) answer(ctx context.Context, ask func(context.Context) (job.Reply,
 		return out.Encode(r)
 	}
 	if r.Tokens > 0 || err == nil && r.Finish != infer.Interrupted {
-		err = errors.Join(err, t.show("\n"))
+		if bad := t.show("\n"); err == nil { // one fault is told once
+			err = bad
+		}
 	}
 	if err != nil {
 		return err
