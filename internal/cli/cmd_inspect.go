@@ -21,6 +21,7 @@ type inspectOptions struct {
 	Type    string // of a data set
 	Split   string // of a data set's folder
 	Limit   int    // samples shown token by token
+	First   bool   // read no more than these
 	Tensors bool   // list every tensor
 	JSON    bool
 	Config  *config.Loaded // sequence_len and the label mask
@@ -44,6 +45,7 @@ first samples token by token, with the tokens that are learned; --type says what
 		Args: wantArgs("PATH"),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.Path = args[0]
+			o.First = c.Flags().Changed("limit") && o.Limit > 0
 			if err := o.check(); err != nil {
 				return err
 			}
@@ -58,7 +60,7 @@ first samples token by token, with the tokens that are learned; --type says what
 	f.StringVar(&o.Model, "model", "", "`folder` or .gguf file whose tokenizer reads a data set")
 	f.StringVar(&o.Type, "type", "", "`type` of a data set's records: "+typesHelp)
 	f.StringVar(&o.Split, "split", "", "files of a data set's folder whose names begin with `NAME`")
-	f.IntVar(&o.Limit, "limit", 3, "show `N` samples of a data set")
+	f.IntVar(&o.Limit, "limit", 3, "show `N` samples of a data set; when it is given, what stands behind them is not read")
 	f.BoolVar(&o.Tensors, "tensors", false, "list every tensor of a model")
 	f.BoolVar(&o.JSON, "json", false, "print JSON: one object, or one a sample of a data set")
 	s.addFile(c)

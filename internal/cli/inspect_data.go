@@ -15,6 +15,9 @@ func inspectData(s *Streams, o *inspectOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.First {
+		opts.Limit = o.Limit
+	}
 	d, err := data.Load([]data.Source{{Path: o.Path, Type: o.Type, Split: o.Split}}, tok, opts)
 	if err != nil {
 		return err
@@ -27,7 +30,11 @@ func inspectData(s *Streams, o *inspectOptions) error {
 		name = func(id int32) string { return tok.Decode([]int32{id}, false) }
 	}
 	if !o.JSON {
-		fmt.Fprintf(s.Out, "%s: %s\n", o.Path, statsLine(d.Stats()))
+		first := ""
+		if o.First && d.Len() == o.Limit {
+			first = "at the beginning "
+		}
+		fmt.Fprintf(s.Out, "%s: %s%s\n", o.Path, first, statsLine(d.Stats()))
 	}
 	for i := range min(o.Limit, d.Len()) {
 		if err := showSample(s, o, i, d.Describe(i, name)); err != nil {

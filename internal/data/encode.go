@@ -185,6 +185,9 @@ func (e *encoder) masked(r records.Record, ids []int32, train []bool) error {
 // put adds a sample: ids are checked against the vocabulary, the sample is cut to sequence_len, and left out if no token
 // of it is predicted then. list names the ids in errors.
 func (e *encoder) put(r records.Record, list string, ids, labels []int32) error {
+	if e.full() {
+		return errEnough
+	}
 	for i, id := range ids {
 		if err := e.inVocab(r, list, i, id); err != nil {
 			return err
@@ -214,6 +217,9 @@ func (e *encoder) put(r records.Record, list string, ids, labels []int32) error 
 	}
 	return nil
 }
+
+// full tells that there are as many samples as were asked for: errEnough ends the reading.
+func (e *encoder) full() bool { return e.o.Limit > 0 && e.out.len() >= e.o.Limit }
 
 // windows adds a sample that is longer than a row as several: each begins Stride tokens behind the one before it, and predicts what
 // that one did not.

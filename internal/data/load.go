@@ -1,6 +1,7 @@
 package data
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -47,8 +48,10 @@ func Load(srcs []Source, tok Tokenizer, o Options) (*Dataset, error) {
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	e.unread.notes(&e.notes)
-	e.unused(srcs, d)
+	if !e.full() { // else nobody knows what the rest has
+		e.unread.notes(&e.notes)
+		e.unused(srcs, d)
+	}
 	d.skipped, d.notes = e.skipped, e.notes
 	return d, nil
 }
@@ -137,7 +140,12 @@ func (e *encoder) source(s Source) error {
 	}
 	var wrong Errors
 	for _, f := range set.Files {
-		wrong.add(e.file(f, s.Type, add))
+		if e.full() {
+			break
+		}
+		if err := e.file(f, s.Type, add); !errors.Is(err, errEnough) {
+			wrong.add(err)
+		}
 	}
 	return wrong.err()
 }
@@ -154,13 +162,20 @@ func (e *encoder) file(path, name string, add format) error {
 	var wrong Errors // of records; what is no record ends the file
 	err := records.Each(path, func(r records.Record) error {
 		some = true
-		wrong.add(withExample(fittingType(add(e, r), r, name), name))
+		if err := add(e, r); !errors.Is(err, errEnough) {
+			wrong.add(withExample(fittingType(err, r, name), name))
+		}
+		if e.full() {
+			return errEnough
+		}
 		return nil
 	})
 	if err == nil && !some {
 		e.notes.Add("files without a record", path, "")
 	}
-	wrong.add(withExample(err, name))
+	if !errors.Is(err, errEnough) {
+		wrong.add(withExample(err, name))
+	}
 	return wrong.err()
 }
 

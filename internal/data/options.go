@@ -24,5 +24,8 @@ type Options struct {
 
 	VocabSize int // of the model: ids from there on are errors; 0: unknown
 
+	// Limit above 0 reads no more than makes so many samples, to show them: what stands behind is neither read nor checked.
+	Limit int
+
 	OnSample func(n int) // hears how many samples are made, while data is read; nil: nobody
 }
