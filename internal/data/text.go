@@ -85,9 +85,12 @@ func (e *encoder) goOn(piece string, overlap int) ([]int32, error) {
 // pieces cuts a text where tokenizers cut it anyway: behind a line end between two characters that are no white space.
 // Every piece but the first repeats the overlap bytes before it. Text that is not UTF-8 is an error.
 func pieces(r records.Record, text io.Reader, fn func(piece string, overlap int) error) error {
-	buf := make([]byte, 0, pieceSize)
-	line, overlap := r.Line, 0
-	for size := pieceSize; ; {
+	size := pieceSize
+	if short, ok := text.(interface{ Len() int }); ok { // a record's text is mostly short
+		size = min(size, short.Len()+1)
+	}
+	buf := make([]byte, 0, size)
+	for line, overlap := r.Line, 0; ; {
 		n, err := io.ReadFull(text, buf[len(buf):size])
 		buf = buf[:len(buf)+n]
 		last := err == io.EOF || err == io.ErrUnexpectedEOF

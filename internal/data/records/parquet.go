@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"strings"
 	"unicode/utf8"
 
@@ -34,11 +35,20 @@ func readParquet(path string, fn func(Record) error) (err error) {
 			if inCall {
 				panic(r)
 			}
-			err = broken(fmt.Errorf("%v", r))
+			if _, lengths := r.(runtime.Error); lengths {
+				r = "lengths in it do not fit"
+			}
+			err = broken(errors.New(fault.Shorten(fmt.Sprint(r), 200)))
 		}
 	}()
+	if err := checkFooter(f, size); err != nil {
+		return broken(err)
+	}
 	in, err := parquet.OpenFile(f, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
+		return broken(err)
+	}
+	if err := checkPages(f, size, in); err != nil {
 		return broken(err)
 	}
 	var columns int

@@ -1,0 +1,277 @@
+package records
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// The reader of parquet files believes the lengths that it reads. They are looked at before: those of the footer, and those of the headers of all pages.
+const (
+	maxFooter     = 16 << 20
+	signature     = 28 // bytes that may stand behind a footer
+	maxPageHeader = 1 << 20
+	maxPageValues = 1 << 24 // a writer's page has some 20,000
+	structSize    = 512     // what an element of the footer's lists takes, about
+)
+
+var (
+	errThrift = errors.New("its lengths do not fit into the file")
+	errMore   = errors.New("more bytes are wanted")
+)
+
+// checkFooter looks at the end of a file of size bytes.
+func checkFooter(f io.ReaderAt, size int64) error {
+	var end [8]byte
+	if size < 12 {
+		return errors.New("the file is too short")
+	}
+	if _, err := f.ReadAt(end[:], size-8); err != nil {
+		return err
+	}
+	n := int64(binary.LittleEndian.Uint32(end[:]))
+	if magic := string(end[4:]); magic != "PAR1" && magic != "PARE" {
+		return nil // the reader says what it is
+	}
+	if n > size-12 || n > maxFooter {
+		return fmt.Errorf("its footer would have %d bytes, in a file of %d; at most %d are read", n, size, maxFooter)
+	}
+	if string(end[4:]) == "PARE" {
+		return errors.New("it is encrypted")
+	}
+	raw := make([]byte, n)
+	if _, err := f.ReadAt(raw, size-8-n); err != nil {
+		return err
+	}
+	w := walker{b: raw}
+	if err := w.structure(0, nil); err != nil || w.at != len(raw) && w.at != len(raw)-signature {
+		return errThrift
+	}
+	if w.structs*structSize > 64<<20+16*len(raw) {
+		return fmt.Errorf("its footer lists %d parts in %d bytes", w.structs, len(raw))
+	}
+	return nil
+}
+
+// checkPages looks at the headers of all pages.
+func checkPages(f io.ReaderAt, size int64, in *parquet.File) error {
+	for _, group := range in.Metadata().RowGroups {
+		if group.NumRows == 0 {
+			continue
+		}
+		for _, c := range group.Columns {
+			at := c.MetaData.DataPageOffset
+			if d := c.MetaData.DictionaryPageOffset; d > 0 && d < at {
+				at = d
+			}
+			end := at + c.MetaData.TotalCompressedSize
+			if at < 0 || end < at || end > size {
+				return errThrift
+			}
+			for seen := int64(0); at < end && seen < c.MetaData.NumValues; {
+				next, values, err := checkPage(f, at, end)
+				if err != nil {
+					return err
+				}
+				at, seen = next, seen+values
+			}
+		}
+	}
+	return nil
+}
+
+// checkPage looks at the header of the page at a place, and gives the place of the next and the values in this one.
+func checkPage(f io.ReaderAt, at, end int64) (next, values int64, err error) {
+	var w walker
+	var packed, unpacked, entries int64
+	field := func(path [2]int, v int64) {
+		switch path {
+		case [2]int{0, 2}:
+			unpacked = v
+		case [2]int{0, 3}:
+			packed = v
+		case [2]int{5, 1}, [2]int{8, 1}:
+			values = v
+		case [2]int{7, 1}: // of a dictionary
+			entries = v
+		}
+	}
+	for window := int64(4096); ; window = maxPageHeader {
+		raw := make([]byte, min(window, end-at))
+		if _, err := f.ReadAt(raw, at); err != nil {
+			return 0, 0, err
+		}
+		w = walker{b: raw}
+		err := w.structure(0, field)
+		if errors.Is(err, errMore) && window < maxPageHeader && int64(len(raw)) < end-at {
+			continue
+		}
+		if err != nil {
+			return 0, 0, errThrift
+		}
+		break
+	}
+	next = at + int64(w.at) + packed
+	switch {
+	case packed < 0 || unpacked < 0 || values < 0 || entries < 0 || next > end:
+		return 0, 0, errThrift
+	case max(values, entries) > maxPageValues:
+		return 0, 0, fmt.Errorf("a page of %d values; at most %d are read", max(values, entries), maxPageValues)
+	case unpacked > growthFree+growth*packed:
+		return 0, 0, fmt.Errorf("a page of %d bytes unpacks to %d", packed, unpacked)
+	}
+	return next, values, nil
+}
+
+// walker goes through Thrift's compact protocol without keeping anything.
+type walker struct {
+	b       []byte
+	at      int
+	structs int // elements of lists that are structures
+}
+
+const (
+	thriftTrue = iota + 1
+	thriftFalse
+	thriftByte
+	thriftI16
+	thriftI32
+	thriftI64
+	thriftDouble
+	thriftBinary
+	thriftList
+	thriftSet
+	thriftMap
+	thriftStruct
+
+	maxThrift = 16 // structures within each other
+)
+
+func (w *walker) byte() (byte, error) {
+	if w.at >= len(w.b) {
+		return 0, errMore
+	}
+	w.at++
+	return w.b[w.at-1], nil
+}
+
+func (w *walker) varint() (uint64, error) {
+	n, size := binary.Uvarint(w.b[w.at:])
+	if size == 0 {
+		return 0, errMore
+	}
+	if size < 0 {
+		return 0, errThrift
+	}
+	w.at += size
+	return n, nil
+}
+
+func (w *walker) skip(n uint64) error {
+	if n > uint64(len(w.b)-w.at) {
+		return errMore
+	}
+	w.at += int(n)
+	return nil
+}
+
+// structure goes through one; field hears the integers of it and of the structures directly in it, by the number of the outer field (0: none) and their own.
+func (w *walker) structure(depth int, field func(path [2]int, v int64)) error {
+	return w.fields(depth, 0, field)
+}
+
+func (w *walker) fields(depth, outer int, field func([2]int, int64)) error {
+	if depth > maxThrift {
+		return errThrift
+	}
+	for id := 0; ; {
+		head, err := w.byte()
+		if err != nil || head == 0 {
+			return err
+		}
+		if delta := int(head >> 4); delta > 0 {
+			id += delta
+		} else {
+			v, err := w.varint()
+			if err != nil {
+				return err
+			}
+			id = int(int16(v>>1) ^ -int16(v&1))
+		}
+		if err := w.value(head&15, depth, outer, id, field); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *walker) value(typ byte, depth, outer, id int, field func([2]int, int64)) error {
+	switch typ {
+	case thriftTrue, thriftFalse:
+		return nil
+	case thriftByte:
+		return w.skip(1)
+	case thriftI16, thriftI32, thriftI64:
+		v, err := w.varint()
+		if err == nil && field != nil {
+			field([2]int{outer, id}, int64(v>>1)^-int64(v&1))
+		}
+		return err
+	case thriftDouble:
+		return w.skip(8)
+	case thriftBinary:
+		n, err := w.varint()
+		if err != nil {
+			return err
+		}
+		return w.skip(n)
+	case thriftList, thriftSet:
+		return w.list(depth)
+	case thriftMap:
+		n, err := w.varint()
+		if err == nil && n > 0 { // parquet's own structures have none
+			err = errThrift
+		}
+		return err
+	case thriftStruct:
+		if outer != 0 || depth > 0 {
+			field = nil
+		}
+		return w.fields(depth+1, id, field)
+	}
+	return errThrift
+}
+
+func (w *walker) list(depth int) error {
+	head, err := w.byte()
+	if err != nil {
+		return err
+	}
+	n := uint64(head >> 4)
+	if n == 15 {
+		if n, err = w.varint(); err != nil {
+			return err
+		}
+	}
+	typ := head & 15
+	if n > uint64(len(w.b)-w.at) { // each takes a byte
+		return errMore
+	}
+	for range n {
+		switch typ {
+		case thriftTrue, thriftFalse:
+			err = w.skip(1)
+		case thriftStruct:
+			w.structs++
+			fallthrough
+		default:
+			err = w.value(typ, depth+1, -1, 0, nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
