@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"lomo/internal/checkpoint"
@@ -87,10 +88,11 @@ func newSampler(ctx context.Context, c *config.Config, o *train.Options, m *Mode
 	return s
 }
 
-// questions are the first n records with different prompts that are short; where there are too few of them, long ones too.
+// questions are the first n records that are short and differ in prompt and answer; where there are too few of them, other
+// prompts with an answer that was taken already, and long ones too.
 func questions(ds *data.Dataset, n int) []question {
-	var short, long []question
-	seen := map[string]bool{}
+	var short, alike, long []question
+	seen, answered := map[string]bool{}, map[string]bool{}
 	for i := range min(ds.Len(), sampleSearch) {
 		q, ok := questionOf(ds.Example(i))
 		key := fmt.Sprint(q.prompt)
@@ -98,15 +100,23 @@ func questions(ds *data.Dataset, n int) []question {
 			continue
 		}
 		seen[key] = true
-		if q.cut == 0 {
+		answer := fmt.Sprint(q.answer)
+		switch {
+		case q.cut == 0 && answered[answer]: // the same fact in other words shows less than another fact
+			if len(alike) < n {
+				alike = append(alike, q)
+			}
+		case q.cut == 0:
+			answered[answer] = true
 			if short = append(short, q); len(short) == n {
 				return short
 			}
-		} else if len(long) < n {
+		case len(long) < n:
 			long = append(long, q)
 		}
 	}
-	return append(short, long[:min(len(long), n-len(short))]...)
+	all := slices.Concat(short, alike, long)
+	return all[:min(n, len(all))]
 }
 
 // questionOf splits a record before its last learned part. Of a text that is learned from its beginning the first third is the prompt.

@@ -2,9 +2,13 @@ package job
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"lomo/internal/data"
+	"lomo/internal/tokenizer"
 )
 
 // TestQuestionOf: a prompt is what comes before the last learned part of a record.
@@ -50,5 +54,32 @@ func TestQuestionOf(t *testing.T) {
 	long.Labels[samplePrompt+90] = 1
 	if q, ok := questionOf(long); !ok || q.cut != 90 || len(q.prompt) != samplePrompt || q.prompt[0] != 90 {
 		t.Errorf("a long prompt: %v, cut %d, %d left", ok, q.cut, len(q.prompt))
+	}
+}
+
+// TestQuestions: other facts come before other wordings of one, and those before prompts that are cut.
+func TestQuestions(t *testing.T) {
+	long := strings.Repeat("x", samplePrompt+1)
+	path := filepath.Join(t.TempDir(), "d.jsonl")
+	var text strings.Builder
+	for _, pair := range [][2]string{{"a", "1"}, {"b", "1"}, {long, "4"}, {"c", "2"}, {"a", "3"}, {"d", "3"}} {
+		fmt.Fprintf(&text, "{\"prompt\": %q, \"completion\": %q}\n", pair[0], pair[1])
+	}
+	if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tok := tokenizer.NewByteLevel()
+	ds, err := data.Load([]data.Source{{Path: path, Type: "prompt_completion"}}, tok, data.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range map[int]string{1: "a", 2: "ac", 3: "acd", 4: "acdb", 5: "acdb" + long[:samplePrompt], 9: "acdb" + long[:samplePrompt]} {
+		got := ""
+		for _, q := range questions(ds, n) {
+			got += tok.Decode(q.prompt, false)
+		}
+		if got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
 	}
 }
