@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"lomo/internal/config"
 	"lomo/internal/infer"
 )
 
@@ -64,15 +65,7 @@ func TestPaddedRowsAreNeverChosen(t *testing.T) {
 	dir := newTiny(t)
 	o := GenerateOptions{Model: dir, Prompts: []string{"The sea", "x"}, MaxTokens: 40}
 	before, _ := generate(t, o)
-	embeddings(t, dir, func(row func(int) []byte) {
-		likeliest := row(int(before[0].IDs[0]))
-		for id := 259; id < 320; id++ {
-			for i := 0; i < len(likeliest); i += 4 {
-				v := math.Float32frombits(binary.LittleEndian.Uint32(likeliest[i:]))
-				binary.LittleEndian.PutUint32(row(id)[i:], math.Float32bits(100*v))
-			}
-		}
-	})
+	loudPadding(t, dir, int(before[0].IDs[0]))
 	for _, temperature := range []float64{0, 0.5, 3} {
 		for seed := range uint64(4) {
 			o.Sampler = infer.Sampler{Temperature: temperature, Seed: seed}
@@ -86,6 +79,68 @@ func TestPaddedRowsAreNeverChosen(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// loudPadding makes the rows behind the vocabulary a hundred times that of a token, so that the likeliest of all is one of them wherever that token is likely.
+func loudPadding(t *testing.T, dir string, like int) {
+	t.Helper()
+	embeddings(t, dir, func(row func(int) []byte) {
+		for id := 259; id < 320; id++ {
+			for i := 0; i < len(row(like)); i += 4 {
+				v := math.Float32frombits(binary.LittleEndian.Uint32(row(like)[i:]))
+				binary.LittleEndian.PutUint32(row(id)[i:], math.Float32bits(100*v))
+			}
+		}
+	})
+}
+
+// asked keeps what the model of a run answers.
+type asked struct {
+	losses
+	got []Sample
+}
+
+func (a *asked) Sampled(_ int, s []Sample, _ string) error { a.got = append(a.got, s...); return nil }
+
+// TestPaddedRowsElsewhere: nor does a chat choose them, nor do the answers of a run. The padding is loud for the token that is chosen without it.
+func TestPaddedRowsElsewhere(t *testing.T) {
+	c, _ := newChat(t, nil)
+	first := say(t, c, "The sea?")
+	loudPadding(t, c.o.Model, int(first.IDs[0]))
+	for _, temperature := range []float64{0, 1, 3} {
+		loud, _ := newChat(t, func(o *ChatOptions) { o.Model, o.Temperature = c.o.Model, &temperature })
+		r := say(t, loud, "The sea?")
+		if r.Tokens == 0 || slices.ContainsFunc(r.IDs, func(id int32) bool { return id >= 259 }) || temperature == 0 && r.IDs[0] != first.IDs[0] {
+			t.Errorf("temperature %v: tokens %v, at first %v", temperature, r.IDs, first.IDs)
+		}
+	}
+
+	dir := newTiny(t)
+	answers := func() []Sample {
+		text := filepath.Join(t.TempDir(), "d.txt")
+		if err := os.WriteFile(text, []byte("The sea is wide.\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		l, err := config.Load(config.Input{Set: []string{"model=" + dir, "output_dir=" + filepath.Join(t.TempDir(), "out"), "datasets=[{path: '" + text + "', type: text}]", "device=cpu",
+			"dtype=f32", "max_steps=1", "lr_scheduler=constant", "learning_rate=1e-12", "save_steps=0", "sample_prompts=1", "sequence_len=32"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := &asked{}
+		if err := Train(t.Context(), l, a, TrainOptions{}); err != nil || len(a.got) == 0 {
+			t.Fatalf("%d answers, %v", len(a.got), err)
+		}
+		return a.got
+	}
+	before := answers()
+	ids := []rune(before[0].Text)
+	if len(ids) == 0 || ids[0] > 127 {
+		t.Fatalf("the first answer is %q: its first token is not known", before[0].Text)
+	}
+	loudPadding(t, dir, int(ids[0]))
+	if after := answers(); after[0].Text != before[0].Text {
+		t.Errorf("a run's answer is %q, without the padding %q", after[0].Text, before[0].Text)
 	}
 }
 
