@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,7 +58,10 @@ several it is compare.html in the present folder.`, report.MaxCompared),
 
 func runReportCmd(s *Streams, o *reportOptions) error {
 	var pages []report.Page
-	for _, dir := range o.Dirs {
+	for i, dir := range o.Dirs {
+		if slices.ContainsFunc(o.Dirs[:i], func(other string) bool { return filepath.Clean(other) == filepath.Clean(dir) }) {
+			return usage("a comparison is of different runs; leave it out", "%s is given twice", dir)
+		}
 		p, err := readPage(dir)
 		if err != nil {
 			return err

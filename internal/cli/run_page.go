@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"lomo/internal/checkpoint"
@@ -235,7 +236,7 @@ func hasRun(dir string) error {
 			return nil
 		}
 	}
-	return withHint("give a run's folder, output_dir of its configuration, which has a metrics.jsonl", fmt.Errorf("%s: no run: it has no %s", dir, report.MetricsFile))
+	return withHint(runNear(dir), fmt.Errorf("%s: no run: it has no %s", dir, report.MetricsFile))
 }
 
 func withHint(advice string, err error) error { return &job.HintError{Err: err, Advice: advice} }
@@ -249,4 +250,29 @@ func lastNews(dir string, r report.Run) time.Time {
 		return info.ModTime()
 	}
 	return time.Now()
+}
+
+// runNear is the way out of a folder that is no run's: the run that its checkpoint belongs to, or those in the folder.
+func runNear(dir string) string {
+	is := func(dir string) bool {
+		return isRegular(filepath.Join(dir, report.MetricsFile)) || isRegular(filepath.Join(dir, report.RunFile))
+	}
+	if above := filepath.Dir(filepath.Clean(dir)); strings.HasPrefix(filepath.Base(dir), "checkpoint-") && is(above) {
+		return "the run of this checkpoint is " + above
+	}
+	var in []string
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if run := filepath.Join(dir, e.Name()); e.IsDir() && is(run) {
+			in = append(in, run)
+		}
+	}
+	const most = 4
+	switch {
+	case len(in) == 0:
+		return "give a run's folder, output_dir of its configuration, which has a metrics.jsonl"
+	case len(in) > most:
+		return fmt.Sprintf("runs in it: %s and %d more", strings.Join(in[:most], ", "), len(in)-most)
+	}
+	return "runs in it: " + strings.Join(in, ", ")
 }

@@ -103,6 +103,7 @@ func checkSpace(c *config.Config, o train.Options, sum *Summary) error {
 	if need <= free || len(list) == 0 {
 		return nil
 	}
+	parts = append(parts, "room for metrics, report and log "+checkpoint.FormatSize(sideBytes))
 	return hint(roomier(c, sum, need, free, each, found), "output_dir %s: the run writes %s (%s), and %s are free on that disk",
 		c.OutputDir, checkpoint.FormatSize(need), strings.Join(parts, ", "), checkpoint.FormatSize(free))
 }
