@@ -16,6 +16,7 @@ import (
 // elsewhere are the files by which other programs and formats are told, in the order in which they are looked for; NAME in
 // the advice is the first file found.
 var elsewhere = []struct{ glob, what, advice string }{
+	{".lomo-pull/*.incomplete", "a download that `lomo pull` has begun", "give the same `lomo pull` again: it goes on from there"},
 	{"model.safetensors.index.json", "an index without its shards", "download the files that NAME lists"},
 	{"*.gguf", "a GGUF file", "give its path: NAME"},
 	{"consolidated*.safetensors", "weights in Mistral's own layout", "take the Hugging Face files of the model (model-0000x-of-0000y.safetensors), or convert these with transformers"},

@@ -432,8 +432,15 @@ var whatBreaks = map[string]func(b broken) string{
 		b.write("model_index.json", "{}")
 		return ""
 	},
-	"deepspeed":        func(b broken) string { b.remove("model.safetensors"); b.write("zero_to_fp32.py", ""); return "" },
-	"distcp":           func(b broken) string { b.remove("model.safetensors"); b.write("__0_0.distcp", ""); return "" },
+	"deepspeed": func(b broken) string { b.remove("model.safetensors"); b.write("zero_to_fp32.py", ""); return "" },
+	"distcp":    func(b broken) string { b.remove("model.safetensors"); b.write("__0_0.distcp", ""); return "" },
+	"pull begun": func(b broken) string {
+		if err := os.Mkdir(filepath.Join(b.dir, ".lomo-pull"), 0o755); err != nil {
+			b.t.Fatal(err)
+		}
+		b.rename("model.safetensors", ".lomo-pull/0123.incomplete")
+		return ""
+	},
 	"unfinished":       func(b broken) string { b.rename("model.safetensors", "model.safetensors.incomplete"); return "" },
 	"other name":       func(b broken) string { b.rename("model.safetensors", "llama.safetensors"); return "" },
 	"other name, pth":  func(b broken) string { b.rename("model.safetensors", "llama.pth"); return "" },
