@@ -1,9 +1,13 @@
 package data
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lomo/internal/rng"
 )
 
 // By hand, rows of 10: 6 opens row 0 (4 left); 5 opens row 1 (5 left); 4 fits both and fills row 0; 3 goes into row 1
@@ -65,6 +69,44 @@ func TestOverlong(t *testing.T) {
 		p := newPlan(d, Options{SequenceLen: 6, Packing: true, Shuffle: shuffle}, 0)
 		if p.len() != 2 {
 			t.Errorf("shuffle %v: %d rows, want 2", shuffle, p.len())
+		}
+	}
+}
+
+// TestOrders: samples, and packed rows beside them, come in another order with another seed and in another epoch. Every document fills a row, so that
+// without the order of the samples, which is known, that of the rows is left.
+func TestOrders(t *testing.T) {
+	lengths := make([]int, 40)
+	for i := range lengths {
+		lengths[i] = 8
+	}
+	d := ofLengths(lengths...)
+	for _, packing := range []bool{false, true} {
+		samples, rows := map[string]string{}, map[string]string{}
+		for _, seed := range []uint64{7, 8, 7 + 1<<32} {
+			for epoch := range 3 {
+				name := fmt.Sprintf("seed %d, epoch %d", seed, epoch)
+				o := Options{SequenceLen: 8, Seed: seed, Shuffle: true, Packing: packing}
+				order := newPlan(d, o, epoch).order
+				drawn := rng.Perm(seed, rng.Shuffle, uint32(epoch), len(lengths))
+				var of []int
+				for _, s := range order {
+					of = append(of, slices.Index(drawn, int(s)))
+				}
+				for what, key := range map[string]string{"samples": fmt.Sprint(order), "rows": fmt.Sprint(of)} {
+					seen := samples
+					if what == "rows" {
+						seen = rows
+					}
+					if other, ok := seen[key]; ok && (packing || what == "samples") {
+						t.Errorf("packing %v: %s of %s are in the order of %s", packing, what, name, other)
+					}
+					seen[key] = name
+				}
+				if !packing && !slices.IsSorted(of) {
+					t.Errorf("%s: the samples are not in the order that was drawn", name)
+				}
+			}
 		}
 	}
 }

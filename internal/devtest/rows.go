@@ -87,15 +87,15 @@ func rowsUpdate(c *C) {
 	c.both(func(dt tensor.DType) {
 		for _, step := range c.steps() {
 			for _, cols := range []int{21, 24} {
-				c.release(func() { rowsUpdateOne(c, dt, cols, step) })
+				c.release(func() { rowsUpdateOne(c, dt, 150, 60, cols, step) })
 			}
+			c.release(func() { rowsUpdateOne(c, dt, 7, 4, pick(c, 2504, 24), step) }) // a row in more than one piece
 		}
 	})
 	rowsUpdateRounding(c)
 }
 
-func rowsUpdateOne(c *C, dt tensor.DType, cols int, step device.Step) {
-	const v, n = 150, 60
+func rowsUpdateOne(c *C, dt tensor.DType, v, n, cols int, step device.Step) {
 	r, _, dense := c.rowsCase(v, n, cols, tensor.F32)
 	w, ws := c.noise("w", dt, 1, v, cols)
 	step.SumSq = c.scalar(0)

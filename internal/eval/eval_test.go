@@ -87,7 +87,14 @@ func alone(t *testing.T, s *train.Sweep, q Sequence) Score {
 func TestScoresDoNotDependOnTheBatch(t *testing.T) {
 	s := newSweep(t)
 	seqs := []Sequence{sequence(7, 4, 1), sequence(19, 12, 2), sequence(3, 2, 3), sequence(5, 0, 4), sequence(11, 11, 5)}
-	for _, rows := range []int{1, 2, 5} {
+	defer func(n int) { batchTokens = n }(batchTokens)
+	whole := batchTokens
+	for _, c := range []struct{ rows, tokens int }{{1, whole}, {2, whole}, {5, whole}, {5, 40}, {5, 1}} { // 40 tokens, padded, take two and three of them
+		rows := c.rows
+		batchTokens = c.tokens
+		if b := inBatches(seqs, rows); c.tokens == 40 && (len(b) != 2 || len(b[0].seqs) != 2 || b[1].first != 2) || c.tokens == 1 && len(b) != 5 {
+			t.Errorf("at most %d tokens: %d batches", c.tokens, len(b))
+		}
 		got, err := Scores(s, seqs, rows)
 		if err != nil {
 			t.Fatal(err)
@@ -98,6 +105,45 @@ func TestScoresDoNotDependOnTheBatch(t *testing.T) {
 			if got[i].Tokens != want.Tokens || math.Abs(got[i].LogProb-want.LogProb) > 1e-5 {
 				t.Errorf("rows %d, sequence %d: %+v, alone %+v", rows, i, got[i], want)
 			}
+		}
+	}
+}
+
+// TestScoresByNumber: a model that knows which token follows which: behind id, id+1 has probability 1/2 and each of the 40 others 1/80. Sums and means are
+// those of the counted tokens, and the choices they make differ.
+func TestScoresByNumber(t *testing.T) {
+	s := newSweep(t)
+	for _, p := range s.Net.Params() {
+		clear(p.W.F32s())
+	}
+	for i := range s.Net.Norm.W.F32s() {
+		s.Net.Norm.W.F32s()[i] = 1 // it makes a unit vector √24 long
+	}
+	for id := range 24 {
+		s.Net.Embed.W.F32s()[id*24+id] = 1
+		s.Net.Head.W.F32s()[(id+1)*24+id] = float32(math.Log(40) / math.Sqrt(24))
+	}
+	seqs := []Sequence{
+		{IDs: []int32{1, 2, 3, 4, 5}, Mask: []bool{false, true, true, true, true}},          // −4·ln 2
+		{IDs: []int32{1, 2, 9, 10}, Mask: []bool{true, true, true, false}},                  // −ln 2 − ln 80; the first never counts
+		{IDs: []int32{7, 3}, Mask: []bool{false, true}},                                     // −ln 80
+		{IDs: []int32{7, 3, 4, 5, 6, 7}, Mask: []bool{false, true, true, true, true, true}}, // −ln 80 − 4·ln 2
+	}
+	want := []Score{{-2.7725887, 4}, {-5.0751738, 2}, {-4.3820266, 1}, {-7.1546154, 5}}
+	means := []float64{-0.6931472, -2.5375869, -4.3820266, -1.4309231}
+	got, err := Scores(s, seqs, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range want {
+		if got[i].Tokens != w.Tokens || math.Abs(got[i].LogProb-w.LogProb) > 1e-3 || math.Abs(got[i].Mean()-means[i]) > 1e-3 {
+			t.Errorf("sequence %d: %+v, mean %v; want %+v, mean %v", i, got[i], got[i].Mean(), w, means[i])
+		}
+	}
+	for mean, best := range map[bool]int{false: 0, true: 1} { // −4.38 against −7.15, and −4.38 against −1.43 a token
+		a, err := Answer(s, []Question{{Choices: seqs[2:], Gold: 1}}, mean, 4)
+		if err != nil || a.Best[0] != best || a.Accuracy() != float64(best) {
+			t.Errorf("mean %v: %+v %v, want choice %d", mean, a, err, best)
 		}
 	}
 }

@@ -26,8 +26,8 @@ type Score struct {
 // Mean is the log-probability a token.
 func (s Score) Mean() float64 { return s.LogProb / float64(max(1, s.Tokens)) }
 
-// batchTokens bounds the padded size of one batch of sequences.
-const batchTokens = 4096
+// batchTokens bounds the padded size of one batch of sequences. Tests make it small.
+var batchTokens = 4096
 
 // Scores scores seqs in order, rows of similar place batched and padded together. rows bounds a batch's sequences. Ranks take the
 // batches in turn, and all get every score.

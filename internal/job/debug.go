@@ -52,6 +52,9 @@ func Export(o ExportOptions) error {
 	return m.copyWeights(o.Out, dt, shard)
 }
 
+// convertChunk is how many elements are converted at a time. Tests make it small.
+var convertChunk = 1 << 20
+
 // copyWeights streams every tensor from the source into dir, some rows at a time.
 func (m *Model) copyWeights(dir string, dt tensor.DType, shard int64) error {
 	var specs []checkpoint.Spec
@@ -62,10 +65,9 @@ func (m *Model) copyWeights(dir string, dt tensor.DType, shard int64) error {
 	if err != nil {
 		return err
 	}
-	const chunk = 1 << 20 // elements
 	for _, p := range m.Net.Params() {
 		cols := p.Len() / p.Shape[0]
-		step := max(1, chunk/cols)
+		step := max(1, convertChunk/cols)
 		buf := make([]byte, min(step, p.Shape[0])*cols*dt.Size())
 		for r := 0; r < p.Shape[0]; r += step {
 			e := min(r+step, p.Shape[0])

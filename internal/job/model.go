@@ -205,6 +205,9 @@ func layerOf(name string) int {
 	return n
 }
 
+// tiedChunk is how many elements checkTied compares at a time. Tests make it small.
+var tiedChunk = 1 << 18
+
 // checkTied compares a head that is stored beside the embedding it is tied to. It reads both, and nothing where there is
 // no such head.
 func (m *Model) checkTied() error {
@@ -214,7 +217,7 @@ func (m *Model) checkTied() error {
 		return nil
 	}
 	rows, cols := m.Net.Embed.Shape[0], m.Net.Embed.Shape[1]
-	step := max(1, (1<<18)/cols)
+	step := max(1, tiedChunk/cols)
 	a, b := make([]byte, 4*step*cols), make([]byte, 4*step*cols)
 	for r := 0; r < rows; r += step {
 		n := min(step, rows-r)

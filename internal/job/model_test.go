@@ -1,6 +1,7 @@
 package job
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -62,10 +63,13 @@ func TestTiedHeadIsCopy(t *testing.T) {
 	if _, err := New(NewOptions{Preset: "tiny", Dir: dir, DType: "bf16", Seed: 3}); err != nil {
 		t.Fatal(err)
 	}
+	defer func(n int) { tiedChunk = n }(tiedChunk)
 	for _, c := range []struct {
-		row  int
-		want string
-	}{{-1, ""}, {0, "differs"}, {319, "differs"}} {
+		row   int
+		want  string
+		chunk int // elements compared at a time
+	}{{-1, "", tiedChunk}, {0, "differs", tiedChunk}, {319, "differs", tiedChunk}, {-1, "", 1000}, {0, "differs", 1000}, {100, "differs", 1000}, {319, "differs", 1000}} {
+		tiedChunk = c.chunk
 		m, err := OpenModel(withHead(t, dir, c.row))
 		if err != nil {
 			t.Fatal(err)
@@ -75,6 +79,30 @@ func TestTiedHeadIsCopy(t *testing.T) {
 			t.Errorf("changed row %d: %v, want %q", c.row, err, c.want)
 		}
 		m.Close()
+	}
+}
+
+// TestExportInPieces: tensors that are converted some rows at a time, the last piece a shorter one, are those converted at once.
+func TestExportInPieces(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "m")
+	if _, err := New(NewOptions{Preset: "tiny", Dir: dir, DType: "bf16", Seed: 3}); err != nil {
+		t.Fatal(err)
+	}
+	defer func(n int) { convertChunk = n }(convertChunk)
+	var files [2][]byte
+	for i, chunk := range []int{convertChunk, 1000} {
+		convertChunk = chunk
+		out := filepath.Join(t.TempDir(), "out")
+		if err := Export(ExportOptions{Model: dir, Out: out, DType: "f32"}); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if files[i], err = os.ReadFile(filepath.Join(out, "model.safetensors")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(files[0], files[1]) {
+		t.Error("the file depends on how many rows are converted at a time")
 	}
 }
 

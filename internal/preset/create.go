@@ -25,8 +25,11 @@ type Options struct {
 	Written func(bytes int64) error
 }
 
-// chunk is how many elements are drawn and written at a time.
-const chunk = 1 << 20
+// chunk is how many elements are drawn and written at a time, and piece how many a goroutine draws. Tests make them small.
+var (
+	chunk = 1 << 20
+	piece = 1 << 16
+)
 
 // Create writes config.json and the weights of a randomly initialised model into dir: matrices normal with standard
 // deviation initializer_range, norm gains one. Each element is a function of seed, tensor and index alone.
@@ -110,7 +113,6 @@ func initialize(w *checkpoint.Writer, p *grad.Param, std float64, o Options) err
 // for two elements. Pieces are drawn side by side, for of a large model it is the most work.
 func normals(out []float32, seed uint64, id uint32, base uint64, std float64) {
 	var pieces sync.WaitGroup
-	const piece = 1 << 16
 	for lo := 0; lo < len(out); lo += piece {
 		pieces.Go(func() { draw(out[lo:min(lo+piece, len(out))], seed, id, base+uint64(lo), std) })
 	}

@@ -1,6 +1,7 @@
 package preset
 
 import (
+	"bytes"
 	"math"
 	"os"
 	"path/filepath"
@@ -77,6 +78,36 @@ func TestCreate(t *testing.T) {
 		if math.Abs(mean-wantMean) > 5*0.02/math.Sqrt(n) || math.Abs(std-wantStd) > 5*0.02/math.Sqrt(2*n) {
 			t.Errorf("%s: mean %v, standard deviation %v", p.Name, mean, std)
 		}
+	}
+}
+
+// TestCreateInPieces: rows and draws in several pieces, the last of each shorter, are those of all at once, and no draw is that of another tensor or place.
+func TestCreateInPieces(t *testing.T) {
+	_, whole := create(t, Options{DType: tensor.F32, Seed: 3})
+	defer func(c, p int) { chunk, piece = c, p }(chunk, piece)
+	chunk, piece = 1000, 130
+	_, cut := create(t, Options{DType: tensor.F32, Seed: 3})
+	seen := map[float32]int{}
+	total := 0
+	for _, i := range whole.Tensors() {
+		x, y := tensor.NewHost("x", tensor.F32, i.Shape...), tensor.NewHost("y", tensor.F32, i.Shape...)
+		for src, v := range map[checkpoint.Source]tensor.Tensor{whole: x, cut: y} {
+			if err := src.ReadRows(i.Name, 0, i.Shape[0], v.Host, tensor.F32); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(x.Host, y.Host) {
+			t.Errorf("%s depends on how it is cut", i.Name)
+		}
+		if len(i.Shape) > 1 {
+			for _, v := range x.F32s() {
+				seen[v]++
+			}
+			total += x.Len()
+		}
+	}
+	if len(seen) < total*98/100 {
+		t.Errorf("%d draws have %d values: some are drawn twice", total, len(seen))
 	}
 }
 

@@ -276,7 +276,7 @@ func (s *Disk) Save(dst Writer) error {
 // pieces goes over a matrix's rows a few megabytes at a time.
 func (s *Disk) pieces(p *grad.Param, f func(r0, r1 int, offset, bytes int64) error) error {
 	row := int64(p.Len()/p.Shape[0]) * int64(s.dt.Size())
-	step := max(1, int(loadBytes/row))
+	step := max(1, loadBytes/int(row))
 	for r := 0; r < p.Shape[0]; r += step {
 		e := min(r+step, p.Shape[0])
 		if err := f(r, e, s.offsets[p]+int64(r)*row, int64(e-r)*row); err != nil {

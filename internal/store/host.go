@@ -216,7 +216,7 @@ func (s *Host) Save(dst Writer) error {
 // pieces goes over a matrix's rows a few megabytes at a time.
 func (s *Host) pieces(p *grad.Param, f func(r0, r1 int, data []byte) error) error {
 	row := p.W.Bytes() / int64(p.Shape[0])
-	step := max(1, int(loadBytes/row))
+	step := max(1, loadBytes/int(row))
 	for r := 0; r < p.Shape[0]; r += step {
 		e := min(r+step, p.Shape[0])
 		if err := f(r, e, s.home[p][int64(r)*row:int64(e)*row]); err != nil {

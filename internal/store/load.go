@@ -12,8 +12,8 @@ type Reader interface {
 	ReadRows(name string, r0, r1 int, dst []byte, dt tensor.DType) error
 }
 
-// loadBytes bounds the host buffer of a load.
-const loadBytes = 4 << 20
+// loadBytes bounds the host buffer of a load. Tests make it small, so that a tensor goes in several pieces.
+var loadBytes = 4 << 20
 
 // LoadTensor reads one tensor. Host memory is read into directly.
 func LoadTensor(d device.Device, name string, t tensor.Tensor, src Reader) error {

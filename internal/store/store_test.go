@@ -121,6 +121,15 @@ func sweep(s Store, all [][]*grad.Param, want *file) error {
 	return nil
 }
 
+// eachPiece runs a test with tensors that are read and written at once, and in pieces of one and of two rows, of which the last one is shorter.
+func eachPiece(t *testing.T, name string, test func(t *testing.T)) {
+	defer func(n int) { loadBytes = n }(loadBytes)
+	for _, bytes := range []int{loadBytes, 12, 24} {
+		loadBytes = bytes
+		t.Run(fmt.Sprintf("%s/%d", name, bytes), test)
+	}
+}
+
 func TestStoresKeepWhatTheyAreGiven(t *testing.T) {
 	for name, open := range map[string]func(d *cpukern.Device, ps []*grad.Param) (Store, error){
 		"resident": func(d *cpukern.Device, ps []*grad.Param) (Store, error) { return NewResident(d, ps, tensor.F32) },
@@ -132,7 +141,7 @@ func TestStoresKeepWhatTheyAreGiven(t *testing.T) {
 			return NewShard(d, comm.NewLocal(1)[0], ps, tensor.F32, ShardOptions{})
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		eachPiece(t, name, func(t *testing.T) {
 			ps := params()
 			s, err := open(newDevice(t), ps)
 			if err != nil {
@@ -167,7 +176,9 @@ func TestStoresKeepWhatTheyAreGiven(t *testing.T) {
 }
 
 // TestShardOfSeveral: ranks gather the whole, update their own rows, gather the new whole, and save it together.
-func TestShardOfSeveral(t *testing.T) {
+func TestShardOfSeveral(t *testing.T) { eachPiece(t, "", testShardOfSeveral) }
+
+func testShardOfSeveral(t *testing.T) {
 	const size = 3
 	group := comm.NewLocal(size)
 	src := newFile(params(), true)

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// chunk bounds the buffer in which rows of a part wait to be put beside those of the others.
-const chunk = 1 << 20
+// chunk bounds the buffer in which rows of a part wait to be put beside those of the others. Tests make it small.
+var chunk int64 = 1 << 20
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, chunk); return &b }}
 
