@@ -113,7 +113,9 @@ func (f *runFacts) print(s *Streams) {
 		fmt.Fprintf(s.Out, "run: %s, %s, the last of them step %d%s\n", state, count(f.Steps, "logged step"), f.Last, of)
 		fmt.Fprintf(s.Out, "loss: %.4f in the first, %.4f in the last\n", f.FirstLoss, f.Loss)
 	}
-	if f.Eval != nil {
+	if f.Eval != nil && f.Steps == 0 {
+		fmt.Fprintf(s.Out, "held-out loss: %.4f before the first step\n", *f.FirstEval)
+	} else if f.Eval != nil {
 		fmt.Fprintf(s.Out, "held-out loss: %.4f at first, %.4f at last\n", *f.FirstEval, *f.Eval)
 	}
 	for _, k := range config.Keys() {

@@ -117,6 +117,8 @@ func (s *settings) takeFile(c *cobra.Command, args []string) error {
 		return usage("give a model as --model "+path+", and a YAML file with the settings", "%s is a folder, not a configuration", path)
 	case err == nil && !slices.Contains([]string{".yaml", ".yml", ".json", ""}, strings.ToLower(filepath.Ext(path))) && st.Mode().IsRegular():
 		return usage(fmt.Sprintf("`lomo init run.yaml --model DIR --data %s` writes a configuration", path), "%s is no configuration: its name ends neither in .yaml nor .yml", path)
+	case path == "-":
+		return usage("give the file, or /dev/stdin for what comes through a pipe", "- is no configuration")
 	case errors.Is(err, os.ErrNotExist):
 		return usage(configAdvice(path), "%s: there is no such file", path)
 	case err != nil:
