@@ -111,7 +111,7 @@ func inspect(s *Streams, o *inspectOptions) error {
 		return err
 	}
 	has := func(name string) bool {
-		_, err := os.Stat(filepath.Join(o.Path, name))
+		_, err := os.Lstat(filepath.Join(o.Path, name))
 		return err == nil
 	}
 	switch {

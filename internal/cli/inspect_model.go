@@ -95,7 +95,7 @@ func inspectModel(s *Streams, o *inspectOptions) error {
 // lacksTokenizer tells a model whose files have no tokenizer from one whose tokenizer is broken.
 func lacksTokenizer(m *job.Model) bool {
 	for _, name := range []string{"tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json"} {
-		if _, err := os.Stat(filepath.Join(m.Path, name)); err == nil {
+		if _, err := os.Lstat(filepath.Join(m.Path, name)); err == nil {
 			return false
 		}
 	}
