@@ -51,7 +51,7 @@ func keepBatch(o *train.Options, c *config.Config, resume string, had *config.Co
 			"output_dir %s holds another run: its steps have %d sequences, these settings make %d", c.OutputDir, want, now)
 	default:
 		o.Accumulation = want / each
-		rep.Note("gradient_accumulation_steps: %d on %d devices, so that a step keeps its %d sequences", o.Accumulation, c.Devices, want)
+		rep.Note("gradient_accumulation_steps: %d on %s, so that a step keeps its %d sequences", o.Accumulation, counted(c.Devices, "device"), want)
 	}
 	is := [3]int{c.MicroBatchSize, o.Accumulation, c.Devices}
 	if had := [3]int{st.MicroBatch, st.Accumulation, st.Devices}; is != had && now == want {
