@@ -15,6 +15,9 @@ const ChannelBytes = 2 * stagingBytes
 
 const stagingBytes = 16 << 20 // of what is sent, and of what comes
 
+// pieceBytes is how much of that a sum's pieces take at a time, of all ranks. Tests make it small.
+var pieceBytes int64 = stagingBytes
+
 // cardGroup is cards of one process whose ranks copy from each other, by whatever way the driver has. The ranks' goroutines tell
 // each other addresses and events; the cards' streams wait for the events, the host does not.
 type cardGroup struct {

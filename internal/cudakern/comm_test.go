@@ -50,6 +50,13 @@ func TestComm(t *testing.T) {
 	}
 }
 
+// TestCommInPieces: sums of more than one piece, the last one shorter.
+func TestCommInPieces(t *testing.T) {
+	defer func(n int64) { pieceBytes = n }(pieceBytes)
+	pieceBytes = 1024 // of three ranks' float32: 80 elements at a time
+	commtest.Suite(t, func(t *testing.T, size int) commtest.Group { return group(t, sim.New(sim.Options{}), size) }, 1, 7, 300)
+}
+
 // TestCommTraffic compares what the group says it sent with what the driver moved between cards.
 func TestCommTraffic(t *testing.T) {
 	m := sim.New(sim.Options{Cards: 3})
