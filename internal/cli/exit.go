@@ -181,6 +181,11 @@ const (
 
 func printOne(w io.Writer, err error, advice string) {
 	fmt.Fprintf(w, "lomo: error: %s\n", fault.Shorten(strings.TrimSpace(err.Error()), mostSaid))
+	if table := (interface{ Detail() []string })(nil); errors.As(err, &table) {
+		for _, line := range table.Detail() {
+			fmt.Fprintln(w, fault.Shorten(line, mostSaid))
+		}
+	}
 	if advice != "" {
 		fmt.Fprintf(w, "lomo: hint: %s\n", fault.Shorten(advice, mostSaid))
 	}

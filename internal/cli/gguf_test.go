@@ -66,7 +66,7 @@ func TestMeta(t *testing.T) {
 	var out, talk bytes.Buffer
 	code := Run(context.Background(), &Streams{In: strings.NewReader(""), Out: &out, Err: &talk}, []string{"train", "--set", "model=" + folder,
 		"--set", "output_dir=" + run, "--set", "max_steps=2", "--set", "devices=2", "--set", "sharding=zero3", "--set", "datasets=[{path: " + samples + ", type: tokenized}]"})
-	if code != 0 || !strings.Contains(talk.String(), "\nrank 1: read 4.4") {
+	if code != 0 || !strings.Contains(talk.String(), "\nrank 1: read 4.34 KiB") {
 		t.Fatalf("exit code %d\n%s", code, talk.String())
 	}
 	if got := succeeds(t, "inspect", run); !strings.Contains(got, ": model of 4.37k weights\n") {

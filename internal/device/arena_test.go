@@ -51,8 +51,8 @@ func TestArenaFull(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	for _, s := range []string{`"gate"`, "activations", "weights"} {
-		if !strings.Contains(err.Error(), s) {
-			t.Errorf("message lacks %s: %v", s, err)
+		if !strings.Contains(strings.Join(append(oom.Detail(), err.Error()), "\n"), s) {
+			t.Errorf("message and table lack %s: %v", s, err)
 		}
 	}
 }

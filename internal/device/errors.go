@@ -3,6 +3,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ErrNotFinite says that a loss, a score or a logit is infinite or NaN.
@@ -25,6 +26,17 @@ type OutOfMemoryError struct {
 }
 
 func (e *OutOfMemoryError) Error() string {
-	return fmt.Sprintf("%s: out of memory: tensor %q (%s) wants %d bytes, %d of %d are in use\n%s",
-		e.Device, e.Tensor, e.Owner, e.Want, e.Used, e.Capacity, e.Table)
+	return fmt.Sprintf("%s: out of memory: tensor %q (%s) wants %s, %s of %s are in use", e.Device, e.Tensor, e.Owner, size(e.Want), size(e.Used), size(e.Capacity))
+}
+
+func size(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
+
+// Detail is the table, a line each.
+func (e *OutOfMemoryError) Detail() []string {
+	return strings.Split(strings.TrimRight(e.Table, "\n"), "\n")
 }

@@ -79,11 +79,16 @@ func (e *TooLargeError) Error() string {
 	} else {
 		fmt.Fprintf(&b, "the plan needs %s of pinned host memory, of which there is %s", checkpoint.FormatSize(p.Pinned*int64(n)), checkpoint.FormatSize(e.Cards.HostMemory))
 	}
-	for _, r := range p.Rows() {
-		fmt.Fprintf(&b, "\n  %-18s %9s", r.Owner, checkpoint.FormatSize(r.Bytes))
-	}
-	fmt.Fprintf(&b, "\n  %-18s %9s, in %s", "together", checkpoint.FormatSize(p.Peak), p.At)
 	return b.String()
+}
+
+// Detail lists who holds how much, a line each.
+func (e *TooLargeError) Detail() []string {
+	var out []string
+	for _, r := range e.Profile.Rows() {
+		out = append(out, fmt.Sprintf("  %-18s %9s", r.Owner, checkpoint.FormatSize(r.Bytes)))
+	}
+	return append(out, fmt.Sprintf("  %-18s %9s, in %s", "together", checkpoint.FormatSize(e.Profile.Peak), e.Profile.At))
 }
 
 // Hint is the nearest setting that fits.

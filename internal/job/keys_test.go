@@ -149,7 +149,7 @@ var keyRows = []struct {
 // noKeys are fields that a run fills in itself.
 var noKeys = map[string]string{
 	"Train.Config": "the configuration's text", "Train.WorkingCopy": "a file of output_dir", "Train.SpillFile": "a file of output_dir", "Train.PeakFLOPS": "the machine's",
-	"Data.Stride": "windows of an evaluation", "Data.VocabSize": "the model's",
+	"Data.Stride": "windows of an evaluation", "Data.VocabSize": "the model's", "Data.Limit": "what inspect shows",
 }
 
 // TestKeysReach: every key, alone at a value of its own, reaches the fields it is for and no other; and every field of a component has a key or is one

@@ -168,7 +168,7 @@ func TestTooLarge(t *testing.T) {
 			t.Errorf("%v: got %v", c.set, err)
 			continue
 		}
-		if !strings.Contains(e.Error(), "\n  weights ") || !strings.Contains(e.Error(), "\n  driver context") || !strings.Contains(e.Hint(), c.want) {
+		if table := strings.Join(e.Detail(), "\n"); strings.Contains(e.Error(), "\n") || !strings.Contains(table, "  weights ") || !strings.Contains(table, "\n  driver context") || !strings.Contains(e.Hint(), c.want) {
 			t.Errorf("%v: %v\nhint %s, want %q", c.set, e, e.Hint(), c.want)
 		}
 		if e.With == nil {
