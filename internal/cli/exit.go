@@ -183,7 +183,7 @@ func printOne(w io.Writer, err error, advice string) {
 	fmt.Fprintf(w, "lomo: error: %s\n", fault.Shorten(strings.TrimSpace(err.Error()), mostSaid))
 	if table := (interface{ Detail() []string })(nil); errors.As(err, &table) {
 		for _, line := range table.Detail() {
-			fmt.Fprintln(w, fault.Shorten(line, mostSaid))
+			fmt.Fprintln(w, line) // our own words and numbers
 		}
 	}
 	if advice != "" {
