@@ -126,3 +126,30 @@ func TestOpenInput(t *testing.T) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }
+
+// TestBrief: of a file's own texts a message has some 120 characters each; a path stays whole.
+func TestBrief(t *testing.T) {
+	long := strings.Repeat("Q", 5000)
+	words := strings.Repeat("Q ", 2500)
+	path := strings.Repeat("/folder", 60) + "/a.json"
+	for in, want := range map[string]string{
+		"short":                          "short",
+		path + ": line 3: no":            path + ": line 3: no",
+		`key "` + long + `" is unknown`:  `key "QQ…QQ" is unknown`,
+		`key "` + words + `" is unknown`: `key "Q…Q " is unknown`,
+		`names ` + long + `, unknown`:    `names QQ…QQ, unknown`,
+		`"a\"` + words + `" and "b c"`:   `"a\"Q…Q " and "b c"`,
+		`it ends in "` + long:            `it ends in "QQ…QQ`,
+	} {
+		got := Brief(in)
+		if n := strings.Count(got, "Q"); n > 130 || want == in && got != in {
+			t.Errorf("%.80q: %d characters: %.200q", in, n, got)
+		}
+		if i := strings.Index(want, "…"); i > 0 {
+			end := want[i+len("…"):]
+			if !strings.HasSuffix(got, end) || !strings.HasPrefix(got, want[:i]) || !strings.Contains(got, "…") {
+				t.Errorf("%.80q: %q, want %q", in, got, want)
+			}
+		}
+	}
+}

@@ -50,13 +50,52 @@ func Shorten(s string, limit int) string {
 	for i := range lines {
 		lines[i] = strings.TrimSpace(lines[i])
 	}
-	s = Visible(strings.Join(lines, "; "))
+	s = Brief(Visible(strings.Join(lines, "; ")))
 	r := []rune(s)
 	if len(r) <= limit {
 		return s
 	}
 	tail := limit / 3
 	return string(r[:limit-tail-3]) + " … " + string(r[len(r)-tail:])
+}
+
+// mostQuoted bounds one text of a file in a message, in characters.
+const mostQuoted = 160
+
+// Brief shortens the texts in a message that are a file's own and longer than any name that somebody gave: what stands in double quotes, and words. A path
+// is as long as it is, but for its parts.
+func Brief(s string) string {
+	if len(s) <= mostQuoted {
+		return s
+	}
+	var out, part strings.Builder
+	n, quoted, escaped := 0, false, false
+	flush := func() {
+		if r := []rune(part.String()); n > mostQuoted {
+			out.WriteString(string(r[:mostQuoted/2]) + "…" + string(r[len(r)-mostQuoted/4:]))
+		} else {
+			out.WriteString(part.String())
+		}
+		part.Reset()
+		n = 0
+	}
+	for _, r := range s {
+		switch {
+		case r == '"' && !escaped:
+			flush()
+			quoted = !quoted
+			out.WriteRune(r)
+		case !quoted && (r == ' ' || r == '/' || r == '\n' || r == '\t'):
+			flush()
+			out.WriteRune(r)
+		default:
+			part.WriteRune(r)
+			n++
+		}
+		escaped = r == '\\' && !escaped
+	}
+	flush()
+	return out.String()
 }
 
 // Screen writes text so that it is Visible. A character may come in pieces.

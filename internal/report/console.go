@@ -45,15 +45,18 @@ func (c *Console) write(text []byte) { c.put([]byte(calm(string(text)))) }
 // mostOfLine bounds a line of talk, in characters: a path may have so many.
 const mostOfLine = 4096
 
+// mostShort is how long talk may be in which nothing is looked for that is to be shortened.
+const mostShort = 400
+
 // calm is talk that moves no terminal and fills no screen, whatever text of a file is in it.
 func calm(text string) string {
 	text = strings.ReplaceAll(text, "\r\n", "\n")
-	if len(text) <= mostOfLine {
+	if len(text) <= mostShort {
 		return fault.Visible(text)
 	}
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
-		if lines[i] = fault.Visible(l); len(lines[i]) > mostOfLine {
+		if lines[i] = fault.Brief(fault.Visible(l)); len(lines[i]) > mostOfLine {
 			lines[i] = fault.Shorten(l, mostOfLine)
 		}
 	}
