@@ -49,7 +49,7 @@ func TestFooters(t *testing.T) {
 	for name, tail := range map[string]string{
 		"long":      end("", 1<<32-1),
 		"long hole": end("", 60<<20),
-		"structs":   end("\x15\x02\x29\xfc\x80\x80\x80\x01"+strings.Repeat("\x00", 1<<21), 1<<21+8),
+		"structs":   end("\x15\x02\x19\xfc\x80\x80\x80\x01"+strings.Repeat("\x00", 1<<21+1), 1<<21+9),
 		"encrypted": "\xff\xff\xff\x0fPARE",
 		"lists":     end("\x15\x02\x29\xfc\xff\xff\xff\x7f", 8),
 	} {
