@@ -205,7 +205,7 @@ func TestRefused(t *testing.T) {
 		m    machine
 		want string
 	}{
-		{machine{Options: sim.Options{Cards: 1, Memory: 450e6}}, "the plan needs 517 MB on each card, which has 450 MB"},
+		{machine{Options: sim.Options{Cards: 1, Memory: 450e6}}, "the plan needs 493 MiB on each card, which has 429 MiB"},
 		{machine{Options: sim.Options{Cards: 1}, prepare: func(m *sim.Machine) { m.RefuseAlloc(0, 1) }}, "GPU 0 (simulated RTX 3090): out of memory at start"},
 		{machine{Options: sim.Options{Cards: 1}}, "devices: 2: this machine has 1 usable GPU"},
 	} {
