@@ -34,15 +34,6 @@ func preallocate(f *os.File, n int64) error {
 	return err
 }
 
-// FreeBytes is the space that a user may take on the disk of a folder, -1 when it is not known.
-func FreeBytes(dir string) int64 {
-	var st unix.Statfs_t
-	if unix.Statfs(dir, &st) != nil || st.Blocks == 0 {
-		return -1
-	}
-	return int64(st.Bavail) * int64(st.Bsize)
-}
-
 // exchange swaps two folders in one step. supported is false where the kernel or the file system cannot.
 func exchange(a, b string) (supported bool, err error) {
 	err = unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)

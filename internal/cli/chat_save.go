@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 
+	"lomo/internal/fault"
 	"lomo/internal/job"
 )
 
@@ -39,11 +40,11 @@ func (t *talk) save(path string) error {
 	t.saved = savedRecord{path, line.Bytes()}
 	switch {
 	case replaced:
-		t.aside("%s: record %d of this chat replaced, now %s", path, records, count(len(t.Turns), "turn"))
+		t.aside("%s: record %d of this chat replaced, now %s", path, records, fault.Number(len(t.Turns), "turn"))
 	case records > 1:
-		t.aside("%s: added as record %d, %s", path, records, count(len(t.Turns), "turn"))
+		t.aside("%s: added as record %d, %s", path, records, fault.Number(len(t.Turns), "turn"))
 	default:
-		t.aside("%s: saved, %s; type messages in datasets", path, count(len(t.Turns), "turn"))
+		t.aside("%s: saved, %s; type messages in datasets", path, fault.Number(len(t.Turns), "turn"))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lomo/internal/fault"
 	"lomo/internal/infer"
 	"lomo/internal/job"
 	"lomo/internal/report"
@@ -181,7 +182,7 @@ func (t *talk) command(ctx context.Context, line string) (end bool, err error) {
 	case "/reset", "/clear":
 		n := len(t.Turns)
 		t.Reset()
-		t.aside("%s forgotten", count(n, "turn"))
+		t.aside("%s forgotten", fault.Number(n, "turn"))
 	case "/retry":
 		if len(t.Turns) == 0 {
 			return false, usage("ask first", "/retry: there is no question yet")
@@ -231,7 +232,7 @@ func (t *talk) system(text string) error {
 		return err
 	}
 	if t.aside("the system's text holds from the next answer on"); len(t.Turns) > 0 {
-		t.aside("the %s before it stay: /reset forgets them", count(len(t.Turns), "turn"))
+		t.aside("the %s before it stay: /reset forgets them", fault.Number(len(t.Turns), "turn"))
 	}
 	return nil
 }
@@ -245,7 +246,7 @@ func (t *talk) answer(ctx context.Context, ask func(context.Context) (job.Reply,
 	}
 	r, err := ask(ctx)
 	if r.Dropped > 0 {
-		t.aside("the context of %d tokens was full: the oldest %s left out, from this answer on", t.Context, count(r.Dropped, "turn")+" "+isAre(r.Dropped))
+		t.aside("the context of %d tokens was full: the oldest %s left out, from this answer on", t.Context, fault.Number(r.Dropped, "turn")+" "+isAre(r.Dropped))
 	}
 	if err == nil && t.json {
 		out := json.NewEncoder(t.s.Out)
@@ -294,14 +295,6 @@ func lookup(env []string, name string) string {
 		}
 	}
 	return ""
-}
-
-// count is "1 turn" or "3 turns".
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func isAre(n int) string {

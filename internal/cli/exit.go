@@ -134,7 +134,7 @@ func printError(w io.Writer, err error) {
 	case errors.As(err, &all):
 		for i, e := range all {
 			if i == mostErrors {
-				fmt.Fprintf(w, "lomo: error: and %s in the configuration\n", count(len(all)-i, "more mistake"))
+				fmt.Fprintf(w, "lomo: error: and %s in the configuration\n", fault.Number(len(all)-i, "more mistake"))
 				break
 			}
 			printOne(w, e, e.Hint())

@@ -10,6 +10,7 @@ import (
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/config"
+	"lomo/internal/fault"
 	"lomo/internal/hub"
 	"lomo/internal/report"
 )
@@ -110,7 +111,7 @@ func (f *runFacts) print(s *Streams) {
 	case 0:
 		fmt.Fprintf(s.Out, "run: %s, no logged step\n", state)
 	default:
-		fmt.Fprintf(s.Out, "run: %s, %s, the last of them step %d%s\n", state, count(f.Steps, "logged step"), f.Last, of)
+		fmt.Fprintf(s.Out, "run: %s, %s, the last of them step %d%s\n", state, fault.Number(f.Steps, "logged step"), f.Last, of)
 		fmt.Fprintf(s.Out, "loss: %.4f in the first, %.4f in the last\n", f.FirstLoss, f.Loss)
 	}
 	if f.Eval != nil && f.Steps == 0 {
@@ -151,7 +152,7 @@ func unusable(path string, problems []string) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return refuse("what is wrong with them stands above", "%s: %s cannot be used", path, count(len(problems), "part"))
+	return refuse("what is wrong with them stands above", "%s: %s cannot be used", path, fault.Number(len(problems), "part"))
 }
 
 func inspectRun(s *Streams, o *inspectOptions) error {

@@ -25,9 +25,9 @@ func (w *stopAt) Write(p []byte) (int, error) {
 	return w.Buffer.Write(p)
 }
 
-// TestInterruptAndResume: an interrupted run exits 130 with a checkpoint, the same command ends it, and its weights and
-// metrics are those of a run that was never stopped.
-func TestInterruptAndResume(t *testing.T) {
+// tinyRun makes a new folder the present one, with a model m and texts d.jsonl.
+func tinyRun(t *testing.T) {
+	t.Helper()
 	t.Chdir(t.TempDir())
 	if _, err := job.New(job.NewOptions{Preset: "tiny", Dir: "m", DType: "bf16", MaxShardSize: "1GB"}); err != nil {
 		t.Fatal(err)
@@ -36,13 +36,24 @@ func TestInterruptAndResume(t *testing.T) {
 	if err := os.WriteFile("d.jsonl", []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// trainTiny runs lomo train on them, in steps of two sequences, to exit code and talk, which w has taken.
+func trainTiny(ctx context.Context, w *stopAt, dir string, set ...string) (int, string) {
+	args := []string{"train", "--set", "model=m", "--set", "output_dir=" + dir, "--set", "datasets=[{path: d.jsonl, type: text}]",
+		"--set", "sequence_len=32", "--set", "micro_batch_size=2"}
+	code := Run(ctx, &Streams{Out: &bytes.Buffer{}, Err: w}, append(args, set...))
+	return code, w.String()
+}
+
+// TestInterruptAndResume: an interrupted run exits 130 with a checkpoint, the same command ends it, and its weights and
+// metrics are those of a run that was never stopped.
+func TestInterruptAndResume(t *testing.T) {
+	tinyRun(t)
 	run := func(dir, stop string) (int, string) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		talk := &stopAt{text: stop, cancel: cancel}
-		code := Run(ctx, &Streams{Out: &bytes.Buffer{}, Err: talk}, []string{"train", "--set", "model=m", "--set", "output_dir=" + dir,
-			"--set", "datasets=[{path: d.jsonl, type: text}]", "--set", "max_steps=8", "--set", "sequence_len=32", "--set", "micro_batch_size=2", "--set", "save_steps=0", "--set", "val_set_size=2"})
-		return code, talk.String()
+		return trainTiny(ctx, &stopAt{text: stop, cancel: cancel}, dir, "--set", "max_steps=8", "--set", "save_steps=0", "--set", "val_set_size=2")
 	}
 	if code, talk := run("whole", ""); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, talk)
@@ -70,19 +81,9 @@ func TestInterruptAndResume(t *testing.T) {
 // TestDamagedCheckpoint: a checkpoint that was edited anywhere is not continued from: the run goes on from the one before it and ends with the bits of
 // an untouched run, or is refused where there is none. An edit that keeps the checksums, too, must make sense.
 func TestDamagedCheckpoint(t *testing.T) {
-	t.Chdir(t.TempDir())
-	if _, err := job.New(job.NewOptions{Preset: "tiny", Dir: "m", DType: "bf16", MaxShardSize: "1GB"}); err != nil {
-		t.Fatal(err)
-	}
-	text := strings.Repeat(`{"text": "The tower stands in Marl, and old Wren built it."}`+"\n", 8)
-	if err := os.WriteFile("d.jsonl", []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	tinyRun(t)
 	run := func(dir string, more ...string) (int, string) {
-		talk := &bytes.Buffer{}
-		code := Run(context.Background(), &Streams{Out: &bytes.Buffer{}, Err: talk}, append([]string{"train", "--set", "model=m", "--set", "output_dir=" + dir,
-			"--set", "datasets=[{path: d.jsonl, type: text}]", "--set", "max_steps=6", "--set", "sequence_len=32", "--set", "micro_batch_size=2", "--set", "save_steps=2", "--set", "save_total_limit=0"}, more...))
-		return code, talk.String()
+		return trainTiny(context.Background(), &stopAt{}, dir, append([]string{"--set", "max_steps=6", "--set", "save_steps=2", "--set", "save_total_limit=0"}, more...)...)
 	}
 	if code, talk := run("whole"); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, talk)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"lomo/internal/fault"
 	"lomo/internal/job"
 	"lomo/internal/report"
 	"lomo/internal/train"
@@ -114,7 +115,7 @@ func (r *runReport) times() (t [2]time.Duration) {
 
 // summaryLines are the numbers of a finished run. planned is the plan's peak of the process, 0 when the memory that counts is elsewhere.
 func summaryLines(g *report.Digest, d job.Done, planned int64, times [2]time.Duration) (lines []string) {
-	line := fmt.Sprintf("finished %s in %s", counted(d.Steps, "step"), report.Clock(times[1]))
+	line := fmt.Sprintf("finished %s in %s", fault.Number(d.Steps, "step"), report.Clock(times[1]))
 	if times[1]-times[0] >= time.Second {
 		line += fmt.Sprintf(", %s of it in this process", report.Clock(times[0]))
 	}
@@ -144,7 +145,7 @@ func summaryLines(g *report.Digest, d job.Done, planned int64, times [2]time.Dur
 		lines = append(lines, line+fmt.Sprintf("%.4f after step %d", b.Loss, b.Step))
 	}
 	if g.Skipped > 0 {
-		lines = append(lines, fmt.Sprintf("skipped as not finite: %s", counted(g.Skipped, "logged step")))
+		lines = append(lines, fmt.Sprintf("skipped as not finite: %s", fault.Number(g.Skipped, "logged step")))
 	}
 	if g.Peak > 0 {
 		line := "peak memory " + report.Bytes(g.Peak)
@@ -162,14 +163,6 @@ func tryIt(program string, d job.Done) string {
 		return report.CommandLine([]string{program, "chat", d.Model})
 	}
 	return report.CommandLine([]string{program, "generate", "--model", d.Model, "--prompt", "Once upon a time"})
-}
-
-// counted is a number of things: 1 step, 2 steps.
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // round3 leaves no more of a mean than can be measured.

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -149,17 +150,24 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
+// started begins a command whose stderr the test reads.
+func (l *lab) started(args ...string) (*exec.Cmd, io.ReadCloser) {
+	l.t.Helper()
+	c := l.command(args...)
+	stderr, err := c.StderrPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return c, stderr
+}
+
 // TestBrokenPipe: a run whose stderr nobody reads any more goes on to its end, and train.log has what it said.
 func TestBrokenPipe(t *testing.T) {
 	l := newLab(t)
-	c := l.command("train", "run.yaml")
-	stderr, err := c.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
+	c, stderr := l.started("train", "run.yaml")
 	read := bufio.NewScanner(stderr)
 	for read.Scan() && !strings.HasPrefix(read.Text(), "step 1/") {
 	}
@@ -179,14 +187,7 @@ func TestBrokenPipe(t *testing.T) {
 func TestHangUp(t *testing.T) {
 	l := newLab(t)
 	l.write("run.yaml", strings.NewReplacer("max_steps: 40", "max_steps: 100000", "save_steps: 2", "save_steps: 0").Replace(string(l.read("run.yaml"))))
-	c := l.command("train", "run.yaml")
-	stderr, err := c.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
+	c, stderr := l.started("train", "run.yaml")
 	var said strings.Builder
 	for read := bufio.NewScanner(stderr); read.Scan(); {
 		if fmt.Fprintln(&said, read.Text()); strings.HasPrefix(read.Text(), "step 3/") {
@@ -194,7 +195,7 @@ func TestHangUp(t *testing.T) {
 			_ = c.Process.Signal(syscall.SIGHUP)
 		}
 	}
-	err = c.Wait()
+	err := c.Wait()
 	if status, ok := errors.AsType[*exec.ExitError](err); !ok || status.ExitCode() != 130 || !strings.Contains(said.String(), "\nsaved out/checkpoint-") {
 		t.Errorf("%v\n%s", err, said.String())
 	}

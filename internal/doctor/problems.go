@@ -3,6 +3,8 @@ package doctor
 import (
 	"fmt"
 	"strings"
+
+	"lomo/internal/fault"
 )
 
 const (
@@ -69,11 +71,8 @@ func cardProblems(c Card) []Problem {
 func Version(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) }
 
 func count(n int, what string) string {
-	switch n {
-	case 0:
+	if n == 0 {
 		return what + "s' driver loaded"
-	case 1:
-		return "1 " + what
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return fault.Number(n, what)
 }

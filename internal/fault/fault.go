@@ -170,6 +170,14 @@ func Line(s string) string {
 	return s
 }
 
+// Number is a number of things: "1 step", "2 steps".
+func Number(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 // Count is "12 tensors" or "tensor", for a message that goes on with the first of them.
 func Count(n int, what string) string {
 	if n == 1 {

@@ -5,6 +5,7 @@ import (
 
 	"lomo/internal/config"
 	"lomo/internal/data"
+	"lomo/internal/fault"
 	"lomo/internal/train"
 )
 
@@ -45,13 +46,13 @@ func keepBatch(o *train.Options, c *config.Config, resume string, had *config.Co
 		rep.Note("changed since the checkpoint was made: a step has %d sequences, was %d", now, want)
 	case want%each != 0:
 		return hint(fmt.Sprintf("set micro_batch_size, gradient_accumulation_steps and devices to numbers whose product is %d", want),
-			"resume %s: its steps have %d sequences, which micro_batch_size: %d on %s cannot share evenly", resume, want, c.MicroBatchSize, counted(c.Devices, "device"))
+			"resume %s: its steps have %d sequences, which micro_batch_size: %d on %s cannot share evenly", resume, want, c.MicroBatchSize, fault.Number(c.Devices, "device"))
 	case given:
 		return hint(fmt.Sprintf("set gradient_accumulation_steps: %d, or choose another output_dir", want/each),
 			"output_dir %s holds another run: its steps have %d sequences, these settings make %d", c.OutputDir, want, now)
 	default:
 		o.Accumulation = want / each
-		rep.Note("gradient_accumulation_steps: %d on %s, so that a step keeps its %d sequences", o.Accumulation, counted(c.Devices, "device"), want)
+		rep.Note("gradient_accumulation_steps: %d on %s, so that a step keeps its %d sequences", o.Accumulation, fault.Number(c.Devices, "device"), want)
 	}
 	is := [3]int{c.MicroBatchSize, o.Accumulation, c.Devices}
 	if had := [3]int{st.MicroBatch, st.Accumulation, st.Devices}; is != had && now == want {

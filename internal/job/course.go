@@ -9,6 +9,7 @@ import (
 
 	"lomo/internal/config"
 	"lomo/internal/data"
+	"lomo/internal/fault"
 	"lomo/internal/optim"
 	"lomo/internal/train"
 )
@@ -57,7 +58,7 @@ func (s *Summary) Lines() []string {
 	case epochs < 1:
 		length = short(epochs) + " of an epoch"
 	}
-	out := []string{fmt.Sprintf("%s of %s: %s", length, counted(k.Epoch, "step"), s.fill())}
+	out := []string{fmt.Sprintf("%s of %s: %s", length, fault.Number(k.Epoch, "step"), s.fill())}
 	if from := k.Rate.Moves(0); from > 0 && from < s.Steps && k.From == 0 {
 		line := "step 1 has rate 0: warm-up starts there"
 		if k.Rate.Warmup < s.Steps {
@@ -73,9 +74,9 @@ func (s *Summary) Lines() []string {
 
 // fill says what an epoch and a step hold.
 func (s *Summary) fill() string {
-	samples := counted(s.Train.Samples, "sample")
+	samples := fault.Number(s.Train.Samples, "sample")
 	if s.Rows.Rows < s.Train.Samples {
-		samples += " packed into " + counted(s.Rows.Rows, "sequence")
+		samples += " packed into " + fault.Number(s.Rows.Rows, "sequence")
 	}
 	return fmt.Sprintf("%s, a step takes up to %d", samples, s.Course.Sequences)
 }
@@ -98,12 +99,12 @@ func (s *Summary) checkRates(c *config.Loaded, planned int, rep Reporter) error 
 	if k.From >= s.Steps || k.Rate.Moves(k.From) < s.Steps {
 		return nil
 	}
-	steps := counted(s.Steps, "step")
+	steps := fault.Number(s.Steps, "step")
 	switch {
 	case float32(c.LearningRate) == 0:
 		return &UsageError{hint("leave learning_rate out, which takes the usual one of "+c.Optimizer, "%slearning_rate: %v: every step would have rate 0 and change no weight", blame(c, "learning_rate"), c.LearningRate)}
 	case k.From > 0 && planned == s.Steps:
-		warn(rep, "the rest of the run, %s, has rate 0 and changes no weight", counted(s.Steps-k.From, "step"))
+		warn(rep, "the rest of the run, %s, has rate 0 and changes no weight", fault.Number(s.Steps-k.From, "step"))
 		return nil
 	case k.From > 0:
 		return &UsageError{hint("raise num_epochs or max_steps further", "the run goes on after step %d, and every step from there to %d has rate 0: no weight would change", k.From, s.Steps)}
@@ -180,9 +181,9 @@ func (s *Summary) warn(c *config.Config, rep Reporter) {
 		return
 	}
 	if s.Steps < fewSteps {
-		line := fmt.Sprintf("only %s: %s", counted(s.Steps, "step"), s.fill())
+		line := fmt.Sprintf("only %s: %s", fault.Number(s.Steps, "step"), s.fill())
 		if c.MaxSteps > 0 {
-			line = fmt.Sprintf("only %s, as max_steps says", counted(s.Steps, "step"))
+			line = fmt.Sprintf("only %s, as max_steps says", fault.Number(s.Steps, "step"))
 		}
 		if ways := s.ways(c); len(ways) > 0 {
 			line += "; for more: " + strings.Join(ways, ", ")
@@ -190,12 +191,12 @@ func (s *Summary) warn(c *config.Config, rep Reporter) {
 		warn(rep, "%s", line)
 	}
 	if peak := k.Rate.Peak(); peak < k.Rate.LR*(1-1e-9) {
-		warn(rep, "%s of warm-up in a run of %d: the rate rises to %.2g and does not reach learning_rate: %v; set warmup_steps or warmup_ratio lower", counted(k.Rate.Warmup, "step"), s.Steps, peak, k.Rate.LR)
+		warn(rep, "%s of warm-up in a run of %d: the rate rises to %.2g and does not reach learning_rate: %v; set warmup_steps or warmup_ratio lower", fault.Number(k.Rate.Warmup, "step"), s.Steps, peak, k.Rate.LR)
 	}
 	warnTwice(c, rep)
 	s.warnHeldOut(c, rep)
 	if read := s.Train.Samples + s.Train.Skipped; s.Train.Skipped*2 >= read {
-		warn(rep, "%d of %s of the training data have nothing to learn and are left out; `lomo inspect FILE --type TYPE --model DIR` shows what is learned", s.Train.Skipped, counted(read, "sample"))
+		warn(rep, "%d of %s of the training data have nothing to learn and are left out; `lomo inspect FILE --type TYPE --model DIR` shows what is learned", s.Train.Skipped, fault.Number(read, "sample"))
 	}
 }
 
@@ -222,7 +223,7 @@ func (s *Summary) warnHeldOut(c *config.Config, rep Reporter) {
 	held, all := s.Val.Samples, s.Val.Samples+s.Train.Samples
 	switch {
 	case held > 0 && held < fewHeldOut:
-		line := fmt.Sprintf("only %s held out: their loss moves by chance; ", counted(held, "sample"))
+		line := fmt.Sprintf("only %s held out: their loss moves by chance; ", fault.Number(held, "sample"))
 		switch {
 		case c.ValSetSize > 0 && all >= 5*fewHeldOut:
 			line += fmt.Sprintf("val_set_size: %d holds out %d of %d", fewHeldOut, fewHeldOut, all)
@@ -238,11 +239,3 @@ func (s *Summary) warnHeldOut(c *config.Config, rep Reporter) {
 }
 
 func warn(rep Reporter, format string, args ...any) { rep.Note("lomo: warning: "+format, args...) }
-
-// counted is a number of things in words.
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

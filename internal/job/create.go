@@ -49,7 +49,7 @@ func New(o NewOptions) (int64, error) {
 	weights := model.NewNetwork(cfg).NumParams()
 	need := weights * int64(dt.Size())
 	made := missing(o.Dir)
-	if err := enough(o.Dir, made, need); err != nil {
+	if err := enough(o.Dir, need); err != nil {
 		return 0, err
 	}
 	if o.Begin != nil {
@@ -76,13 +76,9 @@ func missing(dir string) (list []string) {
 }
 
 // enough refuses a model that the disk has no space for.
-func enough(dir string, made []string, need int64) error {
-	at := dir
-	if len(made) > 0 {
-		at = filepath.Dir(made[len(made)-1])
-	}
+func enough(dir string, need int64) error {
 	const beside = 1 << 20 // tokenizer and configuration
-	if free := checkpoint.FreeBytes(at); free >= 0 && need+beside > free {
+	if free := checkpoint.FreeBytes(dir); free >= 0 && need+beside > free {
 		return hint("free some space, choose a place on another disk or a smaller preset", "%s: the model takes %s, and %s are free there", dir, checkpoint.FormatSize(need), checkpoint.FormatSize(free))
 	}
 	return nil

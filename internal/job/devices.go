@@ -12,6 +12,7 @@ import (
 	"lomo/internal/cpukern"
 	"lomo/internal/cudakern"
 	"lomo/internal/device"
+	"lomo/internal/fault"
 )
 
 // Driver finds what device: cuda takes its cards from. Tests put a simulated machine there.
@@ -66,7 +67,7 @@ func (c *compute) settle(note func(format string, args ...any), offloads ...stri
 
 // noteMissing says why a plan for cards is all that this machine can do.
 func (c *compute) noteMissing(note func(format string, args ...any), cards Cards) {
-	plan := "the plan is for " + counted(c.Devices, "GPU")
+	plan := "the plan is for " + fault.Number(c.Devices, "GPU")
 	if cards.DeviceMemory > 0 {
 		plan += " of " + checkpoint.FormatSize(cards.DeviceMemory) + " (--device-memory)"
 	}
@@ -77,7 +78,7 @@ func (c *compute) noteMissing(note func(format string, args ...any), cards Cards
 	case err != nil:
 		note("note: %v; %s", err, plan)
 	case drv.Count() < c.Devices:
-		note("note: this machine has %s; %s", counted(drv.Count(), "usable GPU"), plan)
+		note("note: this machine has %s; %s", fault.Number(drv.Count(), "usable GPU"), plan)
 	}
 }
 

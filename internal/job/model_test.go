@@ -148,7 +148,7 @@ func TestNewRemovesWhatItBegan(t *testing.T) {
 			t.Errorf("again: %v", err)
 		}
 	}
-	if err := enough(t.TempDir(), nil, 1<<60); err == nil || !strings.Contains(err.Error(), "are free there") {
+	if err := enough(t.TempDir(), 1<<60); err == nil || !strings.Contains(err.Error(), "are free there") {
 		t.Errorf("more than any disk has: %v", err)
 	}
 }

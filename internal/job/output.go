@@ -45,7 +45,7 @@ func openOutput(c *config.Config, steps lengthOf) (*output, error) {
 	if err := o.check(c); err != nil {
 		return nil, err
 	}
-	o.above = standing(o.dir)
+	o.above = checkpoint.Standing(o.dir)
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
 		return nil, hint("choose another output_dir", "output_dir %s cannot be made: %w", o.dir, plain(err))
 	}

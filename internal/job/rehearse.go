@@ -92,7 +92,7 @@ func lookOutput(c *config.Config, steps lengthOf) (*output, error) {
 
 // placeable refuses a folder that cannot be made or written into.
 func placeable(dir string) error {
-	at := standing(dir)
+	at := checkpoint.Standing(dir)
 	for link := filepath.Clean(dir); link != at && filepath.Dir(link) != link; link = filepath.Dir(link) {
 		if _, err := os.Lstat(link); err == nil {
 			return hint("choose another output_dir, or remove the link", "output_dir %s: %s is a link that leads nowhere", dir, link)

@@ -122,7 +122,7 @@ func (o *output) goesOn(c *config.Config, steps, done int) error {
 	if c.SaveSteps == 0 {
 		why = "kept no state to go on from, as save_steps is 0"
 	}
-	return hint(fmt.Sprintf("train on from its weights with model: %s and another output_dir, where rates and optimizer begin anew; or train all %s anew there", o.dir, counted(steps, "step")),
+	return hint(fmt.Sprintf("train on from its weights with model: %s and another output_dir, where rates and optimizer begin anew; or train all %s anew there", o.dir, fault.Number(steps, "step")),
 		"output_dir %s: the run finished at step %d and %s", o.dir, done, why)
 }
 
@@ -137,7 +137,7 @@ func (o *output) resumedStep() (int, error) {
 
 // shorter refuses a length below the steps that were taken: a run does not go back.
 func shorter(c *config.Config, steps, taken int, dir string) error {
-	key := fmt.Sprintf("num_epochs: %v makes %s", c.NumEpochs, counted(steps, "step"))
+	key := fmt.Sprintf("num_epochs: %v makes %s", c.NumEpochs, fault.Number(steps, "step"))
 	if c.MaxSteps > 0 {
 		key = fmt.Sprintf("max_steps: %d", c.MaxSteps)
 	}
@@ -148,5 +148,5 @@ func shorter(c *config.Config, steps, taken int, dir string) error {
 	if at := filepath.Join(c.OutputDir, fmt.Sprintf("checkpoint-%d", steps)); checkpoint.Complete(at) == nil {
 		advice = fmt.Sprintf("%s is the model after step %d; train anew in another output_dir for a schedule of as many steps", at, steps)
 	}
-	return hint(advice, "%s: %s, and %s were taken already: a run does not go back", dir, key, counted(taken, "step"))
+	return hint(advice, "%s: %s, and %s were taken already: a run does not go back", dir, key, fault.Number(taken, "step"))
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"lomo/internal/checkpoint"
 	"lomo/internal/config"
 	"lomo/internal/fault"
 	"lomo/internal/tokenizer"
@@ -189,17 +189,7 @@ func copyTo(to, from string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	if err = errors.Join(err, out.Close()); err != nil {
+	if err := checkpoint.CopyFile(to, from); err != nil {
 		return fmt.Errorf("copy %s: %w", from, err)
 	}
 	return nil

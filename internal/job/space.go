@@ -2,35 +2,18 @@ package job
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/config"
-	"lomo/internal/doctor"
+	"lomo/internal/fault"
 	"lomo/internal/model"
 	"lomo/internal/train"
 )
 
 // freeDisk is the bytes that are free where a folder is or would be, −1 where the system does not say. Tests put another there.
-var freeDisk = func(dir string) int64 {
-	d := doctor.DiskOf(standing(dir))
-	if d.Total <= 0 {
-		return -1
-	}
-	return d.Free
-}
-
-// standing is a folder, or the nearest above it that is there.
-func standing(dir string) string {
-	for {
-		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
-			return dir
-		}
-		dir = filepath.Dir(dir)
-	}
-}
+var freeDisk = checkpoint.FreeBytes
 
 // written is something that a run writes into its folder.
 type written struct {
@@ -57,7 +40,7 @@ func writes(c *config.Config, o train.Options, sum *Summary, found int) (list []
 	}
 	checkpointBytes = weights + state
 	if n := kept(c, sum.Steps, sum.Course.From) - found; c.SaveSteps > 0 && n > 0 {
-		list = append(list, written{fmt.Sprintf("%s of %s", counted(n, "checkpoint"), checkpoint.FormatSize(checkpointBytes)), int64(n) * checkpointBytes})
+		list = append(list, written{fmt.Sprintf("%s of %s", fault.Number(n, "checkpoint"), checkpoint.FormatSize(checkpointBytes)), int64(n) * checkpointBytes})
 	}
 	if c.SaveFinal {
 		list = append(list, written{"the trained model " + checkpoint.FormatSize(weights), weights})

@@ -69,7 +69,7 @@ type Result struct {
 func (p Page) Result() Result {
 	c, nan := p.Curves, Number(math.NaN())
 	r := Result{Run: p.Title, State: p.State, Step: p.Step(), Steps: p.Total(), Loss: nan, EvalLoss: nan, BestEval: nan,
-		Seconds: Number(p.Took().Seconds()), TokS: Number(c.speed.median()), PeakBytes: c.Peak, Planned: p.Run.Planned, SeenTokens: c.Last.SeenTokens, Skipped: c.Skipped}
+		Seconds: Number(p.Took().Seconds()), TokS: Number(median(c.speed.kept)), PeakBytes: c.Peak, Planned: p.Run.Planned, SeenTokens: c.Last.SeenTokens, Skipped: c.Skipped}
 	if c.Steps > 0 {
 		r.Loss = c.Last.Loss
 	}

@@ -24,10 +24,9 @@ type Curves struct {
 
 	width   int // steps of a whole bucket
 	buckets []bucket
-	evals   []Eval // every evalGap-th of them
-	evalGap int
-	skips   []float64 // the first skipped steps
-	speed   sampled
+	evals   thinned[Eval]
+	skips   []float64        // the first skipped steps
+	speed   thinned[float64] // of steps where it is finite
 }
 
 const (
@@ -72,33 +71,29 @@ func (e *extent) merge(o extent) {
 // mean is NaN where there is no value.
 func (e extent) mean() float64 { return e.sum / float64(e.n) }
 
-// sampled keeps every gap-th of the values it is given.
-type sampled struct {
+// thinned keeps every gap-th of what it is given, at most so many.
+type thinned[T any] struct {
 	seen, gap int
-	values    []float64
+	kept      []T
 }
 
-func (s *sampled) add(v float64) {
-	if !finite(v) {
-		return
-	}
+func (s *thinned[T]) add(v T, most int) {
 	s.gap = max(s.gap, 1)
+	if s.seen%s.gap == 0 && len(s.kept) == most {
+		s.kept, s.gap = everySecond(s.kept), 2*s.gap
+	}
 	if s.seen%s.gap == 0 {
-		if len(s.values) == maxSampled {
-			s.values, s.gap = everySecond(s.values), 2*s.gap
-		}
-		if s.seen%s.gap == 0 {
-			s.values = append(s.values, v)
-		}
+		s.kept = append(s.kept, v)
 	}
 	s.seen++
 }
 
-func (s *sampled) median() float64 {
-	if len(s.values) == 0 {
+// median is NaN where there is no value.
+func median(values []float64) float64 {
+	if len(values) == 0 {
 		return math.NaN()
 	}
-	v := slices.Sorted(slices.Values(s.values))
+	v := slices.Sorted(slices.Values(values))
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }
 
@@ -129,7 +124,9 @@ func (c *Curves) Step(s Step) {
 			c.skips = append(c.skips, float64(s.Step))
 		}
 	}
-	c.speed.add(float64(s.TokS))
+	if speed := float64(s.TokS); finite(speed) {
+		c.speed.add(speed, maxSampled)
+	}
 	n := len(c.buckets)
 	if n > 0 && c.buckets[n-1].steps == c.width || n == 0 {
 		if n == maxBuckets {
@@ -172,30 +169,23 @@ func (c *Curves) halve() {
 // Eval takes an evaluation.
 func (c *Curves) Eval(e Eval) {
 	if c.Evals == 0 {
-		c.FirstEval, c.BestEval, c.evalGap = e, e, 1
+		c.FirstEval, c.BestEval = e, e
 	}
 	c.LastEval = e
 	if finite(float64(e.Loss)) && (e.Loss < c.BestEval.Loss || !finite(float64(c.BestEval.Loss))) {
 		c.BestEval = e
 	}
-	if c.Evals%c.evalGap == 0 {
-		if len(c.evals) == maxEvals {
-			c.evals, c.evalGap = everySecond(c.evals), 2*c.evalGap
-		}
-		if c.Evals%c.evalGap == 0 {
-			c.evals = append(c.evals, e)
-		}
-	}
+	c.evals.add(e, maxEvals)
 	c.Evals++
 }
 
 // shownEvals are the evaluations that are drawn: at most maxEvals, and always the last.
 func (c *Curves) shownEvals() []Eval {
-	n := len(c.evals)
-	if n == 0 || c.evals[n-1].Step == c.LastEval.Step {
-		return c.evals
+	kept := c.evals.kept
+	if n := len(kept); n == 0 || kept[n-1].Step == c.LastEval.Step {
+		return kept
 	}
-	return append(slices.Clip(c.evals), c.LastEval)
+	return append(slices.Clip(kept), c.LastEval)
 }
 
 // line is the mean of one of a bucket's values over steps, drawn at the bucket's middle.

@@ -8,6 +8,8 @@ import (
 	"math"
 	"time"
 	"unicode/utf8"
+
+	"lomo/internal/fault"
 )
 
 //go:embed report.html.tmpl
@@ -20,7 +22,7 @@ var pageStyle string
 var pageScript string
 
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
-	"counted": counted, "style": func() template.CSS { return template.CSS(pageStyle) }, "script": func() template.JS { return template.JS(pageScript) },
+	"counted": fault.Number, "style": func() template.CSS { return template.CSS(pageStyle) }, "script": func() template.JS { return template.JS(pageScript) },
 	"stamp": func(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") }, "rfc": func(t time.Time) string { return t.Format(time.RFC3339) },
 }).Parse(pageText))
 
@@ -75,13 +77,13 @@ func (p Page) Percent() int {
 func (p Page) Headline() string {
 	at := fmt.Sprintf("step %d of %d", p.Step(), p.Total())
 	if p.Step() == 0 {
-		at = fmt.Sprintf("before the first of %s", counted(p.Total(), "step"))
+		at = fmt.Sprintf("before the first of %s", fault.Number(p.Total(), "step"))
 	}
 	switch p.State {
 	case Running:
 		return "running: " + at
 	case Finished:
-		return "finished: " + counted(p.Step(), "step")
+		return "finished: " + fault.Number(p.Step(), "step")
 	case Interrupted:
 		return "interrupted after " + at
 	case Diverged:
@@ -169,7 +171,7 @@ func (p Page) Facts() []fact {
 	if c.Steps > 0 {
 		note := ""
 		if c.Skipped > 0 {
-			note = counted(c.Skipped, "step") + " skipped"
+			note = fault.Number(c.Skipped, "step") + " skipped"
 		}
 		out = append(out, fact{"training loss", arrow(c.First.Loss, c.Last.Loss, c.Steps), note})
 	}
@@ -188,7 +190,7 @@ func (p Page) Facts() []fact {
 		out = append(out, fact{"time", Duration(d), note})
 	}
 	if c.Steps > 0 {
-		out = append(out, fact{"tokens/s, median", plain(Count, c.speed.median()), ""},
+		out = append(out, fact{"tokens/s, median", plain(Count, median(c.speed.kept)), ""},
 			fact{"tokens learned from", Count(float64(c.Last.SeenTokens)), plain(func(v float64) string { return fmt.Sprintf("epoch %.4g", v) }, float64(c.Last.Epoch))})
 	}
 	if c.Peak > 0 {
@@ -218,13 +220,6 @@ func plain(write func(float64) string, v float64) string {
 		return "not finite"
 	}
 	return write(v)
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // Mine are the settings that differ from the defaults, Defaults the others.
@@ -287,7 +282,7 @@ func (c *Curves) charts(planned int64) []chart {
 	}
 	speed := chart{ID: "speed", Title: "Speed", Unit: "tokens/s", format: countFormat, zero: true, series: []series{
 		{"tokens/s, all tokens of a step", "c", c.line(func(b *bucket) *extent { return &b.speed }), bandKind}}}
-	if m := c.speed.median(); finite(m) {
+	if m := median(c.speed.kept); finite(m) {
 		speed.series = append(speed.series, series{"median " + Count(m), "ink", []point{dot(0, m)}, levelKind})
 	}
 	memory := chart{ID: "memory", Title: "Memory of the process", Unit: "resident memory", format: bytesFormat, zero: true}

@@ -194,8 +194,8 @@ func TestLongRun(t *testing.T) {
 		t.Errorf("the page has %s", Bytes(int64(len(page))))
 	}
 	has(t, page, "100000 logged steps: each point is the mean of", "100 steps skipped", "of 2000 evaluations are drawn", ">8<")
-	if len(c.buckets) > maxBuckets || len(c.evals) > maxEvals || c.Steps != n || c.Last.Step != n {
-		t.Errorf("%d buckets, %d evaluations, %d steps to %d", len(c.buckets), len(c.evals), c.Steps, c.Last.Step)
+	if len(c.buckets) > maxBuckets || len(c.evals.kept) > maxEvals || c.Steps != n || c.Last.Step != n {
+		t.Errorf("%d buckets, %d evaluations, %d steps to %d", len(c.buckets), len(c.evals.kept), c.Steps, c.Last.Step)
 	}
 	total, high := 0, 0.0
 	for _, b := range c.buckets {
@@ -205,7 +205,7 @@ func TestLongRun(t *testing.T) {
 	if total != n || high != 9.5 {
 		t.Errorf("buckets of %d steps in all, the greatest loss %v", total, high)
 	}
-	if m := c.speed.median(); m != 303 {
+	if m := median(c.speed.kept); m != 303 {
 		t.Errorf("median %v, want 303", m)
 	}
 	if e := c.shownEvals(); e[len(e)-1].Step != n || e[0].Step != 50 {

@@ -20,12 +20,3 @@ func tryLock(f *os.File) (bool, error) {
 	}
 	return err == nil, err
 }
-
-// freeBytes is the space that a user may take on the disk of a folder, -1 when it is not known.
-func freeBytes(dir string) int64 {
-	var st unix.Statfs_t
-	if unix.Statfs(dir, &st) != nil || st.Blocks == 0 {
-		return -1
-	}
-	return int64(st.Bavail) * int64(st.Bsize)
-}

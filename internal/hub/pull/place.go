@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -130,7 +129,7 @@ func (p *cached) put(f *File) error {
 	}
 	os.Remove(at)
 	if err := os.Symlink(rel, at); err != nil && !errors.Is(err, fs.ErrExist) {
-		return diskError(at, copyFile(at, p.blob(f))) // a file system without links
+		return diskError(at, checkpoint.CopyFile(at, p.blob(f))) // a file system without links
 	}
 	return nil
 }
@@ -257,7 +256,7 @@ func (p *folder) fromCache(f *File) bool {
 		return false
 	}
 	os.Remove(p.part(f))
-	return copyFile(p.part(f), p.cache.blob(f)) == nil
+	return checkpoint.CopyFile(p.part(f), p.cache.blob(f)) == nil
 }
 
 func (p *folder) put(f *File) error {
@@ -312,30 +311,9 @@ func waitLock(ctx context.Context, path string, waiting func()) (func(), error) 
 	}
 }
 
-func copyFile(to, from string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
-}
-
 // enough refuses a pull for which the disk has no space. root need not be there yet.
 func enough(root string, need int64) error {
-	at := root
-	for at != filepath.Dir(at) {
-		if _, err := os.Stat(at); err == nil {
-			break
-		}
-		at = filepath.Dir(at)
-	}
-	free := freeBytes(at)
+	free := checkpoint.FreeBytes(root)
 	if free < 0 || need <= free {
 		return nil
 	}
