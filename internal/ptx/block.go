@@ -16,6 +16,8 @@ type block struct {
 	warps []*warp
 	live  int // threads that have not exited
 
+	executed int64 // thread instructions
+
 	shared   []byte
 	shadow   *shadow // with checks
 	barriers [16]barrierState
@@ -110,7 +112,7 @@ func (b *block) run(n int64) (err error) {
 	if b.pending != nil {
 		panic(b.pending)
 	}
-	return b.finishPages()
+	return nil
 }
 
 // begin sets all threads to the kernel's first instruction.
@@ -119,7 +121,7 @@ func (b *block) begin(n int64) {
 	b.n = n
 	b.id = [3]int{int(n % int64(g[0])), int(n / int64(g[0]) % int64(g[1])), int(n / int64(g[0]) / int64(g[1]))}
 	b.live = b.l.Block[0] * b.l.Block[1] * b.l.Block[2]
-	b.barriers, b.pending = [16]barrierState{}, nil
+	b.barriers, b.pending, b.executed = [16]barrierState{}, nil, 0
 	b.time++
 	b.start, b.full = b.time, b.time
 	b.pages.begin(!b.l.o.Unchecked, g == [3]int{1, 1, 1})
@@ -184,17 +186,21 @@ func (b *block) exited(w *warp) {
 	}
 }
 
-// tally adds what a warp has executed to the launch's count.
+// tally adds what a warp has executed to the block's count and the launch's. A block alone may take as much as the launch: what
+// others have taken by now depends on the workers, and is added in their order when it ends.
 func (b *block) tally(w *warp) {
-	total := b.l.count.Add(w.count)
+	b.l.count.Add(w.count)
+	b.executed += w.count
 	w.count = 0
-	if total > b.l.o.MaxInstructions {
-		w.fault(lowest(w.live), ErrLimit, "%d thread instructions executed, the launch may take %d", total, b.l.o.MaxInstructions)
+	if b.executed > b.l.o.MaxInstructions {
+		w.fault(lowest(w.live), ErrLimit, "%d thread instructions executed, %s", b.executed, b.l.limit())
 	}
-	if b.l.stopped.Load() {
-		panic(&Fault{Kernel: b.k.Name, Block: [3]int{1 << 30, 1 << 30, 1 << 30}, Err: ErrLimit, Text: "stopped: another block failed"})
+	if b.n > b.l.bad.Load() {
+		w.fault(lowest(w.live), ErrLimit, "stopped: a block below has failed")
 	}
 }
+
+func (l *launch) limit() string { return fmt.Sprintf("the launch may take %d", l.o.MaxInstructions) }
 
 // newFrame is the frame of a call of fn by the running lanes of w.
 func (b *block) newFrame(w *warp, fn *function, up *frame) *frame {

@@ -24,7 +24,7 @@ var (
 type Fault struct {
 	Kernel        string
 	Block, Thread [3]int
-	Line          int    // of the PTX text
+	Line          int    // of the PTX text; 0 where no thread's instruction is at fault but the blocks together
 	Source        string // file:line of the .cu where the PTX says so
 	Instruction   string
 	Err           error  // what it is about
@@ -32,6 +32,9 @@ type Fault struct {
 }
 
 func (f *Fault) Error() string {
+	if f.Line == 0 {
+		return fmt.Sprintf("kernel %s: block %v: %v: %s", f.Kernel, f.Block, f.Err, f.Text)
+	}
 	source := ""
 	if f.Source != "" {
 		source = " (" + f.Source + ")"

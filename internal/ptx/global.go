@@ -3,8 +3,9 @@ package ptx
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/bits"
-	"sync"
+	"slices"
 )
 
 // globalCache is the allocations that a goroutine touched last.
@@ -137,12 +138,7 @@ func (p *pages) find(no uint64) *page {
 	return pg
 }
 
-// touched is what the blocks of a launch that have ended did to global memory.
-type touched struct {
-	mu    sync.Mutex
-	pages map[uint64]*touchedPage
-}
-
+// touchedPage is what the blocks that have had their turn did to a page of global memory.
 type touchedPage struct {
 	reads, writes, atomics [pageBytes / 64]uint64
 	writers                []writer
@@ -155,24 +151,24 @@ type writer struct {
 	stores []*stmt
 }
 
-// finishPages adds the block's accesses to the launch's and fails if they are in conflict with another block's.
-func (b *block) finishPages() error {
+// beside adds what the block did to what the blocks below it did. It fails if they are in conflict, or too long together.
+func (b *block) beside(o *inOrder) error {
+	if o.count += b.executed; o.count > b.l.o.MaxInstructions {
+		return &Fault{Kernel: b.k.Name, Block: b.id, Err: ErrLimit, Text: fmt.Sprintf("%d thread instructions executed up to this block's end, %s", o.count, b.l.limit())}
+	}
 	if !b.pages.on || b.pages.alone {
 		return nil
 	}
-	t := &b.l.touched
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.pages == nil {
-		t.pages = map[uint64]*touchedPage{}
+	if o.touched == nil {
+		o.touched = map[uint64]*touchedPage{}
 	}
-	for no, p := range b.pages.byNo {
-		all := t.pages[no]
+	for _, no := range slices.Sorted(maps.Keys(b.pages.byNo)) {
+		all := o.touched[no]
 		if all == nil {
 			all = new(touchedPage)
-			t.pages[no] = all
+			o.touched[no] = all
 		}
-		if err := b.merge(all, p); err != nil {
+		if err := b.merge(all, b.pages.byNo[no]); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package ptx
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -55,47 +54,39 @@ type launch struct {
 	dynamic int // where dynamic shared memory begins
 	warps   int
 
-	next    atomic.Int64 // the block to take next
-	count   atomic.Int64
-	stopped atomic.Bool
-	touched touched
+	next  atomic.Int64 // the block to take next
+	count atomic.Int64
+	bad   atomic.Int64 // the lowest block that failed; the number of blocks while none has
+	order inOrder
 }
 
-// Run executes the grid. On a failure, a *Fault where a thread caused it, what other threads did remains done.
+// inOrder is what blocks do one after the other, from block 0 up, however they were run.
+type inOrder struct {
+	sync.Mutex
+	changed *sync.Cond
+	turn    int64 // the block whose turn it is
+	count   int64 // thread instructions of the blocks before it
+	touched map[uint64]*touchedPage
+	err     error // of block bad
+}
+
+// Run executes the grid. On a failure, a *Fault where a thread caused it, what other threads did remains done. The failure is
+// the lowest block's, whatever the order in which workers took them: blocks below one that has failed are run to their end.
+// Only a kernel that lets blocks see one another's atomics can fail otherwise each time.
 func (k *Kernel) Run(m Memory, args Launch, o Options) (Stats, error) {
 	l, err := newLaunch(k, m, args, o)
 	if err != nil {
 		return Stats{}, fmt.Errorf("kernel %s: %w", k.Name, err)
 	}
 	blocks := int64(l.Grid[0]) * int64(l.Grid[1]) * int64(l.Grid[2])
-	workers := min(int64(l.o.Workers), blocks)
-	faults := make([]error, workers)
+	l.bad.Store(blocks)
+	l.order.changed = sync.NewCond(&l.order)
 	var wait sync.WaitGroup
-	for i := range workers {
-		wait.Go(func() { faults[i] = l.work(blocks) })
+	for range min(int64(l.o.Workers), blocks) {
+		wait.Go(func() { l.work() })
 	}
 	wait.Wait()
-	return Stats{Instructions: l.count.Load()}, first(faults)
-}
-
-// first is the fault of the lowest block, so that runs with the same fault report the same.
-func first(faults []error) error {
-	var best error
-	var at [3]int
-	for _, err := range faults {
-		var f *Fault
-		if err == nil {
-			continue
-		}
-		if !errors.As(err, &f) {
-			return err
-		}
-		id := [3]int{f.Block[2], f.Block[1], f.Block[0]}
-		if best == nil || id[0] < at[0] || id[0] == at[0] && (id[1] < at[1] || id[1] == at[1] && id[2] < at[2]) {
-			best, at = err, id
-		}
-	}
-	return best
+	return Stats{Instructions: l.count.Load()}, l.order.err
 }
 
 func newLaunch(k *Kernel, m Memory, args Launch, o Options) (*launch, error) {
@@ -140,19 +131,38 @@ func newLaunch(k *Kernel, m Memory, args Launch, o Options) (*launch, error) {
 	return l, nil
 }
 
-// work runs blocks until none is left or one has failed.
-func (l *launch) work(blocks int64) error {
+// work runs blocks until none is left that could be the lowest to fail.
+func (l *launch) work() {
 	b := l.k.blocks.take(l)
 	defer l.k.blocks.give(b)
-	for !l.stopped.Load() {
+	for {
 		n := l.next.Add(1) - 1
-		if n >= blocks {
-			break
+		if n >= l.bad.Load() {
+			return
 		}
-		if err := b.run(n); err != nil {
-			l.stopped.Store(true)
-			return err
-		}
+		l.ended(b, b.run(n))
 	}
-	return nil
+}
+
+// ended takes the end of a block: a failure at once, so that blocks above it stop; what it did beside other blocks in its turn.
+func (l *launch) ended(b *block, err error) {
+	o := &l.order
+	o.Lock()
+	defer o.Unlock()
+	for err == nil && o.turn < b.n && b.n < l.bad.Load() {
+		o.changed.Wait()
+	}
+	if b.n > l.bad.Load() {
+		return
+	}
+	if err == nil {
+		err = b.beside(o)
+	}
+	if err != nil {
+		l.bad.Store(b.n)
+		o.err = err
+	} else {
+		o.turn++
+	}
+	o.changed.Broadcast()
 }
