@@ -67,6 +67,17 @@ func Latest(parent string) (dir string, step int, err error) {
 	return "", 0, errors.Join(append([]error{fmt.Errorf("%s: no complete checkpoint: %w", parent, os.ErrNotExist)}, skipped...)...)
 }
 
+// Whole is how many complete checkpoints lie in parent: those that Prune counts.
+func Whole(parent string) (n int) {
+	all, _ := list(parent) // of a folder that is not there none
+	for _, c := range all {
+		if Complete(c.dir) == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // Passed is a checkpoint that cannot be continued from, and why: Err wraps ErrIncomplete or ErrDamaged.
 type Passed struct {
 	Dir string

@@ -111,7 +111,7 @@ func pieces(r records.Record, text io.Reader, fn func(piece string, overlap int)
 			}
 		}
 		if bad := invalidUTF8(buf[:cut]); bad >= 0 {
-			return &records.Error{Path: r.Path, Line: line + bytes.Count(buf[:bad], []byte("\n")), Row: r.Row, Msg: "the text is not UTF-8",
+			return &records.Error{Path: r.Path, Line: line + bytes.Count(buf[overlap:bad], []byte("\n")), Row: r.Row, Msg: "the text is not UTF-8",
 				Advice: "convert the file, for example with iconv -t utf-8"}
 		}
 		if cut > overlap {

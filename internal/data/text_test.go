@@ -1,6 +1,7 @@
 package data
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -76,6 +77,31 @@ func TestTokenAcrossCut(t *testing.T) {
 	}
 	if got.String() != text {
 		t.Errorf("%d bytes of text, %d in the tokens", len(text), got.Len())
+	}
+}
+
+// A byte that is no UTF-8 is told with its own line, in whichever piece of the text it stands.
+func TestLineOfABadByte(t *testing.T) {
+	const line = "a line of text\n"
+	long := strings.Repeat("x", pieceMax) + "\n" // no place to cut
+	for _, c := range []struct {
+		name, before string
+		bytes        int // of before, repeated
+		after        string
+	}{
+		{"first line", line, 0, "\xff"},
+		{"first piece", line, pieceSize / 2, "b\xff"},
+		{"second piece", line, pieceSize + 40*len(line), "b\xff"},
+		{"second piece, a line further", line, pieceSize + 40*len(line), "b\n\n\xff"},
+		{"fourth piece", line, 3*pieceSize + 7*len(line), "\xff"},
+		{"behind a line without a place to cut", long, len(long), "b\nc\xff"},
+	} {
+		before := strings.Repeat(c.before, c.bytes/len(c.before))
+		bad := 1 + strings.Count(before+c.after, "\n")
+		_, err := Load([]Source{{Path: write(t, "d.txt", before+c.after+"\nthe end\n"), Type: "text"}}, fake{}, Options{})
+		if want := fmt.Sprintf("d.txt:%d: the text is not UTF-8", bad); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", c.name, err, want)
+		}
 	}
 }
 

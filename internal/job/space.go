@@ -2,7 +2,6 @@ package job
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"lomo/internal/checkpoint"
@@ -73,10 +72,7 @@ func checkSpace(c *config.Config, o train.Options, sum *Summary) error {
 	if free < 0 {
 		return nil
 	}
-	found := 0
-	if dirs, err := filepath.Glob(filepath.Join(globbed(c.OutputDir), "checkpoint-*")); err == nil {
-		found = len(dirs)
-	}
+	found := checkpoint.Whole(c.OutputDir) // others stay beside those of the run
 	list, each := writes(c, o, sum, found)
 	need, parts := int64(sideBytes), []string{}
 	for _, w := range list {
@@ -109,9 +105,4 @@ func roomier(c *config.Config, sum *Summary, need, free, each int64, found int) 
 		return "set save_steps: 0, which saves the trained model only; or " + elsewhere
 	}
 	return elsewhere
-}
-
-// globbed is a path in a pattern that means itself.
-func globbed(path string) string {
-	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
 }

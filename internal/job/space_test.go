@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"lomo/internal/checkpoint"
 	"lomo/internal/config"
 	"lomo/internal/doctor"
 )
@@ -69,6 +70,38 @@ func TestDiskTooSmallForRun(t *testing.T) {
 			if _, err := os.Stat(l.OutputDir); err == nil {
 				t.Errorf("%+v, dry %v: the folder is there", c, dry)
 			}
+		}
+	}
+}
+
+// TestRoomBesideOldCheckpoints: whole checkpoints make room for those that follow them; what a run never removes does not.
+func TestRoomBesideOldCheckpoints(t *testing.T) {
+	was := freeDisk
+	defer func() { freeDisk = was }()
+	freeDisk = func(string) int64 { return sideBytes }
+	c, o := hostRun(t, "save_steps=2", "save_total_limit=2")
+	sum := Summary{Steps: 16, Course: Course{From: 6}}
+	for _, x := range []struct{ there, want string }{
+		{"", "3 checkpoints of "},
+		{"checkpoint-4 checkpoint-6", "1 checkpoint of "},
+		{"checkpoint-6", "2 checkpoints of "},
+		{"checkpoint-6 checkpoint-8.damaged", "2 checkpoints of "}, // set aside
+		{"checkpoint-6 checkpoint-8.damaged-2 checkpoint-8.damaged checkpoint-old", "2 checkpoints of "},
+		{"checkpoint-6 -checkpoint-8", "2 checkpoints of "}, // a file of it is missing
+	} {
+		c.OutputDir = t.TempDir()
+		for _, name := range strings.Fields(x.there) {
+			dir, broken := strings.CutPrefix(name, "-")
+			err := checkpoint.SaveDir(c.OutputDir, dir, func(tmp string) error { return os.WriteFile(filepath.Join(tmp, "a"), []byte("a"), 0o644) })
+			if err == nil && broken {
+				err = os.Remove(filepath.Join(c.OutputDir, dir, "a"))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := checkSpace(c, o, &sum); err == nil || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("beside %q: %v, want %q", x.there, err, x.want)
 		}
 	}
 }
