@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -56,11 +55,24 @@ func (r *runReport) interruption() string {
 
 // again is the command line that continues the run.
 func (r *runReport) again() string {
-	words := slices.Clone(r.s.Command)
+	words := r.s.Command
 	if r.o.Config.Resume != "auto" {
-		words = append(words, "--set", "resume=auto")
+		words = append(withoutFlag(words, "--resume"), "--set", "resume=auto")
 	}
 	return report.CommandLine(words)
+}
+
+// withoutFlag is a command line without a flag that has a value: a key is not taken from it and --set.
+func withoutFlag(words []string, flag string) (out []string) {
+	for i := 0; i < len(words); i++ {
+		switch {
+		case words[i] == flag:
+			i++
+		case !strings.HasPrefix(words[i], flag+"="):
+			out = append(out, words[i])
+		}
+	}
+	return out
 }
 
 // stopAsked is what is said at the first Ctrl-C. now says that nothing is lost when the process ends at once.
