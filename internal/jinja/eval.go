@@ -183,10 +183,10 @@ func (a *callArgs) eval(st *state, e *env) *args {
 			if !ok {
 				st.fail("the names of arguments must be strings")
 			}
+			st.pay(32 + len(out.names)/4) // the names are searched
 			if slices.Contains(out.names, name) {
 				st.fail("the argument %s is given twice", name)
 			}
-			st.pay(32)
 			out.names = append(out.names, name)
 			out.kw = append(out.kw, entry.value)
 		}
@@ -377,7 +377,7 @@ func (st *state) iterate(v Value) func() (Value, bool) {
 			if i >= len(x.s) {
 				return nil, false
 			}
-			st.pay(4)
+			st.pay(16)
 			n := runeLen(x.s[i:])
 			i += n
 			c := x.slice(i-n, i)
@@ -436,7 +436,7 @@ func (st *state) list(v Value) []Value {
 	var items []Value
 	next := st.iterate(v)
 	for item, ok := next(); ok; item, ok = next() {
-		st.pay(16)
+		st.pay(32)
 		items = append(items, item)
 	}
 	return items

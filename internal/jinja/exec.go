@@ -218,7 +218,7 @@ func (st *state) callMacro(m *macro, a *args) str {
 	defer st.enter("macro " + m.def.name)()
 	line := st.line
 	def := m.def
-	e := def.fn.newEnv(m.env)
+	e := def.fn.newEnv(st, m.env)
 	used := make([]bool, len(a.kw))
 	take := func(name string) Value {
 		for i, n := range a.names {
@@ -304,7 +304,7 @@ func (n *forNode) exec(st *state, e *env) signal {
 func (st *state) recurse(n *forNode, v Value, outer *env, depth int) str {
 	defer st.enter("recursive loop")()
 	s, _ := st.capture(func() signal {
-		return n.loop(st, v, n.fn.newEnv(outer), outer, depth)
+		return n.loop(st, v, n.fn.newEnv(st, outer), outer, depth)
 	})
 	return s
 }
@@ -361,7 +361,7 @@ func (n *forNode) loop(st *state, v Value, e, outer *env, depth int) signal {
 
 // filtered are the items for which the test of the loop holds.
 func (n *forNode) filtered(st *state, next func() (Value, bool), e *env) func() (Value, bool) {
-	in := n.testFn.newEnv(e)
+	in := n.testFn.newEnv(st, e)
 	n.testScope.enter(st, in)
 	return func() (Value, bool) {
 		for {

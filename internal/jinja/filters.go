@@ -160,11 +160,17 @@ func (st *state) softStr(v Value) str {
 	return st.toStr(v)
 }
 
+// pathOf is the parts of an argument that names attributes.
+func (st *state) pathOf(s, sep string) []string {
+	st.pay(len(s)/4 + 96*strings.Count(s, sep))
+	return strings.Split(s, sep)
+}
+
 // attribute gives the value of an attribute path of an item. It is made of a name with dots, or of a number.
 func (st *state) attribute(path Value) func(item Value) Value {
 	var parts []Value
 	if s, ok := Text(path); ok {
-		for _, p := range strings.Split(s, ".") {
+		for _, p := range st.pathOf(s, ".") {
 			if every(p, isDigit) {
 				n, ok := parseInt(p, 10)
 				if !ok {
@@ -180,6 +186,7 @@ func (st *state) attribute(path Value) func(item Value) Value {
 	}
 	return func(item Value) Value {
 		for _, p := range parts {
+			st.step()
 			item = st.item(item, p)
 		}
 		return item
@@ -665,7 +672,7 @@ func filterMap(st *state, v Value, a *args) Value {
 			// The default stands in at each step of the path.
 			var parts []func(Value) Value
 			if s, ok := Text(p[0]); ok {
-				for _, part := range strings.Split(s, ".") {
+				for _, part := range st.pathOf(s, ".") {
 					parts = append(parts, st.attribute(part))
 				}
 			} else {
@@ -837,7 +844,7 @@ func filterSort(st *state, v Value, a *args) Value {
 	p := st.bind(a, "sort", 0, "reverse", "case_sensitive", "attribute")
 	var keys []func(Value) Value
 	if s, ok := Text(given(p[2])); ok {
-		for _, part := range strings.Split(s, ",") {
+		for _, part := range st.pathOf(s, ",") {
 			keys = append(keys, st.keyOf(part, st.isTrue(p[1])))
 		}
 	} else {
@@ -849,6 +856,7 @@ func filterSort(st *state, v Value, a *args) Value {
 			return &List{[]Value{keys[0](item)}}
 		}
 		all := &List{}
+		st.pay(32 * len(keys))
 		for _, k := range keys {
 			all.Append(k(item))
 		}
@@ -964,7 +972,7 @@ func filterUnique(st *state, v Value, a *args) Value {
 func filterWordCount(st *state, v Value, a *args) Value {
 	st.positional(a, "wordcount", 0, 0)
 	s := st.softStr(v).s
-	st.pay(len(s) / 4)
+	st.pay(len(s))
 	n, inside := int64(0), false
 	for _, r := range s {
 		word := r == '_' || isAlnum(r)

@@ -147,10 +147,10 @@ func (t *Template) Render(vars *Dict, o Options) (res Result, err error) {
 		st.steps = defaultSteps + stepsPerInput*size
 	}
 	st.out = &builder{st: st, b: make([]byte, 0, min(size+size/4+512, 1<<20))}
-	e := t.fn.newEnv(nil)
+	e := t.fn.newEnv(st, nil)
 	t.scope.enter(st, e)
 	st.run(t.body, e)
-	return Result{Text: string(st.out.b), Generation: st.generation, Origins: st.out.at}, nil
+	return Result{Text: st.out.text().s, Generation: st.generation, Origins: st.out.at}, nil
 }
 
 // inputSize is the number of bytes of the strings in v.

@@ -82,6 +82,9 @@ func lex(src string) []token {
 func (l *lexer) fail(format string, a ...any) { failAt(l.line, format, a...) }
 
 func (l *lexer) emit(t token) {
+	if len(l.toks) == maxTokens {
+		l.fail("it has more than %d words and signs", maxTokens)
+	}
 	t.line = l.line
 	l.toks = append(l.toks, t)
 }

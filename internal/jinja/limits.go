@@ -7,7 +7,7 @@ import (
 
 // Limits bound what a rendering may do. Zero fields take their default.
 type Limits struct {
-	Bytes int // bytes worked on: all that is made, copied, compared or searched. Default: 32 MiB and 64 for each byte of the variables.
+	Bytes int // bytes worked on: all that is made, copied, compared or searched. Default: 16 MiB and 64 for each byte of the variables.
 	Steps int // expressions and statements evaluated. Default: 2 million and 16 for each byte of the variables.
 	Depth int // macros, recursive loops and values inside each other. Default: 150.
 }
@@ -15,12 +15,14 @@ type Limits struct {
 // Limits on the source of a template.
 const (
 	maxSource = 1 << 20 // bytes
+	maxTokens = 100000  // words, signs and texts; each costs some 200 bytes once it is parsed
+	maxCopied = 1 << 20 // names that branches of ifs take over from what is around them
 	maxNested = 100     // brackets, blocks and operators inside each other
 	maxChain  = 2000    // operators of one chain, such as a + b + c
 )
 
 const (
-	defaultBytes  = 32 << 20
+	defaultBytes  = 16 << 20
 	defaultSteps  = 2 << 20
 	defaultDepth  = 150
 	bytesPerInput = 64

@@ -94,6 +94,7 @@ func (st *state) equalViews(a, b *dictView) bool {
 		return false
 	}
 	for _, e := range a.d.entries {
+		st.step()
 		v, ok := b.d.get(e.hash)
 		if !ok || a.kind != b.kind || a.kind == 'i' && !st.same(e.value, v) {
 			return false
@@ -284,7 +285,8 @@ func (st *state) add(x, y str) Value {
 	if x.markup != y.markup {
 		x, y = st.escape(x), st.escape(y)
 	}
-	b := builder{st: st, b: make([]byte, 0, len(x.s)+len(y.s))}
+	b := builder{st: st}
+	b.grow(len(x.s) + len(y.s))
 	b.add(x)
 	b.add(y)
 	s := b.text()
@@ -308,6 +310,7 @@ func (st *state) times(v Value, n int64) (Value, bool) {
 		x, _ := text(v)
 		st.payTimes(len(x.s), count)
 		b := builder{st: st}
+		b.grow(len(x.s) * count)
 		for range count {
 			if x.s == "" {
 				break

@@ -32,12 +32,13 @@ type symbols struct {
 	refs   map[string]string // name to variable
 	loads  map[string]loading
 	stores map[string]bool
+	copied *int // names that were copied in the whole template
 }
 
 func newSymbols(parent *symbols) *symbols {
-	s := &symbols{parent: parent, refs: map[string]string{}, loads: map[string]loading{}, stores: map[string]bool{}}
+	s := &symbols{parent: parent, refs: map[string]string{}, loads: map[string]loading{}, stores: map[string]bool{}, copied: new(int)}
 	if parent != nil {
-		s.level = parent.level + 1
+		s.level, s.copied = parent.level+1, parent.copied
 	}
 	return s
 }
@@ -83,7 +84,10 @@ func (s *symbols) load(name string) {
 }
 
 func (s *symbols) copy() *symbols {
-	return &symbols{s.level, s.parent, maps.Clone(s.refs), maps.Clone(s.loads), maps.Clone(s.stores)}
+	if *s.copied += len(s.refs) + len(s.loads) + len(s.stores); *s.copied > maxCopied {
+		failAt(0, "it has too many names beside too many branches")
+	}
+	return &symbols{s.level, s.parent, maps.Clone(s.refs), maps.Clone(s.loads), maps.Clone(s.stores), s.copied}
 }
 
 // join takes up what the branches of an if did. A name that was not assigned before, but in a branch, begins with its value from outside.
@@ -206,7 +210,8 @@ func (e *env) at(s slot) *Value {
 	return &e.vars[s.at]
 }
 
-func (f *funcScope) newEnv(parent *env) *env {
+func (f *funcScope) newEnv(st *state, parent *env) *env {
+	st.pay(16 * len(f.slots))
 	e := &env{make([]Value, len(f.slots)), parent}
 	for i := range e.vars {
 		e.vars[i] = missing
@@ -225,6 +230,7 @@ type beginning struct {
 }
 
 func (s *scope) enter(st *state, e *env) {
+	st.steps -= len(s.begin) / 4 // step refuses what is beyond the budget
 	for i := range s.begin {
 		b := &s.begin[i]
 		v := missing

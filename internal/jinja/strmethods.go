@@ -377,7 +377,7 @@ func (st *state) split(x str, a *args, right bool) Value {
 	st.pay(len(x.s) / 4)
 	var parts []str
 	add := func(i, j int) {
-		st.pay(32)
+		st.pay(96)
 		parts = append(parts, x.slice(i, j))
 	}
 	if p[0] == missing || p[0] == nil {
@@ -467,7 +467,7 @@ func (st *state) lines(x str, keep bool) []str {
 			if keep {
 				end = i
 			}
-			st.pay(32)
+			st.pay(96)
 			parts = append(parts, x.slice(start, end))
 			start = i
 		default:

@@ -1,6 +1,10 @@
 package jinja
 
-import "sort"
+import (
+	"slices"
+	"sort"
+	"unsafe"
+)
 
 // Origin says that the bytes [Start, End) of a text come from the string with this mark.
 type Origin struct{ Start, End, Mark int }
@@ -102,12 +106,14 @@ type builder struct {
 // lit adds text without an origin.
 func (b *builder) lit(s string) {
 	b.st.pay(len(s))
+	b.room(len(s))
 	b.b = append(b.b, s...)
 }
 
 // add adds x.
 func (b *builder) add(x str) {
 	b.st.pay(len(x.s))
+	b.room(len(x.s))
 	if x.at != nil {
 		b.at = clip(b.at, x.at, 0, len(x.s), len(b.b))
 	}
@@ -117,6 +123,7 @@ func (b *builder) add(x str) {
 // sub adds the bytes [i, j) of x.
 func (b *builder) sub(x str, i, j int) {
 	b.st.pay(j - i)
+	b.room(j - i)
 	if x.at != nil {
 		b.at = clip(b.at, x.at, i, j, len(b.b))
 	}
@@ -138,13 +145,34 @@ func (b *builder) repeat(s string, n int) {
 		return
 	}
 	b.st.payTimes(len(s), n)
+	b.room(len(s) * n)
 	for ; n > 0; n-- {
 		b.b = append(b.b, s...)
 	}
 }
 
-// text is what was built.
-func (b *builder) text() str { return str{s: string(b.b), at: b.at} }
+// grow makes room for n bytes more, if they can be paid.
+func (b *builder) grow(n int) {
+	if n <= b.st.bytes {
+		b.b = slices.Grow(b.b, n)
+	}
+}
+
+// room makes room for n bytes that are paid already. A long text grows by its own length, or by all that can still be paid: append would go in
+// steps of a quarter, whose leavings are several times the text.
+func (b *builder) room(n int) {
+	if have := len(b.b); have+n > cap(b.b) && have > 1<<16 {
+		b.b = slices.Grow(b.b, n+min(have, b.st.bytes))
+	}
+}
+
+// text is what was built, which is not to be added to. A long text is not copied where little room would be wasted.
+func (b *builder) text() str {
+	if n := len(b.b); n > 4096 && cap(b.b)-n <= n/3 {
+		return str{s: unsafe.String(unsafe.SliceData(b.b), n), at: b.at}
+	}
+	return str{s: string(b.b), at: b.at}
+}
 
 // value is what was built, as a Value.
 func (b *builder) value() Value { return b.text().value() }

@@ -11,7 +11,7 @@ func (st *state) wrap(x str, width int, breakLong, hyphens bool) []str {
 	if width <= 0 {
 		st.fail("wordwrap: the width must be above zero")
 	}
-	st.payTimes(8, len(x.s)+1)
+	st.payTimes(12, len(x.s)+1)
 	text := []rune(x.s)
 	at := make([]int, 0, len(text)+1) // where each character begins
 	for i := range x.s {
