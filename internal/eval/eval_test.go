@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"lomo/internal/comm"
 	"lomo/internal/cpukern"
 	"lomo/internal/data"
+	"lomo/internal/device"
 	"lomo/internal/model"
 	"lomo/internal/rng"
 	"lomo/internal/store"
@@ -213,5 +215,26 @@ func TestLikeliest(t *testing.T) {
 	}
 	if best, _ := likeliest([]Score{{-4, 1}, {-6, 3}}, true); best != 1 {
 		t.Error("the mean is by token")
+	}
+}
+
+// TestScoreOfNoProbability: an answer whose logit is minus infinity, or whose score is no number, is an error and no score, whichever of the sequences has it.
+func TestScoreOfNoProbability(t *testing.T) {
+	s := newSweep(t)
+	s.Net.Norm.W.F32s()[0] = 100
+	head := s.Net.Head.W.F32s()
+	const answer, width = 7, 24
+	for _, weight := range []float32{3e38, -3e38} { // one of them makes the logit +Inf and the loss NaN, the other -Inf and +Inf
+		for i := range width {
+			head[answer*width+i] = 0
+		}
+		head[answer*width] = weight
+		for at := range 3 {
+			seqs := []Sequence{{IDs: []int32{1, 2}, Mask: []bool{false, true}}, {IDs: []int32{1, 3}, Mask: []bool{false, true}}, {IDs: []int32{1, 4}, Mask: []bool{false, true}}}
+			seqs[at].IDs[1] = answer
+			if scores, err := Scores(s, seqs, 3); !errors.Is(err, device.ErrNotFinite) {
+				t.Errorf("weight %v, sequence %d: %v, %v", weight, at+1, scores, err)
+			}
+		}
 	}
 }

@@ -39,6 +39,21 @@ func TestSamplerFrequencies(t *testing.T) {
 	near("nothing is unknown", count(Sampler{}), [5]float64{0, 0, 0, 0, 1})
 }
 
+// TestTopPReachedExactly: where the likeliest tokens weigh exactly top-p together they are all that is kept, as in transformers.
+func TestTopPReachedExactly(t *testing.T) {
+	for _, n := range []int{2, 4, 8} { // equal ones: their shares, and sums of these, are exact
+		for keep := 1; keep < n; keep++ {
+			p := float64(keep) / float64(n)
+			for topP, want := range map[float64]int{p: keep, math.Nextafter(p, 0): keep, math.Nextafter(p, 1): keep + 1} {
+				ids, weights, total := Sampler{Temperature: 1, TopP: topP}.candidates(make([]float32, n))
+				if len(ids) != want || len(weights) != want || total != float64(want) {
+					t.Errorf("%d tokens alike, top-p %v: %v of total weight %v, want %d", n, topP, ids, total, want)
+				}
+			}
+		}
+	}
+}
+
 // TestDraws: draws that follow each other are independent, those of another prompt, attempt or seed are others, and the same are the same.
 func TestDraws(t *testing.T) {
 	const n = 30000

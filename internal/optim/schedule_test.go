@@ -42,6 +42,9 @@ func TestSchedulesWithoutWarmup(t *testing.T) {
 		"linear":      {1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1},
 		"constant":    {1, 1, 1, 1, 1, 1, 1, 1, 1, 1},
 		"wsd":         {1, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+		"cosine":      {1, 0.975528258147577, 0.904508497187474, 0.793892626146237, 0.654508497187474, 0.5, 0.345491502812526, 0.206107373853763, 0.095491502812526, 0.024471741852423},
+		// transformers' timescale without warm-up is 10000 steps: 1/sqrt((n + 10000)/10000)
+		"inverse_sqrt": {1, 0.999950003749688, 0.999900014997501, 0.999850033741565, 0.999800059980007},
 	} {
 		for done, rate := range want {
 			if got := (Schedule{Kind: kind, LR: 2, Total: 10}).At(done); math.Abs(got-2*rate) > 1e-12 {
@@ -84,7 +87,7 @@ func TestWarmupSteps(t *testing.T) {
 		ratio        float64
 		steps, total int
 		want         int
-	}{{0, 0, 100, 0}, {0.03, 0, 100, 3}, {0.03, 0, 101, 4}, {0.03, 7, 100, 7}, {0.1, 0, 10, 1}} {
+	}{{0, 0, 100, 0}, {0.03, 0, 100, 3}, {0.03, 0, 101, 4}, {0.03, 7, 100, 7}, {0.1, 0, 10, 1}, {0.07, 0, 100, 7}, {0.14, 0, 50, 7}, {0.56, 0, 100, 56}, {0.55, 0, 100, 55}} { // the last four products are above a whole number by their last bit
 		if got := WarmupSteps(c.ratio, c.steps, c.total); got != c.want {
 			t.Errorf("ratio %v, steps %d of %d: %d, want %d", c.ratio, c.steps, c.total, got, c.want)
 		}

@@ -206,3 +206,29 @@ func TestLaggedClip(t *testing.T) {
 		last = clip.Norm(l.d)
 	}
 }
+
+// TestSGDVectors: three steps of torch.optim.SGD 2.x, lr 0.01, over batches 0, 1 and 0. Dampening leaves the first step alone, whose gradient begins the buffer.
+func TestSGDVectors(t *testing.T) {
+	for _, c := range []struct {
+		sgd   SGDConfig
+		decay float64
+		loss  float64 // before the third step
+		w, b  []float32
+	}{
+		{SGDConfig{Momentum: .9}, 0, 8.9710159, []float32{.43528122, -.07496338, .56873703, .1223395, .60508066, -.0829641}, []float32{.38076326, -1.36805987}},
+		{SGDConfig{Momentum: .9, Dampening: .5}, 0, 8.9769211, []float32{.44732061, -.09472835, .61500019, .14020696, .61065263, -.13308556}, []float32{.39296332, -1.39250219}},
+		{SGDConfig{Momentum: .9, Nesterov: true}, 0, 6.8626447, []float32{.40751123, -.01751814, .41758627, .12122019, .55953598, .0637401}, []float32{.33576965, -1.31743586}},
+		{SGDConfig{Momentum: .5, Dampening: .25}, .1, 10.0712357, []float32{.45538715, -.13048601, .7035954, .12666535, .64667171, -.21627131}, []float32{.4171057, -1.40729237}},
+	} {
+		l := newLayer(t)
+		o := l.optimizer(Config{Name: "sgd", SGD: c.sgd, Common: Common{WeightDecay: c.decay}})
+		for step, batch := range []int{0, 1, 0} {
+			o.Begin(step+1, .01)
+			if loss := l.backward(batch, o); step == 2 && math.Abs(loss-c.loss) > 3e-6 {
+				t.Errorf("%+v: loss of step 3: %v, want %v", c.sgd, loss, c.loss)
+			}
+		}
+		l.close(fmt.Sprintf("w with %+v", c.sgd), l.get(l.w.W), c.w)
+		l.close(fmt.Sprintf("b with %+v", c.sgd), l.get(l.b.W), c.b)
+	}
+}

@@ -1,6 +1,7 @@
 package rng
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -35,6 +36,25 @@ func TestPermIsAPermutation(t *testing.T) {
 	}
 	if slices.Equal(Perm(42, Shuffle, 0, 100), Perm(42, Shuffle, 1, 100)) || slices.Equal(Perm(42, Shuffle, 0, 100), Perm(43, Shuffle, 0, 100)) {
 		t.Error("another epoch or seed gives the same order")
+	}
+}
+
+// TestPermIsUniform: over many epochs every order of a few samples comes as often as any other, so also those in which a sample keeps its place.
+func TestPermIsUniform(t *testing.T) {
+	for n, orders := range map[int]int{2: 2, 3: 6, 4: 24} {
+		const each = 400
+		count := map[string]int{}
+		for epoch := range each * orders {
+			count[fmt.Sprint(Perm(42, Shuffle, uint32(epoch), n))]++
+		}
+		if len(count) != orders {
+			t.Errorf("%d samples come in %d orders, there are %d", n, len(count), orders)
+		}
+		for order, k := range count { // five standard errors
+			if math.Abs(float64(k-each)) > 5*math.Sqrt(each) {
+				t.Errorf("%d samples: order %s came %d times, want about %d", n, order, k, each)
+			}
+		}
 	}
 }
 

@@ -256,6 +256,98 @@ func TestDiskFailures(t *testing.T) {
 	}
 }
 
+// TestFailedWritesAreToldOf: an update that could not be written to disk ends the run at the next release, at the latest where the weights are saved or
+// the store is closed, and so does a block input.
+func TestFailedWritesAreToldOf(t *testing.T) {
+	// readOnly is a file that refuses what is written to it, in place of the one that was opened.
+	readOnly := func(f *os.File) *os.File {
+		t.Helper()
+		g, err := os.Open(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	for name, ask := range map[string]func(s *Disk, ps []*grad.Param) error{
+		"save":  func(s *Disk, ps []*grad.Param) error { return s.Save(newFile(ps, false)) },
+		"close": func(s *Disk, _ []*grad.Param) error { return s.Close() },
+		"the release of another unit": func(s *Disk, ps []*grad.Param) error {
+			s.io.pending.Wait()
+			return errors.Join(s.Acquire(ps[4:6]), s.Release(ps[4:6], false))
+		},
+	} {
+		for unit, of := range map[string][2]int{"block": {1, 3}, "table": {0, 1}} {
+			ps := params()
+			s, err := NewDisk(newDevice(t), ps, tensor.F32, filepath.Join(t.TempDir(), "copy"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Load(newFile(ps, true)); err != nil {
+				t.Fatal(err)
+			}
+			s.file = readOnly(s.file)
+			u := ps[of[0]:of[1]]
+			if err := s.Acquire(u); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(s.Release(u, true), ask(s, ps)); err == nil {
+				t.Errorf("a %s whose update was not written is forgotten: %s says nothing", unit, name)
+			}
+		}
+	}
+	s, err := NewFileSpill(filepath.Join(t.TempDir(), "spill"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.file = readOnly(s.file)
+	if err := s.Put(0, tensor.NewHost("x", tensor.F32, 5))(); err == nil {
+		t.Error("a block input that was not written is forgotten")
+	}
+}
+
+// TestLongestIdle: a unit's own buffer, else of those not acquired the one used longest ago: the other one may hold what was brought ahead.
+func TestLongestIdle(t *testing.T) {
+	type buffer struct {
+		name string
+		unit *grad.Param
+		turn int
+	}
+	a, b, c, other := &grad.Param{Name: "a"}, &grad.Param{Name: "b"}, &grad.Param{Name: "c"}, &grad.Param{Name: "d"}
+	for _, k := range []struct {
+		turns [3]int // of the buffers that hold a, b and c
+		held  []*grad.Param
+		want  *grad.Param
+		found *grad.Param // what the chosen buffer holds
+	}{
+		{[3]int{1, 2, 3}, nil, b, b},
+		{[3]int{1, 2, 3}, []*grad.Param{b}, b, b}, // acquired already
+		{[3]int{1, 2, 3}, nil, other, a},
+		{[3]int{2, 1, 3}, nil, other, b},
+		{[3]int{3, 2, 1}, nil, other, c},
+		{[3]int{1, 2, 3}, []*grad.Param{a}, other, b},
+		{[3]int{3, 2, 1}, []*grad.Param{c}, other, b},
+		{[3]int{1, 3, 2}, []*grad.Param{a, c}, other, b},
+		{[3]int{0, 0, 0}, nil, other, a}, // none was used: the first
+	} {
+		buffers := []*buffer{{"first", a, k.turns[0]}, {"second", b, k.turns[1]}, {"third", c, k.turns[2]}}
+		held := map[*grad.Param]*buffer{}
+		for _, p := range k.held {
+			for _, x := range buffers {
+				if x.unit == p {
+					held[p] = x
+				}
+			}
+		}
+		got := longestIdle(buffers, held, k.want, func(x *buffer) (*grad.Param, int) { return x.unit, x.turn })
+		if got.unit != k.found {
+			t.Errorf("%+v: the buffer of %s, want that of %s", k, got.unit.Name, k.found.Name)
+		}
+	}
+}
+
 // TestSpill: pieces come back as they were put, in any order.
 func TestSpill(t *testing.T) {
 	s, err := NewFileSpill(filepath.Join(t.TempDir(), "spill"))
@@ -279,8 +371,13 @@ func TestSpill(t *testing.T) {
 			t.Errorf("piece %d: %v", i, x.F32s())
 		}
 	}
-	if in, out := s.Traffic(); in != 80 || out != 80 {
-		t.Errorf("%d bytes in, %d out, want 80 each", in, out)
+	for _, i := range []int{2, 0} { // as many come back as are wanted
+		if err := s.Get(i, x)(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if in, out := s.Traffic(); in != 120 || out != 80 {
+		t.Errorf("%d bytes in, %d out, want 120 and 80", in, out)
 	}
 	if err := s.Get(9, x)(); err == nil {
 		t.Error("a piece that was never put is read")
