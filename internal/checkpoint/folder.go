@@ -199,12 +199,18 @@ const auxLimit = 256 << 20
 func findAux(dir string) (map[string]string, error) {
 	aux := map[string]string{}
 	names := slices.Clone(auxNames)
+	if err := fault.Dangling(filepath.Join(dir, templatesDir)); err != nil {
+		return nil, err
+	}
 	more := hub.Glob(dir, templatesDir+"/*.jinja")
 	for _, path := range more {
 		names = append(names, templatesDir+"/"+filepath.Base(path))
 	}
 	for _, name := range names {
 		p := filepath.Join(dir, filepath.FromSlash(name))
+		if err := dangling(p); err != nil {
+			return nil, err
+		}
 		if !exists(p) {
 			continue
 		}

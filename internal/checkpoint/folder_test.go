@@ -65,8 +65,20 @@ func TestAuxFiles(t *testing.T) {
 	if err := os.Symlink(filepath.Join(dir, "blob"), filepath.Join(dir, "tokenizer.model")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(filepath.Join(dir, "merges.txt"), 0o755); err != nil {
-		t.Fatal(err)
+	odd := filepath.Join(dir, "merges.txt")
+	for name, make := range map[string]func() error{
+		"not a regular file": func() error { return os.Mkdir(odd, 0o755) },
+		"a link to nowhere":  func() error { return os.Symlink("nowhere", odd) },
+		"a link to merges":   func() error { return os.Symlink("merges.txt", odd) },
+	} {
+		if err := make(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(dir)
+		wantError(t, err, "merges.txt", name)
+		if err := os.Remove(odd); err != nil {
+			t.Fatal(err)
+		}
 	}
 	src, err := Open(dir)
 	if err != nil {

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,7 +51,7 @@ func StepOf(name string) (int, bool) {
 }
 
 // Latest finds the complete checkpoint-N in parent with the largest N. The error wraps os.ErrNotExist when there is
-// none, and then names the incomplete ones.
+// none, and then names the incomplete ones. One that this user may not read is an error of its own: it may be the newest.
 func Latest(parent string) (dir string, step int, err error) {
 	all, err := list(parent)
 	if err != nil {
@@ -61,6 +62,9 @@ func Latest(parent string) (dir string, step int, err error) {
 		err := Complete(c.dir)
 		if err == nil {
 			return c.dir, c.step, nil
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return "", 0, err
 		}
 		skipped = append(skipped, err)
 	}
@@ -94,6 +98,9 @@ func LatestIntact(parent string) (dir string, passed []Passed, err error) {
 		err := Intact(c.dir)
 		if err == nil {
 			return c.dir, passed, nil
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return "", nil, err
 		}
 		passed = append(passed, Passed{c.dir, err})
 	}

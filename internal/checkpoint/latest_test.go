@@ -3,13 +3,59 @@ package checkpoint
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"lomo/internal/fault"
 )
+
+// TestClosed: of a checkpoint that may not be read nothing is known. It is no missing one, beside which an older one would be continued or the run begun
+// afresh, and no damaged one.
+func TestClosed(t *testing.T) {
+	withoutFsync(t)
+	parent := t.TempDir()
+	for step := range 3 {
+		if err := saveModel(parent, step, float32(step)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer func() { readManifest, openPart = fault.Read, fault.Open }()
+	for _, name := range []string{manifestName, "config.json", "sub/state.json", singleName, "model-00001-of-00002.safetensors"} {
+		denied := filepath.Join(parent, "checkpoint-2", filepath.FromSlash(name))
+		readManifest = func(path string, limit int64) ([]byte, error) {
+			if path == denied {
+				return nil, &os.PathError{Op: "open", Path: path, Err: fs.ErrPermission}
+			}
+			return fault.Read(path, limit)
+		}
+		openPart = func(path string) (*os.File, int64, error) {
+			if path == denied {
+				return nil, 0, &os.PathError{Op: "open", Path: path, Err: fs.ErrPermission}
+			}
+			return fault.Open(path)
+		}
+		if _, err := os.Stat(denied); name != manifestName && err != nil {
+			continue // saved under another name
+		}
+		dir, passed, err := LatestIntact(parent)
+		wantError(t, err, "checkpoint-2", "this user may not read "+name)
+		if dir != "" || passed != nil || !errors.Is(err, fs.ErrPermission) || errors.Is(err, ErrDamaged) || errors.Is(err, ErrIncomplete) {
+			t.Errorf("%s: %q, %v, %v", name, dir, passed, err)
+		}
+		if name == manifestName {
+			_, _, err := Latest(parent)
+			wantError(t, err, "checkpoint-2", "this user may not read "+name)
+			if errors.Is(err, os.ErrNotExist) {
+				t.Error("it counts as missing")
+			}
+		}
+	}
+}
 
 func TestComplete(t *testing.T) {
 	withoutFsync(t)

@@ -75,16 +75,19 @@ func parseManifest(raw []byte) (*manifest, error) {
 }
 
 // Complete checks that dir is a checkpoint that SaveDir has finished and that every file still has its size. Files
-// added since do not matter. Errors wrap ErrIncomplete.
+// added since do not matter. Errors wrap ErrIncomplete, or fs.ErrPermission where that cannot be told.
 func Complete(dir string) error {
 	_, err := complete(dir)
 	return err
 }
 
 func complete(dir string) (*manifest, error) {
-	raw, err := readSmall(filepath.Join(dir, manifestName), maxManifest)
+	raw, err := readManifest(filepath.Join(dir, manifestName), maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, incomplete(dir, fmt.Errorf("%s is missing", manifestName))
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, closed(dir, manifestName)
 	}
 	if err != nil {
 		return nil, incomplete(dir, err)
@@ -108,12 +111,18 @@ func complete(dir string) (*manifest, error) {
 	return m, nil
 }
 
+// closed is a checkpoint of which this user may not read a file. Nothing is known of it: it is neither whole nor damaged.
+func closed(dir, name string) error {
+	return fault.Refuse("allow it with chmod, or rename the folder to do without it", "checkpoint %s: this user may not read %s: %w", dir, fault.Line(name), fs.ErrPermission)
+}
+
 func incomplete(dir string, err error) error {
 	return fmt.Errorf("%w %s: %w", ErrIncomplete, dir, err)
 }
 
 // Intact checks that dir is complete and that every byte is the one that was saved. It reads all of the files. A checkpoint of a
-// version that kept no checksums passes when it is complete. Errors wrap ErrIncomplete or ErrDamaged.
+// version that kept no checksums passes when it is complete. Errors wrap ErrIncomplete, ErrDamaged, or
+// fs.ErrPermission where that cannot be told.
 //
 // A file of weights that was added since is damage too: a reader might take it in place of those that the run saved.
 func Intact(dir string) error {
@@ -123,6 +132,9 @@ func Intact(dir string) error {
 	}
 	for _, f := range m.Files {
 		sum, err := checksum(filepath.Join(dir, filepath.FromSlash(f.Name)))
+		if errors.Is(err, fs.ErrPermission) {
+			return closed(dir, f.Name)
+		}
 		if err != nil {
 			return fmt.Errorf("%w %s: %w", ErrDamaged, dir, err)
 		}
@@ -153,9 +165,15 @@ func holdsWeights(name string) bool {
 	return false
 }
 
+// Tests replace these to refuse a file, which root may always read.
+var (
+	readManifest = fault.Read
+	openPart     = fault.Open
+)
+
 // checksum reads a file through and gives its CRC-32C.
 func checksum(path string) (string, error) {
-	f, _, err := fault.Open(path)
+	f, _, err := openPart(path)
 	if err != nil {
 		return "", err
 	}

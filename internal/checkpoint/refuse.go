@@ -107,14 +107,11 @@ func refuseAdapter(dir string) error {
 
 // dangling is an error for a name that is there and leads nowhere, as in a cache whose blob was removed.
 func dangling(path string) error {
-	st, err := os.Lstat(path)
-	if err != nil || exists(path) {
+	if _, err := os.Lstat(path); err != nil || exists(path) {
 		return nil
 	}
-	if to, err := os.Readlink(path); err == nil && st.Mode()&os.ModeSymlink != 0 {
-		if _, err := os.Stat(path); err != nil {
-			return fault.Refuse("download the file again", "%s: a link to %s, which is not there", path, fault.Line(to))
-		}
+	if err := fault.Dangling(path); err != nil {
+		return err
 	}
 	return fault.Refuse("give a folder of ordinary files", "%s: not a regular file", path)
 }

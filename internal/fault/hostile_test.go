@@ -77,7 +77,7 @@ func TestIrregular(t *testing.T) {
 	if l, err := net.Listen("unix", at("socket")); err == nil {
 		defer l.Close()
 	}
-	for name, want := range map[string]string{"fifo": "a pipe", "link to fifo": "a pipe", "zero": "a device", "dangling": "no such file", "round": "too many",
+	for name, want := range map[string]string{"fifo": "a pipe", "link to fifo": "a pipe", "zero": "a device", "dangling": "a link to nothing, which is not there", "round": "a link to round",
 		"folder": "a folder", "socket": "a socket", "file": "", "link": ""} {
 		done := make(chan error, 1)
 		go func() {

@@ -3,6 +3,7 @@ package fault
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"syscall"
@@ -17,6 +18,9 @@ func Open(path string) (*os.File, int64, error) {
 		if st, serr := os.Stat(path); serr == nil && !st.Mode().IsRegular() { // a socket cannot even be opened
 			return nil, 0, irregular(path, st)
 		}
+		if to := Dangling(path); to != nil {
+			return nil, 0, to
+		}
 		return nil, 0, err
 	}
 	st, err := f.Stat()
@@ -28,6 +32,19 @@ func Open(path string) (*os.File, int64, error) {
 		return nil, 0, err
 	}
 	return f, st.Size(), nil
+}
+
+// Dangling is an error for a link that leads nowhere, as in a cache whose blob was removed, or in a circle. Such a name is not a missing file: what was
+// meant to be there is. Nil for all else.
+func Dangling(path string) error {
+	to, err := os.Readlink(path)
+	if err != nil {
+		return nil
+	}
+	if _, err = os.Stat(path); err == nil || errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return Refuse("download the file again, or remove the link", "%s: a link to %s, which is not there", path, Line(to))
 }
 
 func irregular(path string, st os.FileInfo) error {

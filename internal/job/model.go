@@ -268,6 +268,9 @@ func OpenTokenizer(path string) (*tokenizer.Tokenizer, error) {
 	if run := unfinished(path); run != nil {
 		return nil, run
 	}
+	if denied := (*fs.PathError)(nil); errors.As(err, &denied) && errors.Is(err, fs.ErrPermission) {
+		return nil, hint(allow, "tokenizer: %s: this user may not read it", denied.Path)
+	}
 	if strings.Contains(err.Error(), path) {
 		err = fmt.Errorf("tokenizer: %w", err)
 	} else {

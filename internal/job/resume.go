@@ -21,6 +21,9 @@ func (o *output) chosen(c, old *config.Config) error {
 		return hint(othersOf(c.Resume), "resume %s: there is no such folder", c.Resume)
 	}
 	if err := checkpoint.Intact(c.Resume); err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			return err
+		}
 		if errors.Is(err, checkpoint.ErrDamaged) {
 			return hint("put the saved files back, or continue from another checkpoint", "resume: %w", err)
 		}

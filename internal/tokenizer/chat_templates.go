@@ -189,12 +189,15 @@ func (t *Tokenizer) readTemplates(dir string) error {
 	}
 	folder := filepath.Join(dir, "additional_chat_templates")
 	more, err := os.ReadDir(folder)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fault.Dangling(folder)
+	}
+	if err != nil {
 		return err
 	}
 	files := map[string]string{"default": filepath.Join(dir, "chat_template.jinja")}
 	for _, e := range more {
-		if name, ok := strings.CutSuffix(e.Name(), ".jinja"); ok && !e.IsDir() {
+		if name, ok := strings.CutSuffix(e.Name(), ".jinja"); ok {
 			files[name] = filepath.Join(folder, e.Name())
 		}
 	}

@@ -45,6 +45,9 @@ func openGGUF(path string) (*Tokenizer, error) {
 // that the GGUF file has, as far as that has any.
 func besideGGUF(f *gguf.File, path string, why error) (*Tokenizer, error) {
 	dir := filepath.Dir(path)
+	if err := fault.Dangling(filepath.Join(dir, "tokenizer.json")); err != nil {
+		return nil, fmt.Errorf("%w; and of what lies beside it: %w", why, err)
+	}
 	if _, err := os.Stat(filepath.Join(dir, "tokenizer.json")); err != nil {
 		return nil, why
 	}

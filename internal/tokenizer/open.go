@@ -163,6 +163,9 @@ func (f *file) beside(s *sides, c *tokenizerClass) (_ *Tokenizer, changed bool, 
 func openWithoutJSON(dir string) (*Tokenizer, error) {
 	for _, name := range vocabularies {
 		path := filepath.Join(dir, name)
+		if err := fault.Dangling(path); err != nil {
+			return nil, err
+		}
 		if _, err := os.Stat(path); err != nil {
 			continue
 		}
@@ -178,6 +181,9 @@ func openWithoutJSON(dir string) (*Tokenizer, error) {
 		return f.madeFrom(s, c)
 	}
 	for _, name := range []string{"vocab.json", "vocab.txt", "spiece.model", "spm.model", "sentencepiece.bpe.model"} {
+		if err := fault.Dangling(filepath.Join(dir, name)); err != nil {
+			return nil, err
+		}
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			return nil, fmt.Errorf("%s: no tokenizer.json, and no %s, but %s; %s", dir, strings.Join(vocabularies, ", "), name, convertHint)
 		}
