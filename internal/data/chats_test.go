@@ -80,6 +80,46 @@ func spelled(tok *tokenizer.Tokenizer, e Example) (string, []string) {
 }
 
 // TestChatErrors: what a record of a conversation says and no template could be told is refused, in its line and by its name.
+// TestMarksOfMessages: what a message says of itself wins over its role, but for a weight of 1, which every message has that says nothing.
+func TestMarksOfMessages(t *testing.T) {
+	const template = "{% for m in messages %}[{{ m.content }}]{% endfor %}"
+	for marks, want := range map[string][]string{
+		`|`:                            {"A"},
+		`"weight":1|"weight":1`:        {"A"},
+		`"weight":1.0|"weight":0`:      nil,
+		`"train":true|`:                {"Q", "A"},
+		`"train":1|"weight":0.0`:       {"Q"},
+		`"loss":true|"loss":false`:     {"Q"},
+		`"weight":1,"train":true|`:     {"Q", "A"},
+		`"train":0,"trainable":false|`: {"A"},
+		`"weight":0|"weight":1`:        {"A"},
+		`"trainable":false|"loss":1`:   {"A"},
+	} {
+		of := func(mark string) string {
+			if mark == "" {
+				return ""
+			}
+			return "," + mark
+		}
+		user, assistant, _ := strings.Cut(marks, "|")
+		record := `{"messages":[{"role":"user","content":"Q"` + of(user) + `},{"role":"assistant","content":"A"` + of(assistant) + `}]}`
+		d, err := Load([]Source{{Path: write(t, "d.jsonl", record), Type: "messages"}}, tokenizer.NewByteLevel(), Options{ChatTemplate: template, TrainOnEOS: "none"})
+		if want == nil {
+			if !errors.Is(err, ErrEmpty) {
+				t.Errorf("%s: %v, want no sample", marks, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", marks, err)
+		}
+		_, learned := spelled(tokenizer.NewByteLevel(), d.Example(0))
+		if got := strings.Trim(strings.Join(learned, ""), "[]"); strings.NewReplacer("[", "", "]", "").Replace(got) != strings.Join(want, "") {
+			t.Errorf("%s: learned %q, want %q", marks, learned, want)
+		}
+	}
+}
+
 func TestChatErrors(t *testing.T) {
 	g := readChats(t)
 	tok := tokenizer.NewByteLevel()

@@ -56,6 +56,38 @@ func TestSplitOfRepeated(t *testing.T) {
 	}
 }
 
+// Which samples a weight takes once more says nothing of which are held out: the two draws are different ones.
+func TestWeightDrawsApart(t *testing.T) {
+	for seed := range uint64(5) {
+		path := write(t, "d.jsonl", strings.Repeat(`{"input_ids":[1,2]}`+"\n", 64))
+		d, err := Load([]Source{{Path: path, Type: "tokenized", Weight: 1.5}, {Path: path, Type: "tokenized", Weight: 1.5}}, nil, Options{Seed: seed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var twice [2][]int32 // of each source
+		for i := 1; i < len(d.index); i++ {
+			if s := d.index[i]; s == d.index[i-1] {
+				twice[s/64] = append(twice[s/64], s%64)
+			}
+		}
+		if len(twice[0]) != 32 || slices.Equal(twice[0], twice[1]) {
+			t.Errorf("seed %d: %d samples of the first source come twice; the second one's are the same: %v", seed, len(twice[0]), slices.Equal(twice[0], twice[1]))
+		}
+		one := *d
+		one.index = slices.DeleteFunc(slices.Clone(d.index), func(s int32) bool { return s >= 64 })
+		_, val := one.Split(16, seed)
+		n := 0
+		for _, s := range val.index {
+			if slices.Contains(twice[0], s) {
+				n++
+			}
+		}
+		if n == 0 || n == len(val.index) {
+			t.Errorf("seed %d: %d of the %d samples that are held out are taken twice", seed, n, len(val.index))
+		}
+	}
+}
+
 func TestWeigh(t *testing.T) {
 	for _, c := range []struct {
 		weight float64

@@ -142,6 +142,52 @@ func TestOpenFolder(t *testing.T) {
 	}
 }
 
+// TestCleanUp: clean_up_tokenization_spaces takes out spaces of a Unigram tokenizer alone, as in transformers; of a BPE one it would spoil texts.
+func TestCleanUp(t *testing.T) {
+	const bpe = `{"model":{"type":"BPE","vocab":{"a":0," .":1," 's":2," ?":3},"merges":[]},"decoder":{"type":"Fuse"}}`
+	const unigram = `{"model":{"type":"Unigram","unk_id":0,"vocab":[["a",0],[" .",-1],[" 's",-1],[" ?",-1]]},"decoder":{"type":"Fuse"}}`
+	for _, c := range []struct{ file, config, want string }{
+		{bpe, `{"clean_up_tokenization_spaces":true}`, "a . 's ?a"},
+		{bpe, `{"clean_up_tokenization_spaces":false}`, "a . 's ?a"},
+		{bpe, `{}`, "a . 's ?a"},
+		{unigram, `{"clean_up_tokenization_spaces":true}`, "a.'s?a"},
+		{unigram, `{"clean_up_tokenization_spaces":false}`, "a . 's ?a"},
+		{unigram, `{}`, "a . 's ?a"},
+	} {
+		dir := t.TempDir()
+		write(t, dir, "tokenizer.json", c.file)
+		write(t, dir, "tokenizer_config.json", c.config)
+		tok, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tok.Decode([]int32{0, 1, 2, 3, 0}, true); got != c.want {
+			t.Errorf("%s with %s: %q, want %q", c.file[:24], c.config, got, c.want)
+		}
+	}
+}
+
+// TestOutside: an id is refused from the first on for which the model has no row.
+func TestOutside(t *testing.T) {
+	tok := NewByteLevel()
+	for _, c := range []struct {
+		ids  []int32
+		size int
+		want string // of the error, "" for none
+	}{
+		{[]int32{0, 9, 4}, 10, ""},
+		{[]int32{0, 10}, 10, "token 1, "},
+		{[]int32{10}, 10, "id 10, and the model's vocabulary has 10"},
+		{[]int32{3, 11, 12}, 10, "token 1, "},
+		{nil, 0, ""},
+		{[]int32{0}, 0, "id 0"},
+	} {
+		if err := tok.Outside(c.ids, c.size); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v of %d: %v, want %q", c.ids, c.size, err, c.want)
+		}
+	}
+}
+
 // TestWriteFilesRoundTrip: a tokenizer that was made here encodes the same after WriteFiles and Open.
 func TestWriteFilesRoundTrip(t *testing.T) {
 	dir, again := t.TempDir(), t.TempDir()
