@@ -145,6 +145,24 @@ func TestOrigins(t *testing.T) {
 }
 
 // TestErrors: an error tells the line and shows it, shortened and without control characters.
+// TestDepthIsGivenBack: what goes one level deeper may be done again and again beside each other.
+func TestDepthIsGivenBack(t *testing.T) {
+	for source, want := range map[string]string{
+		"{% macro f(x) %}{{ x }}{% endmacro %}{% for i in range(1000) %}{{ f('a') }}{% endfor %}":                                     strings.Repeat("a", 1000),
+		"{% macro f() %}{{ caller() }}{% endmacro %}{% for i in range(500) %}{% call f() %}b{% endcall %}{% endfor %}":                strings.Repeat("b", 500),
+		"{% for i in range(400) %}{% for k in [1] recursive %}c{% endfor %}{% endfor %}":                                              strings.Repeat("c", 400),
+		"{% for i in range(400) %}{{ [1]|tojson }}{% endfor %}":                                                                       strings.Repeat("[1]", 400),
+		"{% for i in range(400) %}{{ {'k': 1}|tojson }}{% endfor %}":                                                                  strings.Repeat(`{"k": 1}`, 400),
+		"{% for i in range(400) %}{{ [1] }}{% endfor %}":                                                                              strings.Repeat("[1]", 400),
+		"{% for i in range(400) %}{{ 'd' if [i] == [i] and {'k': i} == {'k': i} and [i] < [i + 1] }}{% endfor %}":                     strings.Repeat("d", 400),
+		"{% macro f(n) %}{% if n %}{{ f(n - 1) }}{% else %}e{% endif %}{% endmacro %}{% for i in range(20) %}{{ f(60) }}{% endfor %}": strings.Repeat("e", 20),
+	} {
+		if r, err := render(source, nil); err != nil || r.Text != want {
+			t.Errorf("%s: %v; %.80q", source, err, r.Text)
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	long := "{{ x.y }}" + string(make([]byte, 300))
 	for _, c := range [][2]string{

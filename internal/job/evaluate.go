@@ -169,7 +169,7 @@ func taskQuestions(o EvalOptions, tok *tokenizer.Tokenizer, vocabulary, maxLen i
 		examples = examples[:o.MaxExamples]
 	}
 	for _, e := range examples {
-		q, place, cut, fits := eval.Question{Gold: e.Gold}, fmt.Sprintf("%s:%d", o.Data, e.Line), false, true
+		q, place, cut, fits := eval.Question{Gold: e.Gold}, e.Place, false, true
 		for _, c := range e.Choices {
 			t, err := tasks.Tokenise(tok, e.Prompt, c, maxLen)
 			if err != nil {

@@ -17,8 +17,8 @@ const Unlabelled = -1
 type Example struct {
 	Prompt  string
 	Choices []string
-	Gold    int // index of the right choice, or Unlabelled
-	Line    int // of the record in its file; set by Load
+	Gold    int    // index of the right choice, or Unlabelled
+	Place   string // of the record: its file and line, or row; set by Load
 }
 
 // Task turns records into questions. Its metric is the accuracy over them.
@@ -78,8 +78,7 @@ func (t Task) Parse(r records.Record) ([]Example, error) {
 
 // NoLabel is the error of a question that is Unlabelled where its answer is needed.
 func NoLabel(r records.Record) error {
-	return &records.Error{Path: r.Path, Line: r.Line, Msg: "the question has no label",
-		Advice: "the official test files have no labels: use train.jsonl or val.jsonl"}
+	return r.Refuse("the official test files have no labels: use train.jsonl or val.jsonl", "the question has no label")
 }
 
 // Load reads all questions of a task's jsonl file. A question without a label is an error, and so is a file without any
@@ -96,7 +95,7 @@ func Load(task, path string) ([]Example, error) {
 			if q.Gold == Unlabelled {
 				return NoLabel(r)
 			}
-			questions[i].Line = r.Line
+			questions[i].Place = r.Place()
 		}
 		out = append(out, questions...)
 		return err

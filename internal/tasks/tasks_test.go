@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/parquet-go/parquet-go"
 
 	"lomo/internal/data/records"
 )
@@ -35,29 +36,29 @@ func TestPrompts(t *testing.T) {
 		want       []Example
 	}{
 		{"rte", `{"premise":"It rains.","hypothesis":"It is wet.","label":"not_entailment","idx":0}`,
-			[]Example{{"It rains.\nDoes this mean that \"It is wet.\" is true? Yes or No?\nAnswer: ", []string{"Yes", "No"}, 1, 0}}},
+			[]Example{{"It rains.\nDoes this mean that \"It is wet.\" is true? Yes or No?\nAnswer: ", []string{"Yes", "No"}, 1, ""}}},
 		{"boolq", `{"question":"is it so","passage":"It is so.","idx":0,"label":true}`,
-			[]Example{{"It is so. is it so\nAnswer: ", []string{"No", "Yes"}, 1, 0}}},
+			[]Example{{"It is so. is it so\nAnswer: ", []string{"No", "Yes"}, 1, ""}}},
 		{"wic", `{"word":"class","sentence1":"A.","sentence2":"B.","idx":0,"label":"false","start1":1,"version":1.1}`,
-			[]Example{{"Does the word \"class\" have the same meaning in these two sentences? Yes, No?\nA.\nB.\nAnswer: ", []string{"No", "Yes"}, 0, 0}}},
+			[]Example{{"Does the word \"class\" have the same meaning in these two sentences? Yes, No?\nA.\nB.\nAnswer: ", []string{"No", "Yes"}, 0, ""}}},
 		{"wsc", `{"text":"Ann saw Bo. She left.","target":{"span1_index":0,"span1_text":"Ann","span2_index":3,"span2_text":"She"},"label":"True"}`,
-			[]Example{{"Ann saw Bo. She left.\nIn the previous sentence, does the pronuon \"She\" refer to \"Ann\"? Yes or No?\nAnswer: ", []string{"No", "Yes"}, 1, 0}}},
+			[]Example{{"Ann saw Bo. She left.\nIn the previous sentence, does the pronuon \"She\" refer to \"Ann\"? Yes or No?\nAnswer: ", []string{"No", "Yes"}, 1, ""}}},
 		{"copa", `{"premise":"He ran.","choice1":"He fell.","choice2":"He sat.","question":"effect","label":0}`,
-			[]Example{{"He ran. so ", []string{"He fell.", "He sat."}, 0, 0}}},
+			[]Example{{"He ran. so ", []string{"He fell.", "He sat."}, 0, ""}}},
 		{"COPA", `{"premise":"He ran.","choice1":"He fell.","choice2":"He sat.","question":"cause","label":"1"}`,
-			[]Example{{"He ran. because ", []string{"He fell.", "He sat."}, 1, 0}}},
+			[]Example{{"He ran. because ", []string{"He fell.", "He sat."}, 1, ""}}},
 		{"cb", `{"premise":"P.","hypothesis":"h","label":"neutral"}`,
-			[]Example{{"Suppose P. Can we infer that \"h\"? Yes, No, or Maybe?\n", []string{"Yes", "No", "Maybe"}, 2, 0}}},
+			[]Example{{"Suppose P. Can we infer that \"h\"? Yes, No, or Maybe?\n", []string{"Yes", "No", "Maybe"}, 2, ""}}},
 		{"multirc", `{"idx":0,"version":1.1,"passage":{"text":"T.","questions":[{"question":"Q?","idx":0,"answers":[{"text":"a","idx":0,"label":0},{"text":"b","idx":1,"label":1}]}]}}`,
 			[]Example{
-				{"T.\nQuestion: Q?\nI found this answer \"a\". Is that correct? Yes or No?\nAnswer: ", []string{"No", "Yes"}, 0, 0},
-				{"T.\nQuestion: Q?\nI found this answer \"b\". Is that correct? Yes or No?\nAnswer: ", []string{"No", "Yes"}, 1, 0}}},
+				{"T.\nQuestion: Q?\nI found this answer \"a\". Is that correct? Yes or No?\nAnswer: ", []string{"No", "Yes"}, 0, ""},
+				{"T.\nQuestion: Q?\nI found this answer \"b\". Is that correct? Yes or No?\nAnswer: ", []string{"No", "Yes"}, 1, ""}}},
 		// Both "Bo" and "Ann B" are right: the alphabet's first is gold and the other is no choice. Offsets count characters: é is one.
 		{"record", `{"source":"x","idx":0,"passage":{"text":"é Bo met Ann B and Bo.\n@highlight\nX","entities":[{"start":19,"end":20},{"start":2,"end":3},{"start":9,"end":13},{"start":34,"end":34}]},` +
 			`"qas":[{"query":"@placeholder won","idx":0,"answers":[{"start":2,"end":3,"text":"Bo"},{"start":9,"end":13,"text":"Ann B"}]},{"query":"q","answers":[]}]}`,
 			[]Example{
-				{"é Bo met Ann B and Bo.\n- X\n@placeholder won\nQuestion: What is the \"@placeholder\"?\nAnswer: ", []string{"Ann B", "X"}, 0, 0},
-				{"é Bo met Ann B and Bo.\n- X\nq\nQuestion: What is the \"@placeholder\"?\nAnswer: ", []string{"Bo", "Ann B", "X"}, Unlabelled, 0}}},
+				{"é Bo met Ann B and Bo.\n- X\n@placeholder won\nQuestion: What is the \"@placeholder\"?\nAnswer: ", []string{"Ann B", "X"}, 0, ""},
+				{"é Bo met Ann B and Bo.\n- X\nq\nQuestion: What is the \"@placeholder\"?\nAnswer: ", []string{"Bo", "Ann B", "X"}, Unlabelled, ""}}},
 	} {
 		got, err := parseLine(t, c.task, c.line)
 		if err != nil {
@@ -221,4 +222,41 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("error without a place: %v", err)
 		}
 	})
+}
+
+// TestPlaces: a question is told with the line of its record, or with its row in a file that has no lines.
+func TestPlaces(t *testing.T) {
+	type row struct {
+		Premise    string `parquet:"premise"`
+		Hypothesis string `parquet:"hypothesis"`
+		Label      string `parquet:"label"`
+	}
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	texts := map[string]string{
+		"a.jsonl": `{"premise":"p","hypothesis":"h","label":"entailment"}` + "\n\n" + `{"premise":"p","hypothesis":"h","label":"entailment"}`,
+		"a.csv":   "premise,hypothesis,label\n\"two\nlines\",h,entailment\np,h,entailment\n",
+		"b.csv":   "premise,hypothesis,label\np,h,entailment\np,h,\n",
+	}
+	for name, text := range texts {
+		if err := os.WriteFile(at(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, label := range map[string]string{"a.parquet": "entailment", "b.parquet": ""} {
+		if err := parquet.WriteFile(at(name), []row{{"p", "h", "entailment"}, {"p", "h", label}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string][]string{"a.jsonl": {":1", ":3"}, "a.csv": {":2", ":4"}, "a.parquet": {": row 1", ": row 2"}} {
+		got, err := Load("rte", at(name))
+		if err != nil || len(got) != 2 || got[0].Place != at(name)+want[0] || got[1].Place != at(name)+want[1] {
+			t.Errorf("%s: %+v, %v, want %q", name, got, err, want)
+		}
+	}
+	for name, want := range map[string]string{"b.csv": ":3: the question has no label", "b.parquet": ": row 2: the question has no label"} {
+		if _, err := Load("rte", at(name)); err == nil || err.Error() != at(name)+want {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
 }
