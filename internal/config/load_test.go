@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,6 +44,36 @@ func TestPrecedence(t *testing.T) {
 	} {
 		if got := l.Origin(key); got != where {
 			t.Errorf("%s comes from %q, want %q", key, got, where)
+		}
+	}
+}
+
+// TestStrongerWarmup: of two keys that exclude each other the one from the stronger source counts, and the other is said to be overruled.
+func TestStrongerWarmup(t *testing.T) {
+	for _, c := range []struct{ file, set, counts, other string }{
+		{"warmup_steps: 5", "warmup_ratio=0.1", "warmup_ratio", "warmup_steps"},
+		{"warmup_ratio: 0.1", "warmup_steps=5", "warmup_steps", "warmup_ratio"},
+		{"max_steps: 7", "num_epochs=3", "num_epochs", "max_steps"},
+		{"num_epochs: 3", "max_steps=7", "max_steps", "num_epochs"},
+	} {
+		l, err := Load(Input{File: write(t, c.file+"\n"), Set: []string{c.set}})
+		if err != nil {
+			t.Errorf("%s, --set %s: %v", c.file, c.set, err)
+			continue
+		}
+		counts, _ := l.Get(c.counts)
+		other, _ := l.Get(c.other)
+		if fmt.Sprint(counts) != strings.Split(c.set, "=")[1] || fmt.Sprint(other) != "0" || l.Origin(c.other) != c.counts+" is given" {
+			t.Errorf("%s, --set %s: %s %v, %s %v from %q", c.file, c.set, c.counts, counts, c.other, other, l.Origin(c.other))
+		}
+	}
+}
+
+// TestReduceDType: gradients travel in the run's own precision unless somebody says otherwise.
+func TestReduceDType(t *testing.T) {
+	for set, want := range map[string]string{"dtype=bf16": "bf16", "dtype=f32": "f32", "dtype=f32 reduce_dtype=bf16": "bf16", "dtype=bf16 reduce_dtype=f32": "f32", "seed=1": "bf16"} {
+		if l, err := Load(Input{Set: strings.Fields(set)}); err != nil || l.ReduceDType != want {
+			t.Errorf("%s: reduce_dtype %v, %v, want %s", set, l, err, want)
 		}
 	}
 }

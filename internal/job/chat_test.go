@@ -73,6 +73,9 @@ func TestChatDropsTurns(t *testing.T) {
 	dropped := 0
 	for i := range 8 {
 		r := say(t, c, fmt.Sprintf("Question number %d?", i))
+		if room := 160 - r.PromptTokens; room < 8 {
+			t.Errorf("turn %d: %d tokens of room for an answer of 8", i+1, room)
+		}
 		if dropped += r.Dropped; r.PromptTokens+r.Tokens > 160 || dropped != c.first {
 			t.Errorf("turn %d: %d tokens, %d turns dropped, the first is %d", i+1, r.PromptTokens+r.Tokens, dropped, c.first)
 		}

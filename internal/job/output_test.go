@@ -2,6 +2,7 @@ package job
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,42 @@ func loaded(t *testing.T, dir string, set ...string) *config.Loaded {
 		t.Fatal(err)
 	}
 	return l
+}
+
+// TestPassedOver: a damaged checkpoint that a run passes over loses its name, so that it pushes out no good one; one with files missing stays as it is.
+func TestPassedOver(t *testing.T) {
+	dir := begun(t, "max_steps=9")
+	for step := range 4 {
+		name := fmt.Sprintf("checkpoint-%d", step+1)
+		if err := checkpoint.SaveDir(dir, name, func(tmp string) error { return os.WriteFile(filepath.Join(tmp, "a"), []byte("bytes"), 0o644) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := errors.Join(os.WriteFile(at("checkpoint-3/a"), []byte("Bytes"), 0o644), os.Remove(at("checkpoint-4/a"))); err != nil {
+		t.Fatal(err)
+	}
+	c := loaded(t, dir, "max_steps=9")
+	o, err := openOutput(&c.Config, always(9))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.unlock()
+	var said []string
+	if err := o.sayPassed(func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }); err != nil {
+		t.Fatal(err)
+	}
+	if o.resume != at("checkpoint-2") || len(said) != 2 || !strings.Contains(said[0], "checkpoint-4: a is missing") || !strings.Contains(said[1], "kept as "+at("checkpoint-3.damaged")) {
+		t.Errorf("goes on from %s; said %q", o.resume, said)
+	}
+	if err := checkpoint.Prune(dir, 2); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"checkpoint-1": true, "checkpoint-2": true, "checkpoint-3": false, "checkpoint-3.damaged/a": true, "checkpoint-4": true} {
+		if isThere(at(name)) != want {
+			t.Errorf("%s is there: %v", name, !want)
+		}
+	}
 }
 
 // begun is a folder in which a run with these settings was started.

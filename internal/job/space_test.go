@@ -11,6 +11,7 @@ import (
 	"lomo/internal/checkpoint"
 	"lomo/internal/config"
 	"lomo/internal/doctor"
+	"lomo/internal/model"
 )
 
 // smallRun is the configuration of a run of eight steps on a tiny model.
@@ -70,6 +71,36 @@ func TestDiskTooSmallForRun(t *testing.T) {
 			if _, err := os.Stat(l.OutputDir); err == nil {
 				t.Errorf("%+v, dry %v: the folder is there", c, dry)
 			}
+		}
+	}
+}
+
+// TestWrites: what a run has on its disk at most, in bytes of its model.
+func TestWrites(t *testing.T) {
+	for _, c := range []struct {
+		set   string
+		found int
+		want  []int64 // bytes of the weights, of the inputs of blocks
+	}{
+		{"save_steps=2 save_total_limit=2", 0, []int64{3 + 1, 0}},
+		{"save_steps=2 save_total_limit=2", 2, []int64{1 + 1, 0}},
+		{"save_steps=2 save_total_limit=0", 0, []int64{8 + 1, 0}},
+		{"save_steps=0", 0, []int64{1, 0}},
+		{"save_steps=0 save_final=false", 0, []int64{0, 0}},
+		{"save_steps=0 offload=disk", 0, []int64{1 + 1, 0}},
+		{"save_steps=0 offload=disk save_final=false", 0, []int64{1, 0}},
+		{"save_steps=16 activation_offload=disk gradient_accumulation_steps=3", 0, []int64{1 + 1, 3}},
+	} {
+		conf, o := hostRun(t, append(strings.Fields(c.set), "dtype=f32", "sequence_len=128")...)
+		weights := 4 * model.NewNetwork(o.Model).NumParams()
+		inputs := int64(4 * 128 * conf.MicroBatchSize * o.Model.HiddenSize * o.Model.NumHiddenLayers)
+		list, each := writes(conf, o, &Summary{Steps: 16}, c.found)
+		sum := int64(0)
+		for _, w := range list {
+			sum += w.bytes
+		}
+		if want := c.want[0]*weights + c.want[1]*inputs; sum != want || each != weights {
+			t.Errorf("%s, %d there: %d bytes, want %d; a checkpoint has %d, want %d", c.set, c.found, sum, want, each, weights)
 		}
 	}
 }

@@ -101,6 +101,25 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
+// TestLongArrays: an array that is read in pieces holds every number in its place.
+func TestLongArrays(t *testing.T) {
+	for _, n := range []int{piece - 1, piece, piece + 1, 2*piece + 3} {
+		scores, types, table := make([]float32, n), make([]int32, n), make([]uint8, n)
+		for i := range n {
+			scores[i], types[i], table[i] = -float32(i), int32(i), uint8(i%251)
+		}
+		b := start(0, 3).put("scores", uint32(kvArray), uint32(kvFloat32), uint64(n), scores).put("types", uint32(kvArray), uint32(kvInt32), uint64(n), types)
+		b.put("table", uint32(kvArray), uint32(kvUint8), uint64(n), table).pad(0)
+		f, err := Parse(bytes.NewReader(b.Bytes()), int64(b.Len()))
+		if err != nil {
+			t.Fatalf("%d numbers: %v", n, err)
+		}
+		if !reflect.DeepEqual(f.KV["scores"], scores) || !reflect.DeepEqual(f.KV["types"], types) || !reflect.DeepEqual(f.KV["table"], table) {
+			t.Errorf("arrays of %d numbers are read as others", n)
+		}
+	}
+}
+
 func TestVersion2(t *testing.T) {
 	b := new(builder).put(uint32(magic), uint32(2), uint64(1), uint64(0)).info("w", F32, 0, 3, 2).pad(24)
 	f, err := Parse(bytes.NewReader(b.Bytes()), int64(b.Len()))
