@@ -222,6 +222,44 @@ func held() int64 {
 }
 
 // TestCurvesWithGaps: losses that are not finite leave gaps, and only where there is no value.
+// TestEveryStepInItsBucket: however long a run is, each of its values is in the curves once, and in the table of values.
+func TestEveryStepInItsBucket(t *testing.T) {
+	for _, n := range []int{5, maxBuckets, maxBuckets + 1, 2*maxBuckets + 1, 5*maxBuckets + 7} {
+		c := &Curves{}
+		for i := 1; i <= n; i++ {
+			v := Number(i)
+			c.Step(Step{Step: i, Total: n, Loss: v, LR: 2 * v, GradNorm: new(3 * v), TokS: 4 * v, MemBytes: int64(5 * i)})
+		}
+		next := 1
+		for _, b := range c.buckets {
+			for k, e := range []extent{b.loss, b.rate, b.norm, b.speed, b.memory} {
+				low, high := float64((k+1)*b.first), float64((k+1)*b.last)
+				if e.n != b.steps || e.low != low || e.high != high || e.sum != (low+high)/2*float64(e.n) {
+					t.Fatalf("%d steps: curve %d of steps %d to %d: %+v", n, k, b.first, b.last, e)
+				}
+			}
+			if b.first != next || b.last-b.first+1 != b.steps {
+				t.Fatalf("%d steps: a bucket of %d steps from %d to %d, want it from %d on", n, b.steps, b.first, b.last, next)
+			}
+			next = b.last + 1
+		}
+		rows := Page{Curves: c}.Rows()
+		var first, last int
+		for _, r := range rows {
+			if k, _ := fmt.Sscanf(r.Step, "%d–%d", &first, &last); k < 2 {
+				last = first
+			}
+			mid := float64(first+last) / 2
+			if want := (row{Step: r.Step, Loss: lossFormat.value(mid), Rate: rateFormat.value(2 * mid), Norm: rateFormat.value(3 * mid), Speed: countFormat.value(4 * mid), Memory: bytesFormat.value(5 * mid)}); r != want {
+				t.Fatalf("%d steps: %+v, want %+v", n, r, want)
+			}
+		}
+		if next != n+1 || last != n {
+			t.Errorf("%d steps: the curves end at %d, the table at %d", n, next-1, last)
+		}
+	}
+}
+
 func TestCurvesWithGaps(t *testing.T) {
 	c := &Curves{}
 	steps(c, 30, func(i int, s *Step) {

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -836,5 +837,38 @@ func TestDisk(t *testing.T) {
 	}
 	if _, err := b.pull(Options{}); err == nil {
 		t.Error("a cache that is a file")
+	}
+}
+
+// TestSmallFilesFirst: what is small is asked for before what is large, so that a configuration that cannot be had ends a pull early.
+func TestSmallFilesFirst(t *testing.T) {
+	for _, sizes := range [][]int64{{900, 800, 3, 700, 2, 600, 1}, {1, 2, 3, 900}, {1 << 40, 5, 1 << 39, 4, 3}, {7, 7, 1 << 33, 7, 1 << 34, 1 << 35}} {
+		var files []*File
+		for i, n := range sizes {
+			files = append(files, &File{Name: fmt.Sprint(i), Size: n})
+		}
+		var mu sync.Mutex
+		var begun []int64
+		var three sync.WaitGroup
+		three.Add(parallel)
+		err := (&Client{}).each(context.Background(), files, func(_ context.Context, f *File) error {
+			mu.Lock()
+			n := len(begun)
+			begun = append(begun, f.Size)
+			mu.Unlock()
+			if n < parallel { // as long as all are busy
+				three.Done()
+				three.Wait()
+			}
+			return nil
+		})
+		if err != nil || len(begun) != len(files) {
+			t.Fatal(err, begun)
+		}
+		slices.Sort(sizes)
+		first := slices.Sorted(slices.Values(begun[:parallel]))
+		if !slices.Equal(first, sizes[:parallel]) {
+			t.Errorf("of %v the first are %v", sizes, first)
+		}
 	}
 }
