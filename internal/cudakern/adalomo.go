@@ -30,7 +30,7 @@ func (d *Device) FactorSums(rows, cols, stats, w, g tensor.Tensor, eps1 float32,
 	if !d.ready() {
 		return
 	}
-	warps := min(ceilDiv(n, 256), 8)
+	warps := min(ceilDiv(n, 256), rowWarps)
 	blocks := ceilDiv(n, 256*warps)
 	ranges, perRange := split(m, n)
 	rowPart := d.partials(m*blocks+ranges*n, 4)
@@ -53,7 +53,7 @@ func (d *Device) FactorEMA(r, c, stats, rows, cols tensor.Tensor, beta float32, 
 	wantStats(op, stats)
 	wantType(op, tensor.F32, r, c, rows, cols)
 	if d.ready() {
-		d.launch(op, "factor_ema", dim{1, 1, 1}, dim{1024, 1, 1}, 0, r, rows, m, beta, float32(n), stats, float64(wholeRows))
+		d.launch(op, "factor_ema", dim{1, 1, 1}, loneBlock, 0, r, rows, m, beta, float32(n), stats, float64(wholeRows))
 		d.launch(op, "factor_ema", each(n), flatBlock, 0, c, cols, n, beta, float32(wholeRows), uint64(0), float64(0))
 	}
 }
@@ -78,7 +78,7 @@ func (d *Device) FactorNorm(stats, g, r, c tensor.Tensor, s device.Step) {
 	}
 	roots := d.factorRoots(op, r, c, stats, m, n, 0, 1, s)
 	_, block := rowsOf(m, n)
-	blocks := min(m, rootsAt/8)
+	blocks := min(m, normMost)
 	d.launch(op, "factor_norm", dim{blocks, 1, 1}, block, 0, append([]any{d.scratch, g, roots, m, n}, stepArgs(s)...)...)
 	d.addPartials(op, stats.Slice(2, 3), blocks, false)
 }
@@ -97,9 +97,6 @@ func (d *Device) FactorUpdate(w, g, r, c, stats tensor.Tensor, eps2, dd float32,
 	d.launch(op, "factor_update", grid, block, 0, append([]any{w, g, roots, m, n, halves(op, w)}, stepArgs(s)...)...)
 }
 
-// vectorBlock is the one block of VectorStats.
-var vectorBlock = dim{1024, 1, 1}
-
 // VectorStats is v ← β·v + (1−β)(h²+eps1), stats[0] = Σw², stats[2] = Σ(h·v^−½)².
 func (d *Device) VectorStats(v, stats, w, g tensor.Tensor, beta, eps1 float32, s device.Step) {
 	const op = "VectorStats"
@@ -110,7 +107,7 @@ func (d *Device) VectorStats(v, stats, w, g tensor.Tensor, beta, eps1 float32, s
 	if d.ready() {
 		word, number := d.failure(op, w)
 		args := []any{v, stats, w, g, g.Len(), beta, eps1, halves(op, w), word, number}
-		d.launch(op, "vector_stats", dim{1, 1, 1}, vectorBlock, 0, append(args, stepArgs(s)...)...)
+		d.launch(op, "vector_stats", dim{1, 1, 1}, loneBlock, 0, append(args, stepArgs(s)...)...)
 	}
 }
 

@@ -122,7 +122,7 @@ func (d *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v, start tensor
 		return
 	}
 	perSequence := h.hq * h.tq * 4
-	step := max(1, scratchBytes/perSequence)
+	step := max(1, sequenceBytes/perSequence)
 	lse, start = lse.View(h.b, h.hq*h.tq), start.View(h.b, h.tq)
 	for b := 0; b < h.b; b += step {
 		e := min(h.b, b+step)

@@ -223,7 +223,10 @@ func (c *channel) AllReduce(t tensor.Tensor, after device.Event) device.Event {
 
 // pieces runs f for elements i0 … i0+m−1 of n, of which all ranks' fit the staging memory.
 func (c *channel) pieces(n, size int64, f func(i0, m int64) error) error {
-	most := pieceBytes / size / int64(c.Size()) &^ 7 // whole eights, so that kernels take them at once
+	most := max(pieceBytes/size/int64(c.Size()), 1)
+	if most >= 8 {
+		most &^= 7 // whole eights, so that kernels take them at once
+	}
 	for i0 := int64(0); i0 < n; i0 += most {
 		if err := f(i0, min(most, n-i0)); err != nil {
 			return err

@@ -50,11 +50,20 @@ func TestComm(t *testing.T) {
 	}
 }
 
-// TestCommInPieces: sums of more than one piece, the last one shorter.
+// TestCommInPieces: sums of more than one piece, the last one shorter; kernels whose threads go on to further elements; and pieces of less than eight
+// elements or, with more ranks than there are bytes, of one.
 func TestCommInPieces(t *testing.T) {
-	defer func(n int64) { pieceBytes = n }(pieceBytes)
-	pieceBytes = 1024 // of three ranks' float32: 80 elements at a time
-	commtest.Suite(t, func(t *testing.T, size int) commtest.Group { return group(t, sim.New(sim.Options{}), size) }, 1, 7, 300)
+	shrink(t, &flatBlock, dim{32, 1, 1})
+	shrink(t, &flatBlocks, 1)
+	for _, c := range []struct {
+		bytes int64
+		sizes []int
+	}{{1024, []int{1, 7, 300}}, {8192, []int{1000}}, {40, []int{1, 11}}, {1, []int{3}}} { // 1024 of three ranks' float32: 80 elements at a time
+		t.Run(fmt.Sprint(c.bytes), func(t *testing.T) {
+			shrink(t, &pieceBytes, c.bytes)
+			commtest.Suite(t, func(t *testing.T, size int) commtest.Group { return group(t, sim.New(sim.Options{}), size) }, c.sizes...)
+		})
+	}
 }
 
 // TestCommTraffic compares what the group says it sent with what the driver moved between cards.

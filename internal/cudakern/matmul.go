@@ -178,17 +178,17 @@ func (d *Device) wantFinite(p *product, w tensor.Tensor, ws productScratch) {
 	d.launch(p.op, "product_doubt", dim{1, 1, 1}, dim{32, 1, 1}, 0, ws.doubt, ws.maxA, a, ws.maxB, b, p.k)
 	d.start(p, "sumsq", []any{ws.doubt, ws.sums}, nil)
 	_, number := d.failure(p.op, w)
-	d.launch(p.op, "product_check", dim{1, 1, 1}, dim{256, 1, 1}, 0, ws.doubt, ws.sums, d.tiling(p).blocks, number)
+	d.launch(p.op, "product_check", dim{1, 1, 1}, flatBlock, 0, ws.doubt, ws.sums, d.tiling(p).blocks, number)
 }
 
 // largest writes the largest magnitudes of t to at, one a block, and says how many.
 func (d *Device) largest(p *product, t tensor.Tensor, at uint64) int {
-	blocks := min(maxBlocks, ceilDiv(t.Len(), 1024))
-	d.launch(p.op, "product_max", dim{blocks, 1, 1}, dim{256, 1, 1}, 0, at, t, int64(t.Len()), isHalf(t))
+	blocks := min(maxBlocks, ceilDiv(t.Len(), largestShare))
+	d.launch(p.op, "product_max", dim{blocks, 1, 1}, flatBlock, 0, at, t, int64(t.Len()), isHalf(t))
 	return blocks
 }
 
 // total adds the blocks' sums to sum.
 func (d *Device) total(p *product, sum tensor.Tensor, ws productScratch) {
-	d.launch(p.op, "product_total", dim{1, 1, 1}, dim{256, 1, 1}, 0, sum, ws.sums, d.tiling(p).blocks)
+	d.launch(p.op, "product_total", dim{1, 1, 1}, flatBlock, 0, sum, ws.sums, d.tiling(p).blocks)
 }

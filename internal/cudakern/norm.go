@@ -45,8 +45,8 @@ func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd tensor.Tensor, acc bool)
 // split cuts n rows of c columns into ranges that are summed beside each other: some hundred, of 16 rows or more, whose sums fit the scratch.
 // It depends on the shape alone, so results have the same bits on every card.
 func split(n, c int) (ranges, perRange int) {
-	most := max(min(128, scratchBytes/2/(4*c)), 1)
-	perRange = max(ceilDiv(n, most), 16)
+	most := max(min(rangesMost, rangeBytes/(4*c)), 1)
+	perRange = max(ceilDiv(n, most), rangeRows)
 	return ceilDiv(n, perRange), perRange
 }
 

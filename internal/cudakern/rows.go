@@ -62,7 +62,7 @@ func (d *Device) RowsSumSq(sum tensor.Tensor, r device.Rows) {
 }
 
 // rowPartials is how many partial sums rowSquares leaves in the scratch.
-func rowPartials(count int) int { return min(count, 4096) }
+func rowPartials(count int) int { return min(count, rowsMost) }
 
 // rowSquares leaves partial sums of the squares of the summed rows in the scratch.
 func (d *Device) rowSquares(op string, r device.Rows, args []any, count, c int) {

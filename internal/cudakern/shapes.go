@@ -72,20 +72,34 @@ func suffix(op string, ts ...tensor.Tensor) string {
 	return s
 }
 
-// flatBlock is the block of kernels that take eight elements a thread, flat their grid for n of them: enough blocks to fill a
-// card, after which each thread goes on.
-var flatBlock = dim{256, 1, 1}
+// What one launch takes at most: threads, blocks or rows beyond it are reached by going on in a loop. Sums are made in an order that depends on
+// these numbers, so they are the same for every card. Tests make them small, so that every loop goes round at small sizes.
+var (
+	flatBlock     = dim{256, 1, 1}   // of kernels that take eight elements a thread
+	flatBlocks    = 2048             // of their grid, and of kernels with a thread for each of n things
+	rowBlocks     = 1 << 20          // of kernels that give each row to a block
+	rowWarps      = 8                // of their block
+	tallBlocks    = 65535            // rows of a grid whose blocks lie in two axes
+	loneBlock     = dim{1024, 1, 1}  // of kernels that are one block
+	reduceMost    = 1024             // partial results of a sum over a tensor
+	rowsMost      = 4096             // partial results of a sum over rows of a table
+	normMost      = rootsAt / 8      // partial results of FactorNorm
+	rangesMost    = 128              // ranges of rows that are summed beside each other
+	rangeRows     = 16               // rows of a range, at least
+	rangeBytes    = scratchBytes / 2 // sums of all ranges
+	sequenceBytes = scratchBytes     // what AttentionBackward keeps of the sequences it takes at a time
+	largestShare  = 1024             // elements a block of the search for the largest of a factor
+)
 
-const flatBlocks = 2048
-
-func flat(n int64) dim { return dim{int(min((n+8*256-1)/(8*256), flatBlocks)), 1, 1} }
+// flat is the grid for n elements by flatBlock: enough blocks to fill a card, after which each thread goes on.
+func flat(n int64) dim { return dim{int(min((n+8*256-1)/(8*256), int64(flatBlocks))), 1, 1} }
 
 // each is the grid for n things with a thread each.
 func each(n int) dim { return dim{min(ceilDiv(n, 256), flatBlocks), 1, 1} }
 
 // rowsOf is the launch of a kernel that gives each of n rows of c elements to a block, eight elements a thread.
 func rowsOf(n, c int) (grid, block dim) {
-	return dim{min(n, 1<<20), 1, 1}, dim{min(max(ceilDiv(c, 8*32), 1), 8) * 32, 1, 1}
+	return dim{min(n, rowBlocks), 1, 1}, dim{min(max(ceilDiv(c, 8*32), 1), rowWarps) * 32, 1, 1}
 }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }

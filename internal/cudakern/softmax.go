@@ -36,7 +36,7 @@ func (d *Device) SoftmaxGrad(dz, z, lse, targets tensor.Tensor, v0 int, scale fl
 	wantType("SoftmaxGrad", tensor.I32, targets)
 	if d.ready() {
 		_, block := rowsOf(rows, n)
-		grid := dim{ceilDiv(n, 8*block[0]), min(rows, 65535), 1}
+		grid := dim{ceilDiv(n, 8*block[0]), min(rows, tallBlocks), 1}
 		d.launch("SoftmaxGrad", "softmax_grad", grid, block, 0, z, lse, targets, rows, n, v0, scale)
 		if dz.Addr != z.Addr {
 			d.Copy(dz, z)

@@ -96,8 +96,17 @@ func (b *both) equal(what string, p pair) {
 }
 
 // TestUpdateBits: optimizers that see one element at a time write the bits of the host's plain Go, rounding noise included, whatever
-// the tensor's place in the noise is.
+// the tensor's place in the noise is, in one round of all threads and in several.
 func TestUpdateBits(t *testing.T) {
+	t.Run("once", updateBits)
+	t.Run("in pieces", func(t *testing.T) {
+		shrink(t, &flatBlocks, 1)
+		shrink(t, &flatBlock, dim{32, 1, 1})
+		updateBits(t)
+	})
+}
+
+func updateBits(t *testing.T) {
 	b := openBoth(t)
 	for _, dt := range []tensor.DType{tensor.BF16, tensor.F32} {
 		for i, s := range []device.Step{
@@ -134,8 +143,16 @@ func TestUpdateBits(t *testing.T) {
 
 // TestRowsUpdateBits: the same for rows of a table, those that only decay included.
 func TestRowsUpdateBits(t *testing.T) {
+	t.Run("once", rowsUpdateBits)
+	t.Run("in pieces", func(t *testing.T) {
+		shrinkLaunches(t)
+		rowsUpdateBits(t)
+	})
+}
+
+func rowsUpdateBits(t *testing.T) {
 	b := openBoth(t)
-	for _, c := range []int{13, 40} {
+	for _, c := range []int{13, 40, 270} {
 		w, d := b.noise("w", tensor.BF16, 1, 9, c), b.noise("d", tensor.BF16, 1, 5, c)
 		ids, offs, index := b.ints("ids", 1, 4, 8), b.ints("offs", 0, 2, 3, 5), b.ints("index", 3, 0, 2, 1, 4)
 		s := device.Step{LR: 0.1, Decay: 0.2, Round: device.Stochastic, Seed: 3, Number: 5, Tensor: 2, Base: 3}
@@ -145,8 +162,17 @@ func TestRowsUpdateBits(t *testing.T) {
 	}
 }
 
-// TestDequantize: 4-bit blocks widen to the bits of package gguf's decoder, scales that are subnormal, infinite or NaN included.
+// TestDequantize: 4-bit blocks widen to the bits of package gguf's decoder, scales that are subnormal, infinite or NaN included, in one round of
+// all threads and in several.
 func TestDequantize(t *testing.T) {
+	t.Run("once", dequantize)
+	t.Run("in pieces", func(t *testing.T) {
+		shrinkLaunches(t)
+		dequantize(t)
+	})
+}
+
+func dequantize(t *testing.T) {
 	b := openBoth(t)
 	for q, typ := range map[Quant]gguf.Type{Q4_0: gguf.Q4_0, Q4_1: gguf.Q4_1} {
 		const blocks = 37

@@ -14,7 +14,7 @@ func wantSum(op string, t tensor.Tensor) {
 }
 
 // reduceBlocks is how many partial results a reduction over n elements leaves in the scratch: it depends on n alone.
-func reduceBlocks(n int) int { return max(min(ceilDiv(n, 8*256), 1024), 1) }
+func reduceBlocks(n int) int { return max(min(ceilDiv(n, 8*256), reduceMost), 1) }
 
 // addPartials adds the n partial sums in the scratch to sum, or stores their sum there.
 func (d *Device) addPartials(op string, sum tensor.Tensor, n int, acc bool) {
