@@ -502,6 +502,23 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// TestImplicitToken: the token of the file is sent unless the user says no, the one of HF_TOKEN always.
+func TestImplicitToken(t *testing.T) {
+	for _, c := range []struct{ disable, token, want string }{
+		{"", "", "hf_file"}, {"0", "", "hf_file"}, {"1", "", ""}, {"yes", "", ""}, {"true", "", ""}, {"1", "hf_given", "hf_given"}, {"", "hf_given", "hf_given"},
+	} {
+		home := t.TempDir()
+		if err := os.WriteFile(filepath.Join(home, "token"), []byte("hf_file\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		env := map[string]string{"HF_HOME": home, "HF_HUB_DISABLE_IMPLICIT_TOKEN": c.disable, "HF_TOKEN": c.token}
+		client, err := NewClient(func(name string) string { return env[name] })
+		if err != nil || client.token != c.want {
+			t.Errorf("%+v: %v; the token is %q", c, err, client.token)
+		}
+	}
+}
+
 // TestRedirects: a model that was renamed, an endless chain, a weaker scheme, another scheme.
 func TestRedirects(t *testing.T) {
 	b := newBed(t)
