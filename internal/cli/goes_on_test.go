@@ -2,12 +2,16 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"lomo/internal/config"
 	"lomo/internal/job"
@@ -103,6 +107,33 @@ func TestPromptAsItIs(t *testing.T) {
 	} {
 		if got, err := readPrompt(strings.NewReader(text), "stdin"); err != nil || got != want {
 			t.Errorf("%q is read as %q, %v, want %q", text, got, err, want)
+		}
+	}
+}
+
+// TestWarningsAreSaid: what a configuration has that is probably not meant is said by each command that reads one, before it runs.
+func TestWarningsAreSaid(t *testing.T) {
+	train := func(s *Streams) *cobra.Command {
+		return newTrainCmd(s, func(context.Context, *Streams, *trainOptions) error { return nil })
+	}
+	run := []string{"--model", "m", "--output-dir", "o", "--datasets", "[{path: d, type: text}]"}
+	for _, c := range []struct {
+		command func(*Streams) *cobra.Command
+		args    []string
+		want    string
+	}{
+		{train, append(slices.Clone(run), "--learning-rate", "5"), "learning_rate 5 is unusual for adalomo"},
+		{train, append(slices.Clone(run), "--clip-policy", "lagged"), "clip_policy: lagged has no effect"},
+		{func(s *Streams) *cobra.Command {
+			return newEvalCmd(s, func(*Streams, *evalOptions) error { return nil })
+		}, strings.Fields("--model m --data d --type text --threads 4000"), "threads: 4000 is more than"},
+		{func(s *Streams) *cobra.Command {
+			return newInspectCmd(s, func(*Streams, *inspectOptions) error { return nil })
+		}, strings.Fields("d --type text --model m --set gather=matrix"), "gather: matrix has no effect"},
+	} {
+		_, talk, err := command(c.command, "", c.args...)
+		if err != nil || !strings.Contains(talk, "lomo: warning: ") || !strings.Contains(talk, c.want) {
+			t.Errorf("%s: %v, said %q, want %q", c.args, err, talk, c.want)
 		}
 	}
 }
