@@ -54,11 +54,10 @@ func (d *Dataset) place(b *Batch, r, at int, sample int32) int {
 	from, to := d.c.span(sample)
 	for k := from; k < to; k++ {
 		j := r*b.T + at + k - from
-		b.IDs[j], b.Pos[j], b.Start[j] = d.c.ids[k], int32(k-from), int32(at)
-		if k+1 < to {
-			b.Targets[j] = d.c.label(k + 1)
-		}
-		if b.Targets[j] != ignored {
+		id, label := d.c.token(k)
+		b.IDs[j], b.Pos[j], b.Start[j] = id, int32(k-from), int32(at)
+		if k > from && label != ignored { // of the first token nothing is predicted
+			b.Targets[j-1] = label
 			b.Trained++
 		}
 	}

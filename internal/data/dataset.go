@@ -3,7 +3,6 @@ package data
 import (
 	"iter"
 	"math"
-	"slices"
 
 	"lomo/internal/data/records"
 	"lomo/internal/rng"
@@ -56,9 +55,9 @@ func (d *Dataset) Len() int {
 // Example is a copy of sample i.
 func (d *Dataset) Example(i int) Example {
 	from, to := d.c.span(d.index[i])
-	e := Example{IDs: slices.Clone(d.c.ids[from:to]), Labels: make([]int32, to-from)}
+	e := Example{IDs: make([]int32, to-from), Labels: make([]int32, to-from)}
 	for k := from; k < to; k++ {
-		e.Labels[k-from] = d.c.label(k)
+		e.IDs[k-from], e.Labels[k-from] = d.c.token(k)
 	}
 	return e
 }
@@ -87,11 +86,7 @@ func (d *Dataset) Stats() Stats {
 		if d.c.cut.has(int(i)) {
 			s.Truncated++
 		}
-		for k := from; k < to; k++ {
-			if d.c.trained.has(k) {
-				s.Trained++
-			}
-		}
+		s.Trained += d.c.trained(from, to)
 	}
 	return s
 }
@@ -110,6 +105,13 @@ func (d *Dataset) Split(valSize float64, seed uint64) (train, val *Dataset) {
 		held.set(int(samples[i]))
 	}
 	train, val = &Dataset{c: d.c, skipped: d.skipped, notes: d.notes}, &Dataset{c: d.c}
+	out := 0
+	for _, i := range d.index {
+		if held.has(int(i)) {
+			out++
+		}
+	}
+	train.index = make([]int32, 0, d.Len()-out)
 	for _, i := range d.index {
 		if !held.has(int(i)) {
 			train.index = append(train.index, i)
@@ -140,7 +142,7 @@ func heldOut(valSize float64, n int) int {
 // distinct is the samples listed, each once, in order.
 func (d *Dataset) distinct() []int32 {
 	seen := make(bits, (d.c.len()+63)/64)
-	var out []int32
+	out := make([]int32, 0, min(d.Len(), d.c.len()))
 	for _, i := range d.index {
 		if !seen.has(int(i)) {
 			seen.set(int(i))

@@ -224,7 +224,7 @@ func (e *encoder) full() bool { return e.o.Limit > 0 && e.out.len() >= e.o.Limit
 // windows adds a sample that is longer than a row as several: each begins Stride tokens behind the one before it, and predicts what
 // that one did not.
 func (e *encoder) windows(r records.Record, ids, labels []int32) error {
-	before := len(e.out.ends)
+	before := e.out.len()
 	for from, done := 0, 0; done < len(ids); from += e.o.Stride {
 		to := min(from+e.o.SequenceLen, len(ids))
 		part := unseen(labels[from:to], done-from)
@@ -234,7 +234,7 @@ func (e *encoder) windows(r records.Record, ids, labels []int32) error {
 		}
 		done = to
 	}
-	if len(e.out.ends) == before {
+	if e.out.len() == before {
 		e.skip(r, "samples left out: no token is learned", "")
 	}
 	return nil

@@ -33,6 +33,7 @@ func Load(srcs []Source, tok Tokenizer, o Options) (*Dataset, error) {
 	}
 	d := &Dataset{c: e.out}
 	var wrong Errors
+	var parts [][]int32 // of the index, one a source
 	for i, s := range srcs {
 		first := e.out.len()
 		e.left = nil
@@ -46,10 +47,13 @@ func Load(srcs []Source, tok Tokenizer, o Options) (*Dataset, error) {
 		} else if err != nil {
 			wrong.add(fmt.Errorf("%s: %w", s.Path, err))
 		}
-		d.index = append(d.index, index...)
+		parts = append(parts, index)
 	}
 	if err := wrong.err(); err != nil {
 		return nil, err
+	}
+	if d.index = parts[0]; len(parts) > 1 {
+		d.index = slices.Concat(parts...)
 	}
 	if !e.full() { // else nobody knows what the rest has
 		e.unread.notes(&e.notes)
@@ -197,12 +201,14 @@ func weigh(from, to int, weight float64, seed uint64, source uint32) ([]int32, e
 		return nil, &Error{Msg: fmt.Sprintf("weight %v of %d samples", weight, n), Advice: "weight is how often each sample is used, above 0: 0.5 takes half of them, 2 each twice"}
 	}
 	whole := int(weight)
-	extra := make(bits, (n+63)/64)
-	// Draw 0 of this purpose splits off the validation set.
-	for _, i := range rng.Perm(seed, rng.Split, 1+source, n)[:int((weight-float64(whole))*float64(n)+0.5)] {
-		extra.set(i)
+	extra, more := make(bits, (n+63)/64), int((weight-float64(whole))*float64(n)+0.5)
+	if more > 0 {
+		// Draw 0 of this purpose splits off the validation set.
+		for _, i := range rng.Perm(seed, rng.Split, 1+source, n)[:more] {
+			extra.set(int(i))
+		}
 	}
-	var out []int32
+	out := make([]int32, 0, whole*n+more)
 	for i := range n {
 		for range whole {
 			out = append(out, int32(from+i))

@@ -151,8 +151,9 @@ func (d *Dataset) checksum() string {
 		buf = buf[:0]
 		put(int32(to - from))
 		for k := from; k < to; k++ {
-			put(d.c.ids[k])
-			put(d.c.label(k))
+			id, label := d.c.token(k)
+			put(id)
+			put(label)
 		}
 		h.Write(buf)
 	}

@@ -32,13 +32,13 @@ func (p plan) row(r int) []int32 {
 // newPlan orders the samples of an epoch. Unshuffled and packed, a document goes into the row of the one before it or
 // opens the next, so that the order on file is kept; shuffled, into the fullest row with room for it.
 func newPlan(d *Dataset, o Options, epoch int) plan {
-	order := make([]int32, d.Len())
-	for i := range order {
-		order[i] = int32(i)
-	}
+	var order []int32
 	if o.Shuffle {
-		for i, j := range rng.Perm(o.Seed, rng.Shuffle, uint32(epoch), len(order)) {
-			order[i] = int32(j)
+		order = rng.Perm(o.Seed, rng.Shuffle, uint32(epoch), d.Len())
+	} else {
+		order = make([]int32, d.Len())
+		for i := range order {
+			order[i] = int32(i)
 		}
 	}
 	if !o.Packing {
@@ -117,8 +117,8 @@ func (b bits) next(from int) int {
 	return -1
 }
 
-// group sorts order by row, stably, rows standing where at puts them: a counting sort.
-func group(order, rowOf []int32, at []int) plan {
+// group sorts order by row, stably, rows standing where at puts them: a counting sort in place, for which it takes rowOf.
+func group(order, rowOf, at []int32) plan {
 	rows := make([]int32, len(at)+1)
 	for _, r := range rowOf {
 		rows[at[r]+1]++
@@ -126,12 +126,18 @@ func group(order, rowOf []int32, at []int) plan {
 	for r := range at {
 		rows[r+1] += rows[r]
 	}
-	out := make([]int32, len(order))
 	fill := make([]int32, len(at))
-	for i, s := range order {
-		r := at[rowOf[i]]
-		out[rows[r]+fill[r]] = s
+	goes := rowOf // where order[i] goes
+	for i, row := range rowOf {
+		r := at[row]
+		goes[i] = rows[r] + fill[r]
 		fill[r]++
 	}
-	return plan{order: out, rows: rows}
+	for i := range order {
+		for to := goes[i]; to != int32(i); to = goes[i] {
+			order[i], order[to] = order[to], order[i]
+			goes[i], goes[to] = goes[to], to
+		}
+	}
+	return plan{order: order, rows: rows}
 }

@@ -91,7 +91,7 @@ func TestOrders(t *testing.T) {
 				drawn := rng.Perm(seed, rng.Shuffle, uint32(epoch), len(lengths))
 				var of []int
 				for _, s := range order {
-					of = append(of, slices.Index(drawn, int(s)))
+					of = append(of, slices.Index(drawn, s))
 				}
 				for what, key := range map[string]string{"samples": fmt.Sprint(order), "rows": fmt.Sprint(of)} {
 					seen := samples

@@ -51,10 +51,10 @@ func Float64(seed uint64, p Purpose, tensor, step uint32, i uint64) float64 {
 }
 
 // Perm is a permutation of 0 … n−1: Fisher–Yates with the draws of (seed, purpose, epoch).
-func Perm(seed uint64, p Purpose, epoch uint32, n int) []int {
-	out := make([]int, n)
+func Perm(seed uint64, p Purpose, epoch uint32, n int) []int32 {
+	out := make([]int32, n)
 	for i := range out {
-		out[i] = i
+		out[i] = int32(i)
 	}
 	for i := n - 1; i > 0; i-- {
 		// 32 random bits scaled to [0, i]: the bias is below i/2³².

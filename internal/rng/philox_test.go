@@ -29,7 +29,7 @@ func TestPermIsAPermutation(t *testing.T) {
 		q := slices.Clone(p)
 		slices.Sort(q)
 		for i, v := range q {
-			if v != i {
+			if int(v) != i {
 				t.Fatalf("n=%d: %v", n, p)
 			}
 		}
