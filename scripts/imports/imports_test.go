@@ -36,6 +36,8 @@ var owners = map[string]string{
 	"github.com/nlpodyssey/gotokenizers": "tokenizer",
 	"github.com/klauspost/compress":      "data/records",
 	"github.com/parquet-go/parquet-go":   "data/records",
+	"github.com/andybalholm/brotli":      "data/records",
+	"github.com/pierrec/lz4":             "data/records",
 	"github.com/klauspost/cpuid":         "cpukern",
 	"gorgonia.org/cu":                    "cudakern",
 }

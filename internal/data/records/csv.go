@@ -12,6 +12,9 @@ import (
 	"unicode/utf8"
 )
 
+// maxFields bounds the fields of a row: each costs more than the byte that a file may have for it.
+const maxFields = 10000
+
 // separators stand between the fields of a table.
 var separators = map[string]byte{".csv": ',', ".tsv": '\t'}
 
@@ -132,6 +135,9 @@ func (t *table) row() (fields []string, line int, err error) {
 			}
 			if err != nil && err != io.EOF {
 				return nil, line, err
+			}
+			if len(fields) == maxFields {
+				return nil, line, fmt.Errorf("%w: a row of more than %d fields", errTable, maxFields)
 			}
 			if fields, ended = append(fields, value), end; err == io.EOF {
 				ended = '\n'

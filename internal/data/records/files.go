@@ -53,7 +53,7 @@ func Files(path, split string) (Set, error) {
 		if bad := (*Error)(nil); errors.As(err, &bad) {
 			return s, err
 		}
-		bad := &Error{Path: path, Err: err}
+		bad := &Error{Path: path, Err: err, Advice: "give the folder with the files, or a pattern that names more of the path"}
 		if errors.Is(err, fs.ErrPermission) {
 			bad.Err, bad.Advice = fs.ErrPermission, denied
 		}
@@ -104,18 +104,21 @@ func wayTo(path string, err error) string {
 
 const denied = "this user may not read it: allow it with chmod, or copy it"
 
-// maxFolders bounds how deep folders stand within each other: links may go round.
+// maxFolders bounds how deep folders stand within each other: links may go round. maxLooked bounds the names that a pattern is compared with.
 const maxFolders = 32
+
+var maxLooked = 2000000
 
 // folder takes the data files in a folder and those in it. Hidden ones are nobody's data.
 func (s *Set) folder(path string) error {
 	if err := savedToDisk(path); err != nil {
 		return err
 	}
-	return s.walk(path, 0)
+	return s.walk(path, 0, map[string]bool{})
 }
 
-func (s *Set) walk(path string, depth int) error {
+// walk goes through a folder. linked are those that links have led to: two links to each of a few folders within each other would make millions of paths.
+func (s *Set) walk(path string, depth int, linked map[string]bool) error {
 	if depth > maxFolders {
 		return &Error{Path: path, Msg: fmt.Sprintf("more than %d folders within each other", maxFolders), Advice: "does a link lead back? give a pattern instead"}
 	}
@@ -133,10 +136,17 @@ func (s *Set) walk(path string, depth int) error {
 		case err != nil:
 			return &Error{Path: name, Err: errors.Unwrap(err), Advice: "does the link lead nowhere? fetch the file, or remove the link"}
 		case info.IsDir():
+			if e.Type()&fs.ModeSymlink != 0 {
+				to, err := filepath.EvalSymlinks(name)
+				if err != nil || linked[to] {
+					return &Error{Path: name, Err: err, Msg: "a link to a folder that another link leads to", Advice: "its files would be taken twice: remove one of the links"}
+				}
+				linked[to] = true
+			}
 			if err := savedToDisk(name); err != nil {
 				return err
 			}
-			if err := s.walk(name, depth+1); err != nil {
+			if err := s.walk(name, depth+1, linked); err != nil {
 				return err
 			}
 		default:
@@ -192,8 +202,8 @@ func (s *Set) pattern(pattern string) error {
 	if parts[0] == "" {
 		start, parts = "/", parts[1:]
 	}
-	found := map[string]bool{}
-	if err := match(start, parts, 0, found); err != nil {
+	found, looked := map[string]bool{}, 0
+	if err := match(start, parts, 0, found, &looked); err != nil {
 		return err
 	}
 	for _, file := range slices.Sorted(maps.Keys(found)) {
@@ -215,7 +225,7 @@ func (s *Set) pattern(pattern string) error {
 }
 
 // match collects what parts of a pattern find under a folder. As in a shell, * and ** take no hidden names.
-func match(dir string, parts []string, depth int, found map[string]bool) error {
+func match(dir string, parts []string, depth int, found map[string]bool, looked *int) error {
 	if depth > maxFolders {
 		return fmt.Errorf("more than %d folders within each other", maxFolders)
 	}
@@ -233,7 +243,7 @@ func match(dir string, parts []string, depth int, found map[string]bool) error {
 			}
 			return nil
 		}
-		return match(join(part), rest, depth, found)
+		return match(join(part), rest, depth, found, looked)
 	}
 	if part == "**" && len(rest) == 0 {
 		rest = []string{"*"}
@@ -246,8 +256,11 @@ func match(dir string, parts []string, depth int, found map[string]bool) error {
 		}
 		return err
 	}
+	if *looked += 1 + len(entries); *looked > maxLooked {
+		return fmt.Errorf("more than %d names to look at: does a link lead back?", maxLooked)
+	}
 	if part == "**" {
-		if err := match(dir, rest, depth, found); err != nil { // no folder
+		if err := match(dir, rest, depth, found, looked); err != nil { // no folder
 			return err
 		}
 	}
@@ -268,12 +281,12 @@ func match(dir string, parts []string, depth int, found map[string]bool) error {
 		switch {
 		case !ok:
 		case part == "**" && folder:
-			err = match(name, parts, depth+1, found)
+			err = match(name, parts, depth+1, found, looked)
 		case part == "**":
 		case len(rest) == 0:
 			found[name] = true
 		case folder:
-			err = match(name, rest, depth+1, found)
+			err = match(name, rest, depth+1, found, looked)
 		}
 		if err != nil {
 			return err

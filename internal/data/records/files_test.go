@@ -54,6 +54,15 @@ func TestFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	defer func(n int) { maxLooked = n }(maxLooked)
+	maxLooked = 3000
+	doubled := tree(t, "f0/a.txt")
+	for i := range 25 { // each folder is in the next one twice: 2^25 paths
+		at := filepath.Join(doubled, fmt.Sprint("f", i+1))
+		if err := errors.Join(os.Mkdir(at, 0o755), os.Symlink(fmt.Sprint("../f", i), filepath.Join(at, "a")), os.Symlink(fmt.Sprint("../f", i), filepath.Join(at, "b"))); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct {
 		name, dir, path, split string
 		want                   string // files, or the error
@@ -97,7 +106,9 @@ func TestFiles(t *testing.T) {
 		{"nothing", none, "", "", "! no data file (1 others, first notes.doc)", ""},
 		{"links", linked, "", "", "folder/a.txt snapshots.jsonl x/a.txt", "1 files left out by their endings; first: blobs/abc"},
 		{"link to nowhere", dangling, "", "", "! b.jsonl: no such file", ""},
-		{"links round", loop, "", "", "! more than 32 folders within each other", ""},
+		{"links that double", doubled, "", "", "! a link to a folder that another link leads to", ""},
+		{"links that double, by pattern", doubled, "**/*.jsonl", "", "! more than 3000 names to look at", ""},
+		{"links round", loop, "", "", "! again/again: a link to a folder that another link leads to", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			set, err := Files(filepath.Join(c.dir, c.path), c.split)

@@ -19,8 +19,8 @@ import (
 
 // Compressed text is a few times smaller than itself. What grows beyond growth times its size was made to fill memory.
 const (
-	growth     = 250
-	growthFree = 64 << 20 // bytes that any file may have
+	growth     = 100
+	growthFree = 4 << 20 // bytes that any file may have
 	zstdWindow = 256 << 20
 )
 
@@ -96,7 +96,7 @@ type bounded struct {
 func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	if b.room -= int64(n); b.room < 0 {
-		return n, fmt.Errorf("the file unpacks to more than %d times its size", growth)
+		return n, fmt.Errorf("the file unpacks to more than %d times its size: if that is right, unpack it first", growth)
 	}
 	if err != nil && err != io.EOF {
 		err = unpackError(err)

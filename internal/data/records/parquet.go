@@ -51,6 +51,7 @@ func readParquet(path string, fn func(Record) error) (err error) {
 	if err := checkPages(f, size, in); err != nil {
 		return broken(err)
 	}
+	room := pageFree + growth*size // one value of a dictionary may stand in all rows
 	var columns int
 	root := columnOf(in.Root(), &columns)
 	values := make([][]parquet.Value, columns)
@@ -75,6 +76,13 @@ func readParquet(path string, fn func(Record) error) (err error) {
 					values[v.Column()] = append(values[v.Column()], v)
 				}
 				rec, err := root.record(path, row, values)
+				room -= rowSize
+				for _, raw := range rec.Fields {
+					room -= int64(len(raw))
+				}
+				if err == nil && room < 0 {
+					err = &Error{Path: path, Row: row, Msg: fmt.Sprintf("the file unpacks to more than %d times its size", growth), Advice: "is that right? then write it as jsonl, or without compression and dictionaries"}
+				}
 				if err == nil {
 					inCall = true
 					err = fn(rec)

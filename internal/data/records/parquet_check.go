@@ -14,8 +14,10 @@ const (
 	maxFooter     = 16 << 20
 	signature     = 28 // bytes that may stand behind a footer
 	maxPageHeader = 1 << 20
-	maxPageValues = 1 << 24 // a writer's page has some 20,000
-	structSize    = 512     // what an element of the footer's lists takes, about
+	maxPageValues = 1 << 24  // a writer's page has some 20,000
+	pageFree      = 16 << 20 // bytes that any page may unpack to
+	rowSize       = 64       // what a row takes beside its text, about
+	structSize    = 512      // what an element of the footer's lists takes, about
 )
 
 var (
@@ -72,21 +74,34 @@ func checkPages(f io.ReaderAt, size int64, in *parquet.File) error {
 				return errThrift
 			}
 			for seen := int64(0); at < end && seen < c.MetaData.NumValues; {
-				next, values, err := checkPage(f, at, end)
+				p, err := checkPage(f, at, end)
+				if err == nil {
+					err = p.unpack(f, c.MetaData.Codec)
+				}
 				if err != nil {
 					return err
 				}
-				at, seen = next, seen+values
+				at, seen = p.next, seen+p.values
 			}
 		}
 	}
 	return nil
 }
 
-// checkPage looks at the header of the page at a place, and gives the place of the next and the values in this one.
-func checkPage(f io.ReaderAt, at, end int64) (next, values int64, err error) {
+// pageHeader is what the header of a page says.
+type pageHeader struct {
+	at, next         int64 // of what is packed, and of the next page
+	values           int64
+	packed, unpacked int64 // bytes
+	levels           int64 // bytes before those that are packed
+	raw              bool  // nothing is packed, whatever the codec
+}
+
+// checkPage looks at the header of the page at a place.
+func checkPage(f io.ReaderAt, at, end int64) (pageHeader, error) {
 	var w walker
-	var packed, unpacked, entries int64
+	var packed, unpacked, entries, values, levels int64
+	none := false
 	field := func(path [2]int, v int64) {
 		switch path {
 		case [2]int{0, 2}:
@@ -97,33 +112,40 @@ func checkPage(f io.ReaderAt, at, end int64) (next, values int64, err error) {
 			values = v
 		case [2]int{7, 1}: // of a dictionary
 			entries = v
+		case [2]int{8, 5}, [2]int{8, 6}:
+			if levels += v; v < 0 {
+				levels = -1 << 40
+			}
+		case [2]int{8, 7}:
+			none = v == 0
 		}
 	}
 	for window := int64(4096); ; window = maxPageHeader {
 		raw := make([]byte, min(window, end-at))
 		if _, err := f.ReadAt(raw, at); err != nil {
-			return 0, 0, err
+			return pageHeader{}, err
 		}
-		w = walker{b: raw}
+		w, levels = walker{b: raw}, 0
 		err := w.structure(0, field)
 		if errors.Is(err, errMore) && window < maxPageHeader && int64(len(raw)) < end-at {
 			continue
 		}
 		if err != nil {
-			return 0, 0, errThrift
+			return pageHeader{}, errThrift
 		}
 		break
 	}
-	next = at + int64(w.at) + packed
+	at += int64(w.at)
+	next := at + packed
 	switch {
-	case packed < 0 || unpacked < 0 || values < 0 || entries < 0 || next > end:
-		return 0, 0, errThrift
+	case packed < 0 || unpacked < 0 || values < 0 || entries < 0 || next > end || levels < 0 || levels > min(packed, unpacked):
+		return pageHeader{}, errThrift
 	case max(values, entries) > maxPageValues:
-		return 0, 0, fmt.Errorf("a page of %d values; at most %d are read", max(values, entries), maxPageValues)
-	case unpacked > growthFree+growth*packed:
-		return 0, 0, fmt.Errorf("a page of %d bytes unpacks to %d", packed, unpacked)
+		return pageHeader{}, fmt.Errorf("a page of %d values; at most %d are read", max(values, entries), maxPageValues)
+	case unpacked > pageFree+growth*packed:
+		return pageHeader{}, fmt.Errorf("a page of %d bytes unpacks to %d", packed, unpacked)
 	}
-	return next, values, nil
+	return pageHeader{at: at, next: next, values: values, packed: packed, unpacked: unpacked, levels: levels, raw: none}, nil
 }
 
 // walker goes through Thrift's compact protocol without keeping anything.
@@ -210,6 +232,9 @@ func (w *walker) fields(depth, outer int, field func([2]int, int64)) error {
 func (w *walker) value(typ byte, depth, outer, id int, field func([2]int, int64)) error {
 	switch typ {
 	case thriftTrue, thriftFalse:
+		if field != nil {
+			field([2]int{outer, id}, int64(thriftFalse-typ))
+		}
 		return nil
 	case thriftByte:
 		return w.skip(1)

@@ -30,9 +30,9 @@ func TestPageHeaders(t *testing.T) {
 		"cut":                {page(100, 50, 20, "")[:5], "do not fit"},
 	} {
 		raw := c.header + strings.Repeat("\x01", 50)
-		next, values, err := checkPage(strings.NewReader(raw), 0, int64(len(raw)))
-		if c.want == "" && (err != nil || next != int64(len(raw)) || values != 20) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%s: %d, %d, %v", name, next, values, err)
+		p, err := checkPage(strings.NewReader(raw), 0, int64(len(raw)))
+		if c.want == "" && (err != nil || p.next != int64(len(raw)) || p.values != 20) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %+v, %v", name, p, err)
 		}
 	}
 }
