@@ -62,7 +62,7 @@ func TestNormWaves(t *testing.T) {
 	const n, c = 5*normRows + 7, 70
 	rnd := newSource()
 	fill := [3][]float32{rnd.floats(n*c, 0, false), rnd.floats(n*c, 0, false), rnd.floats(n*c, 0, false)}
-	run := func(room, rows int) (dx, dw []float32) {
+	run := func(room, rows int, acc bool) (dx, dw []float32) {
 		d := openTest(t, Options{})
 		defer d.Close() //nolint:errcheck // a device of a test
 		d.packRoom = room
@@ -83,16 +83,18 @@ func TestNormWaves(t *testing.T) {
 				v[i] = 0.5
 			}
 		}
-		d.RMSNormBackward(out, sum, dy, x, w, rstd, rows > 0)
+		d.RMSNormBackward(out, sum, dy, x, w, rstd, acc)
 		return slices.Clone(out.F32s()), slices.Clone(sum.F32s())
 	}
-	dx, dw := run(sharedBytes, n)
-	for _, room := range []int{128 + 2*4*c, 128 + 4*4*c, 0} {
-		gotX, gotW := run(room, n)
-		same(t, "dx", gotX, dx)
-		near(t, "dw", gotW, dw, 1e-6, func(i int) float32 { return 1 + abs32(dw[i]) })
+	for _, acc := range []bool{false, true} { // added to what the first micro-batch has left, or in its place
+		dx, dw := run(sharedBytes, n, acc)
+		for _, room := range []int{128 + 2*4*c, 128 + 4*4*c, 0} {
+			gotX, gotW := run(room, n, acc)
+			same(t, "dx", gotX, dx)
+			near(t, "dw", gotW, dw, 1e-6, func(i int) float32 { return 1 + abs32(dw[i]) })
+		}
 	}
-	if _, dw := run(sharedBytes, 0); slices.ContainsFunc(dw, func(v float32) bool { return v != 0 }) {
+	if _, dw := run(sharedBytes, 0, false); slices.ContainsFunc(dw, func(v float32) bool { return v != 0 }) {
 		t.Errorf("dw of no rows = %v", dw)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"lomo/internal/comm"
 	"lomo/internal/cpukern"
 	"lomo/internal/data"
 	"lomo/internal/model"
@@ -60,6 +61,38 @@ func TestPlanIsTheRun(t *testing.T) {
 						}
 					}
 				}
+			}
+		}
+	}
+}
+
+// TestStateOfRanks: the optimizer's state of a plan is that of all ranks, each with its rows of a matrix and all of a vector.
+func TestStateOfRanks(t *testing.T) {
+	const align = 64
+	for _, c := range []struct {
+		optimizer string
+		dt        tensor.DType
+		copies    int64 // of a weight, in float32
+	}{{"lomo", tensor.BF16, 0}, {"adamw", tensor.F32, 2}, {"adamw", tensor.BF16, 3}} {
+		for _, ranks := range []int{0, 1, 2, 3} {
+			o := options(t, c.optimizer, c.dt, false, true, 1, 0)
+			p, err := Run(o, Machine{Ranks: ranks}, 0, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want int64
+			for _, w := range model.NewNetwork(o.Model).Params() {
+				n := w.Len()
+				if w.Matrix() {
+					n = comm.Each(w.Shape[0], max(1, ranks)) * w.Shape[1]
+					if r0, r1 := comm.Rows(w.Shape[0], max(1, ranks), 0); r1-r0 != n/w.Shape[1] {
+						t.Fatalf("rank 0 has %d rows of %d", r1-r0, n/w.Shape[1])
+					}
+				}
+				want += c.copies * int64(max(1, ranks)) * int64((4*n+align-1)/align*align)
+			}
+			if p.State != want {
+				t.Errorf("%s of %v weights on %d ranks: %d bytes of state, want %d", c.optimizer, c.dt, ranks, p.State, want)
 			}
 		}
 	}

@@ -81,6 +81,16 @@ func TestPredict(t *testing.T) {
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
+	// Copies go both ways at once: the longer way counts, whichever it is.
+	for _, c := range []struct {
+		in, out int64
+		want    float64
+	}{{4e9, 1e9, 4}, {1e9, 4e9, 4}, {0, 3e9, 3}, {3e9, 3e9, 3}} {
+		moving := &Profile{Tokens: 12, Work: []*memdev.Work{{Phase: "forward, block 0", Forward: 1e12, In: c.in, Out: c.out}}}
+		if s := moving.Predict(Rates{TFLOPS: 1, MemoryGBps: 1, LinkGBps: 1}); s.Copies != c.want || s.Seconds != c.want || s.TokS != 12/c.want {
+			t.Errorf("%d bytes in, %d out: %+v, want %v s", c.in, c.out, s, c.want)
+		}
+	}
 	if half := p.Predict(Rates{TFLOPS: 1, MemoryGBps: 1, LinkGBps: 0.5}); math.Abs(half.Seconds-(2+3+14+3)) > 1e-9 {
 		t.Errorf("at half the rate of the links: %v s", half.Seconds)
 	}
