@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"runtime/debug"
 	"strings"
 	"testing"
 
+	"lomo/internal/checkpoint"
 	"lomo/internal/job"
 )
 
@@ -54,6 +56,13 @@ func TestStartAgain(t *testing.T) {
 	}
 	if code, talk := runIn("max_steps=2"); code != 0 || !strings.Contains(talk, "continuing from out/checkpoint-1") {
 		t.Errorf("exit code %d\n%s", code, talk)
+	}
+
+	// A run that trains and then ends with an error. Its lock would be given back when the garbage is next collected, which must not be what frees the folder.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	code, talk := runIn("max_steps=9", "output_dir=diverged", "learning_rate=1e30", "save_steps=20")
+	if used := checkpoint.InUse("diverged"); code != 3 || used {
+		t.Errorf("a run that diverges: exit code %d, and its folder is held afterwards: %v\n%s", code, used, talk)
 	}
 }
 

@@ -44,10 +44,10 @@ type notes struct {
 	mu    sync.Mutex
 	lines []string
 	have  atomic.Int64
-	total int64
+	total atomic.Int64
 }
 
-func (n *notes) Start(_ int, total, have int64) { n.total = total; n.have.Store(have) }
+func (n *notes) Start(_ int, total, have int64) { n.total.Store(total); n.have.Store(have) }
 func (n *notes) Add(k int64)                    { n.have.Add(k) }
 func (n *notes) Note(format string, args ...any) {
 	n.mu.Lock()
@@ -174,8 +174,8 @@ func TestCache(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(dir, "blobs", "*.incomplete")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if b.meter.have.Load() != b.meter.total || b.meter.total != r.Bytes {
-		t.Errorf("progress ends at %d of %d, the files have %d", b.meter.have.Load(), b.meter.total, r.Bytes)
+	if b.meter.have.Load() != b.meter.total.Load() || b.meter.total.Load() != r.Bytes {
+		t.Errorf("progress ends at %d of %d, the files have %d", b.meter.have.Load(), b.meter.total.Load(), r.Bytes)
 	}
 	if !strings.Contains(b.meter.text(), "left out: 4 files, first ") {
 		t.Error(b.meter.text())
@@ -263,12 +263,15 @@ func TestResume(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBed(t)
+			var asking sync.Mutex
 			var ranges []string
 			left := c.cuts
 			b.Before = func(w http.ResponseWriter, r *http.Request) bool {
 				if !strings.HasPrefix(r.URL.Path, "/cdn/") {
 					return false
 				}
+				asking.Lock()
+				defer asking.Unlock()
 				ranges = append(ranges, r.Header.Get("Range"))
 				if left--; left < 0 {
 					return false
@@ -303,8 +306,8 @@ func TestResume(t *testing.T) {
 			if c.after > 0 && ranges[len(ranges)-1] == "" {
 				t.Errorf("ranges asked for: %q", ranges)
 			}
-			if b.meter.have.Load() != b.meter.total {
-				t.Errorf("progress ends at %d of %d", b.meter.have.Load(), b.meter.total)
+			if b.meter.have.Load() != b.meter.total.Load() {
+				t.Errorf("progress ends at %d of %d", b.meter.have.Load(), b.meter.total.Load())
 			}
 		})
 	}
@@ -409,13 +412,12 @@ func TestDishonest(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			n := 0
+			var n atomic.Int64
 			b.Before = func(w http.ResponseWriter, r *http.Request) bool {
 				if !strings.HasPrefix(r.URL.Path, "/cdn/") {
 					return false
 				}
-				n++
-				return c.send(w, r, n)
+				return c.send(w, r, int(n.Add(1)))
 			}
 			r, err := b.pull(Options{})
 			if !strings.Contains(b.meter.text(), c.says) {
@@ -439,8 +441,8 @@ func TestDishonest(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.same(filepath.Join(r.Path, "model.safetensors"), weights)
-			if b.meter.have.Load() != b.meter.total {
-				t.Errorf("progress ends at %d of %d", b.meter.have.Load(), b.meter.total)
+			if b.meter.have.Load() != b.meter.total.Load() {
+				t.Errorf("progress ends at %d of %d", b.meter.have.Load(), b.meter.total.Load())
 			}
 		})
 	}
@@ -469,17 +471,17 @@ func TestToken(t *testing.T) {
 				}
 			}
 			b.Gated, b.Token = true, "hf_secret"
-			asked, elsewhere := 0, 0
+			var asked, elsewhere atomic.Int64
 			b.Before = func(_ http.ResponseWriter, r *http.Request) bool {
 				token := r.Header.Get("Authorization")
 				if "http://"+r.Host == b.front.URL {
-					asked++
+					asked.Add(1)
 					if token != "Bearer hf_secret" {
 						t.Errorf("%s without the token: %q", r.URL, token)
 					}
 					return false
 				}
-				elsewhere++
+				elsewhere.Add(1)
 				if token != "" || strings.Contains(fmt.Sprint(r.Header), "secret") {
 					t.Errorf("%s%s was told the token", r.Host, r.URL)
 				}
@@ -488,8 +490,8 @@ func TestToken(t *testing.T) {
 			if _, err := b.pull(Options{}); err != nil {
 				t.Fatal(err)
 			}
-			if asked == 0 || elsewhere == 0 {
-				t.Errorf("%d requests to the hub, %d to the other host", asked, elsewhere)
+			if asked.Load() == 0 || elsewhere.Load() == 0 {
+				t.Errorf("%d requests to the hub, %d to the other host", asked.Load(), elsewhere.Load())
 			}
 		})
 	}
@@ -586,9 +588,9 @@ func TestRefusals(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBed(t)
 			b.env["HF_TOKEN"], b.Token, b.Gated = c.token, "right", c.gated
-			n := 0
+			var asked atomic.Int64
 			b.Before = func(w http.ResponseWriter, r *http.Request) bool {
-				if n++; c.code == 0 || c.times > 0 && n > c.times {
+				if n := int(asked.Add(1)); c.code == 0 || c.times > 0 && n > c.times {
 					return false
 				}
 				for k, v := range c.head {
@@ -761,7 +763,9 @@ func TestInterrupted(t *testing.T) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(weights)))
 		w.Write(weights[:half])
 		w.(http.Flusher).Flush()
-		time.Sleep(50 * time.Millisecond)
+		for b.partial() < int64(half) && r.Context().Err() == nil { // until all that was sent has arrived
+			time.Sleep(time.Millisecond)
+		}
 		stop()
 		<-r.Context().Done()
 		return true
@@ -782,6 +786,17 @@ func TestInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.same(filepath.Join(r.Path, "model.safetensors"), weights)
+}
+
+// partial is how much of a file is in the cache that is not whole.
+func (b *bed) partial() (n int64) {
+	paths, _ := filepath.Glob(filepath.Join(b.env["HF_HOME"], "hub", "*", "blobs", "*.incomplete"))
+	for _, p := range paths {
+		if info, err := os.Stat(p); err == nil {
+			n = max(n, info.Size())
+		}
+	}
+	return n
 }
 
 // TestRefAtOnce: pulls that end in the same moment all leave the whole commit, and no file of theirs.
