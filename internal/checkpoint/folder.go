@@ -21,7 +21,8 @@ const (
 	configName = "config.json"
 	singleName = "model.safetensors"
 	indexName  = "model.safetensors.index.json"
-	maxConfig  = 16 << 20
+	maxConfig  = 2 << 20
+	maxIndex   = 4 << 20 // bytes: a model of a thousand layers has one
 )
 
 // auxNames are the files beside the weights that a trained model keeps.
@@ -192,7 +193,7 @@ func allThere(where, dir string, names []string) error {
 }
 
 // auxLimit bounds a side file: a tokenizer.json of the largest vocabularies has 34 MB.
-const auxLimit = 256 << 20
+const auxLimit = 96 << 20
 
 // findAux finds the files beside the weights. A link that leads out of the folder is refused: what it names would be copied
 // into the trained model.
@@ -270,7 +271,7 @@ func fromSafetensors(file *safetensors.File, e safetensors.Entry) *stored {
 // addShards opens the files of model.safetensors.index.json in the order of their names.
 func (f *folder) addShards(dir string) error {
 	path := filepath.Join(dir, indexName)
-	raw, err := readObject(path, safetensors.MaxHeader)
+	raw, err := readObject(path, maxIndex)
 	if err != nil {
 		return err
 	}

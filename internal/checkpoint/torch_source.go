@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"lomo/internal/checkpoint/meta"
-	"lomo/internal/checkpoint/safetensors"
 	"lomo/internal/checkpoint/torch"
 	"lomo/internal/fault"
 	"lomo/internal/hub"
@@ -53,7 +52,7 @@ func fromTorch(file *torch.File, t *torch.Tensor) *stored {
 // addTorchShards opens the files of pytorch_model.bin.index.json in the order of their names.
 func (f *folder) addTorchShards(dir string) error {
 	path := filepath.Join(dir, torchIndexName)
-	raw, err := readObject(path, safetensors.MaxHeader)
+	raw, err := readObject(path, maxIndex)
 	if err != nil {
 		return err
 	}

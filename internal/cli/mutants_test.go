@@ -281,6 +281,8 @@ func TestMutants(t *testing.T) {
 	}
 	const mib, most = 1 << 20, 10 * time.Second
 	refused := map[string]int{}
+	var mostMade int64
+	var longest time.Duration
 	for _, f := range readables(t) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, f.name)
@@ -297,7 +299,9 @@ func TestMutants(t *testing.T) {
 				}
 				runtime.ReadMemStats(&after)
 				// What was made in all bounds what was held; a file that grew is held a few times, by its own size.
-				if made := int64(after.TotalAlloc-before.TotalAlloc) - 16*int64(len(raw)); made > 64*mib {
+				made := int64(after.TotalAlloc-before.TotalAlloc) - 16*int64(len(raw))
+				mostMade, longest = max(mostMade, made), max(longest, time.Since(start))
+				if made > 64*mib {
 					t.Errorf("%s, mutant %d of %d bytes: %d MiB made", f.name, n, len(raw), made/mib)
 				}
 				if took := time.Since(start); took > most {
@@ -332,6 +336,7 @@ func TestMutants(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(refused)) {
 		t.Logf("%s: %d of %d refused", name, refused[name], count)
 	}
+	t.Logf("%d formats, at most %d MiB made beyond the file, at most %v", len(refused), mostMade/mib, longest.Round(time.Millisecond))
 	if len(refused) < 20 {
 		t.Errorf("only %d formats refuse anything", len(refused))
 	}

@@ -79,7 +79,7 @@ func filesOf(dir string) (map[string]string, error) {
 }
 
 // maxSide bounds a file beside the weights: a tokenizer.json of the largest vocabularies has 34 MB.
-const maxSide = 256 << 20
+const maxSide = 96 << 20
 
 // readsAs checks that a file is what its name says, as far as can be told without its meaning.
 func readsAs(name, path string) error {

@@ -19,9 +19,9 @@ import (
 
 // Limits on a tokenizer.json. The largest in use have 262144 tokens, a million merges and 34 MB.
 const (
-	maxFile      = 256 << 20 // bytes
-	maxTokens    = 1 << 22   // ids
-	maxMerges    = 1 << 23
+	maxFile      = 96 << 20 // bytes
+	maxTokens    = 1 << 20  // ids
+	maxMerges    = 1 << 22
 	maxComponent = 4 << 20 // bytes of a normalizer, pre-tokenizer, …
 	maxDepth     = 32      // of their nesting
 )

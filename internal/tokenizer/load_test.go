@@ -33,7 +33,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"not an object", tinyJSON, `[1]`, "want an object"},
 		{"id too large", `"ab":2`, `"ab":2000000000`, "id 2000000000 is outside"},
 		{"negative id", `"ab":2`, `"ab":-2`, "id -2 is outside"},
-		{"sparse ids", `"ab":2`, `"ab":4000000`, "highest id 4000000 with only 3 tokens"},
+		{"sparse ids", `"ab":2`, `"ab":1000000`, "highest id 1000000 with only 3 tokens"},
 		{"id is text", `"ab":2`, `"ab":"2"`, "ab"},
 		{"merge of three", `["a b"]`, `["a b c"]`, "is not two tokens"},
 		{"merge of one", `["a b"]`, `[["a"]]`, "merges"},

@@ -14,7 +14,7 @@ import (
 )
 
 // maxConfig bounds the small JSON files beside a tokenizer, templates included.
-const maxConfig = 16 << 20
+const maxConfig = 4 << 20
 
 // special names the tokens with a role; -1: none.
 type special struct {
