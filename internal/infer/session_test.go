@@ -19,9 +19,14 @@ import (
 
 // newModel is a small random model on the host.
 func newModel(t *testing.T, kvHeads int) (*cpukern.Device, *model.Network, store.Store) {
+	return newModelOf(t, kvHeads, "")
+}
+
+// newModelOf is newModel with more keys.
+func newModelOf(t *testing.T, kvHeads int, keys string) (*cpukern.Device, *model.Network, store.Store) {
 	t.Helper()
 	cfg, err := model.ParseConfig([]byte(fmt.Sprintf(`{"model_type":"llama","vocab_size":53,"hidden_size":32,"intermediate_size":48,
-		"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":%d}`, kvHeads)))
+		"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":%d%s}`, kvHeads, keys)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,17 +58,24 @@ func newModel(t *testing.T, kvHeads int) (*cpukern.Device, *model.Network, store
 }
 
 // TestCacheEqualsWholeSequence: token by token from the cache, in pieces and in chunks, the log-probabilities are those of
-// one pass over the whole sequence.
+// one pass over the whole sequence, with each scaling of the rotary frequencies beyond the positions that it began with.
 func TestCacheEqualsWholeSequence(t *testing.T) {
-	for _, kv := range []int{1, 4} {
-		d, net, st := newModel(t, kv)
+	for _, c := range []struct {
+		kv   int
+		rope string
+	}{
+		{1, ""}, {4, ""}, {2, `,"max_position_embeddings":100,"rope_scaling":{"rope_type":"linear","factor":4}`},
+		{4, `,"rope_scaling":{"rope_type":"llama3","factor":8,"low_freq_factor":1,"high_freq_factor":4,"original_max_position_embeddings":64}`},
+	} {
+		kv := c.kv
+		d, net, st := newModelOf(t, kv, c.rope)
 		const n = prefillRows + 44 // more than one chunk
 		ids := make([]int32, n)
 		for i := range ids {
 			ids[i] = int32((i*i*7 + 3*i) % 53)
 		}
 		want := wholeSequence(t, d, net, st, ids)
-		for _, first := range []int{1, 5, n - 3} {
+		for _, first := range []int{1, 5, prefillRows, n - 3} {
 			mark := d.Memory().Mark()
 			s, err := NewSession(d, net, st, n, tensor.F32)
 			if err != nil {

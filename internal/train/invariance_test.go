@@ -148,6 +148,52 @@ func TestPackedEqualsUnpacked(t *testing.T) {
 	}
 }
 
+// TestPackedBeyondTheOriginal: documents that reach beyond original_max_position_embeddings, one behind the other in a row, have the losses and gradients
+// of each alone: the second one's positions begin at 0 again, under every scaling. Another scaling gives other losses, so the positions do count.
+func TestPackedBeyondTheOriginal(t *testing.T) {
+	seen := map[string]float64{}
+	for name, keys := range map[string]string{
+		"none": "", "linear": `"max_position_embeddings":16,"rope_scaling":{"rope_type":"linear","factor":4}`,
+		"llama3": `"rope_scaling":{"rope_type":"llama3","factor":8,"low_freq_factor":1,"high_freq_factor":4,"original_max_position_embeddings":16}`,
+		"theta":  `"rope_theta":500`,
+	} {
+		m := newTiny(t, tinyOptions{tied: true, recompute: true, keys: keys})
+		packed, each, sum := data.Batch{B: 1}, []data.Batch{}, 0
+		for doc, n := range []int{30, 9, 23} {
+			begin, alone := len(packed.IDs), data.Batch{B: 1, T: n, Tokens: n}
+			for i := range n {
+				id, target := int32((doc*17+i*i*5+3*i)%61), int32((doc*17+(i+1)*(i+1)*5+3*(i+1))%61)
+				if i == n-1 {
+					target = -100
+				} else {
+					sum++
+				}
+				packed.IDs, packed.Targets = append(packed.IDs, id), append(packed.Targets, target)
+				packed.Pos, packed.Start = append(packed.Pos, int32(i)), append(packed.Start, int32(begin))
+				alone.IDs, alone.Targets = append(alone.IDs, id), append(alone.Targets, target)
+				alone.Pos, alone.Start = append(alone.Pos, int32(i)), append(alone.Start, 0)
+			}
+			alone.Trained = n - 1
+			each = append(each, alone)
+		}
+		packed.T, packed.Tokens, packed.Trained = len(packed.IDs), len(packed.IDs), sum
+		lossA, a := m.gradients(t, false, packed)
+		lossB, b := m.gradients(t, false, each...)
+		if d := math.Abs(lossA-lossB) / lossB; d > 1e-6 {
+			t.Errorf("%s: losses: packed %v, alone %v", name, lossA, lossB)
+		}
+		if d, at := worst(a, b); d > 2e-6 {
+			t.Errorf("%s: gradients differ by %.2e at %s", name, d, at)
+		}
+		for other, loss := range seen {
+			if math.Abs(loss-lossA) < 1e-6 {
+				t.Errorf("%s and %s give one loss, %v", name, other, loss)
+			}
+		}
+		seen[name] = lossA
+	}
+}
+
 // TestWholeAndBlockwiseHeadAgree compares the two ways the vocabulary-sized gradients are made.
 func TestWholeAndBlockwiseHeadAgree(t *testing.T) {
 	for _, tied := range []bool{true, false} {

@@ -28,6 +28,7 @@ type tinyOptions struct {
 	tied, recompute bool
 	kvHeads         int // of 4
 	layers          int
+	keys            string // more of the configuration
 	dtype           tensor.DType
 	threads         int
 }
@@ -43,8 +44,11 @@ func newTiny(t *testing.T, o tinyOptions) *tiny {
 	if o.layers == 0 {
 		o.layers = 3
 	}
+	if o.keys != "" {
+		o.keys = "," + o.keys
+	}
 	cfg, err := model.ParseConfig([]byte(fmt.Sprintf(`{"model_type":"llama","vocab_size":61,"hidden_size":24,"intermediate_size":40,
-		"num_hidden_layers":%d,"num_attention_heads":4,"num_key_value_heads":%d,"head_dim":6,"tie_word_embeddings":%v}`, o.layers, o.kvHeads, o.tied)))
+		"num_hidden_layers":%d,"num_attention_heads":4,"num_key_value_heads":%d,"head_dim":6,"tie_word_embeddings":%v%s}`, o.layers, o.kvHeads, o.tied, o.keys)))
 	if err != nil {
 		t.Fatal(err)
 	}
