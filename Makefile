@@ -89,6 +89,7 @@ golden: ## the golden files, anew, from PyTorch and the reference libraries (net
 	.venv/bin/python scripts/golden/data_chats.py internal/data/testdata/chats.json
 	.venv/bin/python scripts/golden/tokenizer_chat.py testdata/tokenizer/chat.json
 	.venv/bin/python scripts/golden/tokenizer_pieces.py testdata/tokenizer
+	.venv/bin/python scripts/golden/bos.py testdata/tokenizer/bos.json
 	.venv/bin/python scripts/golden/tokenizer_folders.py testdata/tokenizer/folders.json
 
 bench: ## kernel and step benchmarks

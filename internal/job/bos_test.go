@@ -9,81 +9,58 @@ import (
 	"testing"
 
 	"lomo/internal/data"
+	"lomo/internal/golden"
 	"lomo/internal/tokenizer"
 )
 
-// beginning makes the tokenizer of a tiny model one that begins every text with <s>, id 259.
-func beginning(t *testing.T, dir string) *tokenizer.Tokenizer {
-	t.Helper()
-	edit := func(name string, change func(m map[string]any)) {
-		path := filepath.Join(dir, name)
-		raw, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
+// TestOneBOS: where the tokenizer begins a text with bos and the template writes one, a conversation has one; where the template writes none it has none,
+// and one that writes more has them all, as apply_chat_template of transformers makes them (scripts/golden/bos.py). A text that goes through no template has
+// the tokenizer's.
+func TestOneBOS(t *testing.T) {
+	var want struct {
+		Files map[string]json.RawMessage
+		Chats []struct {
+			Name, Template string
+			Prompt, Whole  []int32
 		}
-		var m map[string]any
-		if err := json.Unmarshal(raw, &m); err != nil {
-			t.Fatal(err)
+		Texts []struct {
+			Text string
+			IDs  []int32
 		}
-		change(m)
-		if raw, err = json.Marshal(m); err == nil {
-			err = os.WriteFile(path, raw, 0o644)
-		}
-		if err != nil {
+	}
+	golden.LoadJSON(t, "testdata/tokenizer/bos.json", &want)
+	dir := t.TempDir()
+	for name, raw := range want.Files {
+		if err := os.WriteFile(filepath.Join(dir, name), raw, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	edit("tokenizer.json", func(m map[string]any) {
-		m["added_tokens"] = append(m["added_tokens"].([]any), map[string]any{"id": 259, "content": "<s>", "special": true,
-			"single_word": false, "lstrip": false, "rstrip": false, "normalized": false})
-		var post any
-		if err := json.Unmarshal([]byte(`{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],
-			"pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":1}}],"special_tokens":{"<s>":{"id":"<s>","ids":[259],"tokens":["<s>"]}}}`), &post); err != nil {
-			t.Fatal(err)
-		}
-		m["post_processor"] = post
-	})
-	edit("tokenizer_config.json", func(m map[string]any) {
-		m["bos_token"] = "<s>"
-		delete(m, "added_tokens_decoder")
-	})
 	tok, err := tokenizer.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tok
-}
-
-// TestOneBOS: where the tokenizer begins a text with bos and the template writes one, a conversation has one; where the template writes none it has none,
-// as apply_chat_template of transformers 5.24 makes them, whose ids stand here. A text that goes through no template has the tokenizer's.
-func TestOneBOS(t *testing.T) {
-	tok := beginning(t, newTiny(t))
-	const turns = `{% for m in messages %}{{ m.role[:1] }}:{{ m.content }};{% endfor %}{% if add_generation_prompt %}a:{% endif %}`
-	for _, c := range []struct {
-		name, template string
-		prompt, whole  []int32
-	}{
-		{"a template with bos", "{{ bos_token }}" + turns, []int32{259, 117, 58, 98, 59, 97, 58}, []int32{259, 117, 58, 98, 59, 97, 58, 99, 59}},
-		{"a template without", turns, []int32{117, 58, 98, 59, 97, 58}, []int32{117, 58, 98, 59, 97, 58, 99, 59}},
-	} {
-		got, err := promptIDs(tok, "b", &GenerateOptions{Chat: true, ChatTemplate: c.template})
-		if err != nil || !slices.Equal(got, c.prompt) {
-			t.Errorf("%s: the prompt is %v, %v; want %v", c.name, got, err, c.prompt)
+	for _, c := range want.Chats {
+		got, err := promptIDs(tok, "b", &GenerateOptions{Chat: true, ChatTemplate: c.Template})
+		if err != nil || !slices.Equal(got, c.Prompt) {
+			t.Errorf("%s: the prompt is %v, %v; want %v", c.Name, got, err, c.Prompt)
 		}
 		path := filepath.Join(t.TempDir(), "d.jsonl")
 		line := []byte(`{"messages":[{"role":"user","content":"b"},{"role":"assistant","content":"c"}]}` + "\n")
 		if err := os.WriteFile(path, bytes.Repeat(line, 2), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		d, err := data.Load([]data.Source{{Path: path, Type: "messages"}}, asTokenizer(tok), data.Options{SequenceLen: 64, ChatTemplate: c.template})
+		d, err := data.Load([]data.Source{{Path: path, Type: "messages"}}, asTokenizer(tok), data.Options{SequenceLen: 64, ChatTemplate: c.Template})
 		if err != nil {
-			t.Fatal(err)
+			t.Errorf("%s: %v", c.Name, err)
+			continue
 		}
-		if got := d.Example(1).IDs; !slices.Equal(got, c.whole) {
-			t.Errorf("%s: the sample is %v, want %v", c.name, got, c.whole)
+		if got := d.Example(1).IDs; !slices.Equal(got, c.Whole) {
+			t.Errorf("%s: the sample is %v, want %v", c.Name, got, c.Whole)
 		}
 	}
-	if got, err := promptIDs(tok, "b", &GenerateOptions{}); err != nil || !slices.Equal(got, []int32{259, 98}) {
-		t.Errorf("plain text: %v, %v; want 259 98", got, err)
+	for _, c := range want.Texts {
+		if got, err := promptIDs(tok, c.Text, &GenerateOptions{}); err != nil || !slices.Equal(got, c.IDs) {
+			t.Errorf("plain text %q: %v, %v; want %v", c.Text, got, err, c.IDs)
+		}
 	}
 }
