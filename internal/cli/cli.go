@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"strings"
 	"time"
@@ -50,6 +51,9 @@ var begun = time.Now()
 func Main(version string) int {
 	linkedVersion = version
 	talk := report.NewConsole(os.Stderr, report.OpenTerminal(os.Stderr, os.Environ()))
+	log.SetFlags(0) // what libraries log goes the way of all that is said
+	log.SetPrefix("lomo: note: ")
+	log.SetOutput(talk)
 	io := &Streams{In: os.Stdin, Out: stdout(), Err: talk, Env: os.Environ(), Command: os.Args, Talk: talk, Terminal: term.IsTerminal(int(os.Stderr.Fd()))}
 	return Run(context.Background(), io, os.Args[1:])
 }

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -20,11 +19,11 @@ type Comparison struct {
 
 // WriteComparison writes one self-contained page, by way of a temporary file beside it.
 func WriteComparison(path string, c Comparison) error {
-	var buf bytes.Buffer
-	if err := page.ExecuteTemplate(&buf, "compare", c); err != nil {
+	text, err := rendered("compare", c)
+	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return replaceFile(path, buf.Bytes())
+	return replaceFile(path, text)
 }
 
 // named is a run with its colour.

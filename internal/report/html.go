@@ -52,10 +52,13 @@ func WriteHTML(path string, p Page) error {
 	return replaceFile(path, text)
 }
 
-func (p Page) render() ([]byte, error) {
+func (p Page) render() ([]byte, error) { return rendered("run", p) }
+
+// rendered is a page without control characters and marks of direction, which would show names and paths as others than they are.
+func rendered(name string, data any) ([]byte, error) {
 	var buf bytes.Buffer
-	err := page.ExecuteTemplate(&buf, "run", p)
-	return buf.Bytes(), err
+	err := page.ExecuteTemplate(&buf, name, data)
+	return []byte(fault.Visible(buf.String())), err
 }
 
 // Live tells whether the page will change.

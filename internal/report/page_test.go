@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -114,7 +115,7 @@ func TestPageStates(t *testing.T) {
 // TestPageOfHostileTexts: no text of a file becomes markup or script, in any place of a page.
 func TestPageOfHostileTexts(t *testing.T) {
 	for _, evil := range []string{
-		"</script><script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "<!--<script>", "</title></style>", "]]>&lt;", "javascript:alert(1)", "\u2028</script>", "'; alert(1); '", "\x00\xff\xfe</div>",
+		"</script><script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "<!--<script>", "</title></style>", "]]>&lt;", "javascript:alert(1)", "\u2028</script>", "'; alert(1); '", "\x1b[2Jred\x07", "gpj.\u202eexe\u2066", "a\rb\x9b2J\u009b2J", "\x00\xff\xfe</div>",
 	} {
 		c := &Curves{}
 		steps(c, 20, nil)
@@ -136,6 +137,9 @@ func TestPageOfHostileTexts(t *testing.T) {
 			}
 			if n := strings.Count(text, "</script"); n != 2 {
 				t.Errorf("%q: %d ends of scripts, want 2", evil, n)
+			}
+			if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Bidi_Control) }); i >= 0 {
+				t.Errorf("%q: the page has %q", evil, text[i:i+4])
 			}
 			lacks(t, text, "<img", "<!--", "onerror=alert(1)>")
 			from := strings.Index(text, `id="data">`) + len(`id="data">`)
