@@ -336,7 +336,7 @@ func TestMutants(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(refused)) {
 		t.Logf("%s: %d of %d refused", name, refused[name], count)
 	}
-	t.Logf("%d formats, at most %d MiB made beyond the file, at most %v", len(refused), mostMade/mib, longest.Round(time.Millisecond))
+	t.Logf("%d formats that refuse, at most %d MiB made beyond the file, at most %v", len(refused), mostMade/mib, longest.Round(time.Millisecond))
 	if len(refused) < 20 {
 		t.Errorf("only %d formats refuse anything", len(refused))
 	}
