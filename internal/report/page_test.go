@@ -377,7 +377,7 @@ func TestRunFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Sessions) != maxSessions || got.Earlier != 5 || got.State() != Diverged || got.Sessions[0].State != Stopped || got.Took() != time.Duration(maxSessions+2)*time.Second {
+	if len(got.Sessions) != maxSessions || got.Earlier != 5 || got.State() != Diverged || got.Sessions[0].State != Stopped || got.Took() != time.Duration(maxSessions+5+2)*time.Second {
 		t.Errorf("%d sessions, %d earlier, %s, %s, %v", len(got.Sessions), got.Earlier, got.State(), got.Sessions[0].State, got.Took())
 	}
 	if err := os.WriteFile(filepath.Join(dir, RunFile), []byte("{"), 0o644); err != nil {

@@ -44,6 +44,7 @@ type Run struct {
 	Samples  string    `json:"samples_note,omitempty"`  // why there are no samples, or what was cut
 	Sessions []Session `json:"sessions"`
 	Earlier  int       `json:"earlier_sessions,omitempty"` // that are no longer listed
+	EarlierS Number    `json:"earlier_s,omitempty"`        // their time
 }
 
 // Session is one process that trained the run.
@@ -132,6 +133,7 @@ func (r *Run) Begin(s Session) {
 		last.State = Stopped
 	}
 	if r.Sessions = append(r.Sessions, s); len(r.Sessions) > maxSessions {
+		r.EarlierS += inSeconds(r.Sessions[0].took())
 		r.Sessions = r.Sessions[1:]
 		r.Earlier++
 	}
@@ -153,14 +155,15 @@ func (r *Run) last() *Session {
 
 // Took is the time of all sessions together.
 func (r *Run) Took() time.Duration {
-	var d time.Duration
+	d := lasting(float64(r.EarlierS))
 	for _, s := range r.Sessions {
-		if t := s.Updated.Sub(s.Started); t > 0 {
-			d += t
-		}
+		d += s.took()
 	}
 	return d
 }
+
+// took is the time of a session, as far as it has said.
+func (s Session) took() time.Duration { return max(0, s.Updated.Sub(s.Started)) }
 
 // replaceFile writes a file by way of a temporary one beside it, so that no reader sees a part of it.
 func replaceFile(path string, text []byte) error {
