@@ -78,29 +78,37 @@ func TestDiskTooSmallForRun(t *testing.T) {
 // TestWrites: what a run has on its disk at most, in bytes of its model.
 func TestWrites(t *testing.T) {
 	for _, c := range []struct {
-		set   string
-		found int
-		want  []int64 // bytes of the weights, of the inputs of blocks
+		set         string
+		from, found int
+		want        []int64 // bytes of the weights, of the inputs of blocks
 	}{
-		{"save_steps=2 save_total_limit=2", 0, []int64{3 + 1, 0}},
-		{"save_steps=2 save_total_limit=2", 2, []int64{1 + 1, 0}},
-		{"save_steps=2 save_total_limit=0", 0, []int64{8 + 1, 0}},
-		{"save_steps=0", 0, []int64{1, 0}},
-		{"save_steps=0 save_final=false", 0, []int64{0, 0}},
-		{"save_steps=0 offload=disk", 0, []int64{1 + 1, 0}},
-		{"save_steps=0 offload=disk save_final=false", 0, []int64{1, 0}},
-		{"save_steps=16 activation_offload=disk gradient_accumulation_steps=3", 0, []int64{1 + 1, 3}},
+		{"save_steps=2 save_total_limit=2", 0, 0, []int64{3, 0}},
+		{"save_steps=2 save_total_limit=2", 0, 2, []int64{1, 0}},
+		{"save_steps=2 save_total_limit=2", 0, 4, []int64{1, 0}}, // it is there before the others go
+		{"save_steps=2 save_total_limit=2", 14, 2, []int64{1, 0}},
+		{"save_steps=2 save_total_limit=0", 0, 0, []int64{8, 0}},
+		{"save_steps=2 save_total_limit=0", 6, 3, []int64{5, 0}}, // all are kept
+		{"save_steps=3 save_total_limit=0", 0, 0, []int64{6, 0}}, // one after the last step
+		{"save_steps=3 save_total_limit=0", 15, 5, []int64{1, 0}},
+		{"save_steps=3 save_total_limit=0", 16, 6, []int64{1, 0}}, // nothing to do but the trained model
+		{"save_steps=500", 0, 0, []int64{1, 0}},
+		{"save_steps=500 save_final=false", 0, 0, []int64{1, 0}},
+		{"save_steps=0", 0, 0, []int64{1, 0}},
+		{"save_steps=0 save_final=false", 0, 0, []int64{0, 0}},
+		{"save_steps=0 offload=disk", 0, 0, []int64{1 + 1, 0}},
+		{"save_steps=0 offload=disk save_final=false", 0, 0, []int64{1, 0}},
+		{"save_steps=16 activation_offload=disk gradient_accumulation_steps=3", 0, 0, []int64{1, 3}},
 	} {
 		conf, o := hostRun(t, append(strings.Fields(c.set), "dtype=f32", "sequence_len=128")...)
 		weights := 4 * model.NewNetwork(o.Model).NumParams()
 		inputs := int64(4 * 128 * conf.MicroBatchSize * o.Model.HiddenSize * o.Model.NumHiddenLayers)
-		list, each := writes(conf, o, &Summary{Steps: 16}, c.found)
+		list, each, _ := writes(conf, o, &Summary{Steps: 16, Course: Course{From: c.from}}, c.found)
 		sum := int64(0)
 		for _, w := range list {
 			sum += w.bytes
 		}
 		if want := c.want[0]*weights + c.want[1]*inputs; sum != want || each != weights {
-			t.Errorf("%s, %d there: %d bytes, want %d; a checkpoint has %d, want %d", c.set, c.found, sum, want, each, weights)
+			t.Errorf("%s from step %d, %d there: %d bytes, want %d; a checkpoint has %d, want %d", c.set, c.from, c.found, sum, want, each, weights)
 		}
 	}
 }
@@ -145,8 +153,8 @@ func TestRoomier(t *testing.T) {
 	for _, x := range []struct {
 		free int64
 		want string
-	}{{5*100 + 50 - 100, "save_total_limit: 3"}, {5*100 + 50 - 300, "save_total_limit: 1"}, {60, "save_steps: 0"}, {40, "free some space"}} {
-		if got := roomier(&c, &s, 5*100+50, x.free, 100, 0); !strings.Contains(got, x.want) {
+	}{{5*100 + 50 - 100, "save_total_limit: 3"}, {5*100 + 50 - 300, "save_total_limit: 1"}, {60 + 90, "save_steps: 0"}, {60, "free some space"}, {40, "free some space"}} {
+		if got := roomier(&c, &s, 5*100+50, x.free, 100, 90, 0); !strings.Contains(got, x.want) {
 			t.Errorf("%+v: %s", x, got)
 		}
 	}
