@@ -149,7 +149,8 @@ func TestPackedEqualsUnpacked(t *testing.T) {
 }
 
 // TestPackedBeyondTheOriginal: documents that reach beyond original_max_position_embeddings, one behind the other in a row, have the losses and gradients
-// of each alone: the second one's positions begin at 0 again, under every scaling. Another scaling gives other losses, so the positions do count.
+// of each alone, under every scaling. Another scaling gives other losses. A shift of all positions of a document changes no score: that they begin at 0 again
+// is held by the tests of data.Loader, and that they are used by the suite of devices.
 func TestPackedBeyondTheOriginal(t *testing.T) {
 	seen := map[string]float64{}
 	for name, keys := range map[string]string{
