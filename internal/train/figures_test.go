@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
+	"lomo/internal/comm"
 	"lomo/internal/cpukern"
 	"lomo/internal/data"
 	"lomo/internal/model"
@@ -123,4 +125,49 @@ func TestProgressOfAStep(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestEvaluateOnRanks: every number of batches, also one that leaves a single rank at work in the last turn, is the evaluation of one device on all ranks.
+func TestEvaluateOnRanks(t *testing.T) {
+	var all []data.Batch
+	for i := range 9 {
+		all = append(all, tokens(1+i%2, 3+i, i+1))
+	}
+	for i := range all[4].Targets { // a batch of which nothing is predicted
+		all[4].Targets[i] = -100
+	}
+	alone := newTiny(t, tinyOptions{layers: 1}).sweep
+	for _, n := range []int{2, 3, 4} {
+		ranks := make([]*Sweep, n)
+		group := comm.NewLocal(n)
+		for r, c := range group {
+			ranks[r] = newTiny(t, tinyOptions{layers: 1}).sweep
+			if err := ranks[r].Join(c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for batches := 1; batches <= 2*n+1; batches++ {
+			want, err := alone.Evaluate(slices.Values(all[:batches]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := make([]EvalMetrics, n)
+			if err := OnRanks(group, func(r int) (err error) {
+				got[r], err = ranks[r].Evaluate(slices.Values(all[:batches]))
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			for r, m := range got {
+				if m.Tokens != want.Tokens || math.Abs(m.Loss-want.Loss) > 1e-9 || math.Abs(m.Perplexity-want.Perplexity) > 1e-9*want.Perplexity {
+					t.Errorf("%d batches on %d ranks: rank %d finds %+v, one device %+v", batches, n, r, m, want)
+				}
+			}
+		}
+		for _, c := range group {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 }
