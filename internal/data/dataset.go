@@ -52,6 +52,21 @@ func (d *Dataset) Len() int {
 	return len(d.index)
 }
 
+// Bytes is the memory that data sets take together: what they share counts once.
+func Bytes(sets ...*Dataset) (n int64) {
+	seen := map[*corpus]bool{}
+	for _, d := range sets {
+		if d == nil {
+			continue
+		}
+		if n += 4 * int64(cap(d.index)); !seen[d.c] {
+			n += d.c.bytes()
+		}
+		seen[d.c] = true
+	}
+	return n
+}
+
 // Example is a copy of sample i.
 func (d *Dataset) Example(i int) Example {
 	from, to := d.c.span(d.index[i])

@@ -48,6 +48,18 @@ func (l *Loader) Next() (Batch, error) {
 	return l.d.batch(p, r0, r1), nil
 }
 
+// Bytes is the memory that the order of an epoch takes, while the next is made too.
+func (l *Loader) Bytes() int64 {
+	n := 4 * int64(l.d.Len())
+	if l.o.Packing {
+		n += 4 * int64(l.rowsIn(l.state.Epoch))
+		if l.o.Shuffle {
+			n += 4 * int64(l.d.Len()) // the row of each
+		}
+	}
+	return n
+}
+
 // BatchesPerEpoch is the number of micro-batches of the present epoch.
 func (l *Loader) BatchesPerEpoch() int { return l.BatchesIn(l.state.Epoch) }
 

@@ -69,7 +69,7 @@ func keepBatch(o *train.Options, c *config.Config, resume string, had *config.Co
 	if sum.Val.Samples > 0 {
 		evalLen = o.SequenceLen
 	}
-	sum.Memory, err = Plan(*o, c, evalLen, sum.Cards)
+	sum.Memory, err = sum.known.plan(*o, c, evalLen, sum.Cards)
 	return err
 }
 

@@ -143,7 +143,7 @@ func wayBelow(o train.Options, c *config.Config, evalLen int, limit int64) strin
 
 // tooLargeForHost refuses a plan above memory_limit.
 func tooLargeForHost(o train.Options, c *config.Config, p *memprof.Profile, evalLen int, limit int64) error {
-	return &UsageError{hint(wayBelow(o, c, evalLen, limit), "the plan needs %s and memory_limit is %s; most of it is for %s, %s",
+	return &UsageError{hint(wayBelow(o, c, evalLen, limit-p.Owners["data"]), "the plan needs %s and memory_limit is %s; most of it is for %s, %s",
 		checkpoint.FormatSize(p.Peak), checkpoint.FormatSize(limit), p.Rows()[0].Owner, checkpoint.FormatSize(p.Rows()[0].Bytes))}
 }
 
@@ -168,6 +168,6 @@ func warnMemory(o train.Options, c *config.Config, p *memprof.Profile, evalLen i
 	}
 	if p.Peak > has {
 		note("lomo: warning: the plan needs %s of memory, %s %s: the run would swap or be killed; %s", checkpoint.FormatSize(p.Peak), what, checkpoint.FormatSize(has),
-			wayBelow(o, c, evalLen, has))
+			wayBelow(o, c, evalLen, has-p.Owners["data"]))
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"lomo/internal/config"
 	"lomo/internal/cpukern"
+	"lomo/internal/fault"
 	"lomo/internal/memprof"
 	"lomo/internal/model"
 	"lomo/internal/preset"
@@ -20,6 +21,19 @@ const runtimeBytes = 30 << 20
 
 // Plan counts the memory of a run before anything is loaded, and refuses a run that does not fit.
 func Plan(o train.Options, c *config.Config, evalLen int, cards Cards) (*memprof.Profile, error) {
+	return known{}.plan(o, c, evalLen, cards)
+}
+
+// known is what the plan takes from a run's data.
+type known struct {
+	bytes int64 // of its samples in memory, and of their order
+	rows  int   // sequences of an epoch, 0 where the data was not read
+}
+
+func (k known) plan(o train.Options, c *config.Config, evalLen int, cards Cards) (*memprof.Profile, error) {
+	if err := k.countable(o, c); err != nil {
+		return nil, err
+	}
 	rows := 0
 	if evalLen > 0 {
 		rows = c.MicroBatchSize
@@ -44,10 +58,37 @@ func Plan(o train.Options, c *config.Config, evalLen int, cards Cards) (*memprof
 	if err != nil {
 		return nil, err
 	}
+	if k.bytes > 0 {
+		p.Owners["data"] = k.bytes
+		p.Peak += k.bytes
+	}
 	if limit > 0 && p.Peak > limit {
 		return nil, tooLargeForHost(o, c, p, evalLen, limit)
 	}
 	return p, nil
+}
+
+// A step that is planned has at most so many micro-batches and tokens a device: it is counted micro-batch by micro-batch.
+const (
+	mostMicroBatches = 1 << 12
+	mostStepTokens   = 1 << 25
+)
+
+// countable refuses a step that is too large to be planned, which no machine takes: some number of it has zeros too many.
+func (k known) countable(o train.Options, c *config.Config) error {
+	tokens := float64(o.MicroBatch) * float64(o.Accumulation) * float64(o.SequenceLen)
+	if o.Accumulation <= mostMicroBatches && tokens <= mostStepTokens {
+		return nil
+	}
+	key, given := "gradient_accumulation_steps", c.GradientAccumulationSteps
+	if o.Accumulation <= mostMicroBatches && o.MicroBatch > o.Accumulation {
+		key, given = "micro_batch_size", c.MicroBatchSize
+	}
+	advice := fmt.Sprintf("at most %d micro-batches and %d tokens make a step", mostMicroBatches, mostStepTokens)
+	if k.rows > 0 {
+		advice += fmt.Sprintf("; an epoch of the data is %s, and no step takes more", fault.Number(k.rows, "sequence"))
+	}
+	return &UsageError{hint(advice, "%s: %d: a step of %d x %d sequences of %d tokens on each device is too large", key, given, o.Accumulation, o.MicroBatch, o.SequenceLen)}
 }
 
 // planHost is the memory of a run on the CPU.

@@ -51,6 +51,8 @@ type Summary struct {
 	Cards      Cards // what the plan for cards took as given
 
 	Accumulation int // micro-batches of a step; a run that goes on may have others than its settings say
+
+	known known
 }
 
 // TrainOptions is how a run is started.
@@ -241,7 +243,8 @@ func summarize(c *config.Config, o *train.Options, m *Model, ds *dataset, cards 
 	}
 	s.Course.batches = l.BatchesIn(0)
 	s.course(o, c, ds)
-	s.Memory, err = Plan(*o, c, evalLen, cards)
+	s.known = known{bytes: data.Bytes(ds.train, ds.val) + int64(c.Devices)*l.Bytes(), rows: s.Rows.Rows}
+	s.Memory, err = s.known.plan(*o, c, evalLen, cards)
 	return s, err
 }
 
@@ -288,6 +291,7 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	if o.Tokenizer, err = keepSideFiles(m, tok, &c.Config, rep.Note); err != nil {
 		return err
 	}
+	chat := isChat(tok, &c.Config) // nothing of this run holds the tokenizer while it trains: it is not part of the plan
 	questions := newSampler(ctx, &c.Config, &o, m, tok, ds, rep)
 	if out.resume != "" {
 		questions.tok = nil // it is opened again when the run has ended
@@ -316,7 +320,7 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	if err := os.RemoveAll(filepath.Join(o.OutputDir, tokenizerDir)); err != nil {
 		return err
 	}
-	done := Done{Steps: sum.Steps, Chat: isChat(tok, &c.Config)}
+	done := Done{Steps: sum.Steps, Chat: chat}
 	if o.SaveFinal {
 		done.Model = o.OutputDir
 	}

@@ -116,7 +116,14 @@ func counting(d *memdev.Device, c comm.Comm, o train.Options) (*train.Trainer, e
 
 // FullStep is the micro-batches of a step of o on so many ranks in which every sequence is as long as it may be and every token is learned.
 func FullStep(o train.Options, ranks int) (step []data.Batch) {
-	for i := 0; i < o.Accumulation*ranks; i++ { // numbered within a rank, so that no two of its tokens are the same
+	// Numbered within a rank, so that no two of its tokens are the same. When the vocabulary has been through, what follows asks for no other rows: it is
+	// the last one again, and no step takes more memory here than the vocabulary's ids.
+	all := o.Model.VocabSize/max(1, o.MicroBatch*o.SequenceLen) + 1
+	for i := 0; i < o.Accumulation*ranks; i++ {
+		if i/ranks > all || i%ranks > 0 {
+			step = append(step, step[len(step)-1])
+			continue
+		}
 		step = append(step, full(o.MicroBatch, o.SequenceLen, i/ranks, o.Model.VocabSize))
 	}
 	return step

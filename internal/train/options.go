@@ -99,7 +99,7 @@ type StepMetrics struct {
 	Loss       float64  `json:"loss"` // mean over the step's trained tokens, before the update
 	LR         float64  `json:"lr"`
 	GradNorm   *float64 `json:"grad_norm,omitempty"`
-	Tokens     int      `json:"tokens"`      // trained on in this step
+	Tokens     int      `json:"tokens"`      // trained on in this step: none when it was skipped
 	SeenTokens int64    `json:"seen_tokens"` // trained on so far
 	TokS       float64  `json:"tok_s"`       // all tokens of the step a second
 	StepMS     float64  `json:"step_ms"`

@@ -214,9 +214,13 @@ func testTooManySkips(t *testing.T, f *fixture) {
 				o := f.options(t.TempDir(), "lomo")
 				o.NumEpochs, o.MaxSteps, o.SaveSteps, o.SaveLimit = 0, 12, 2, c.limit
 				var seen []int
+				tokens := int64(0)
 				o.OnStep = func(m StepMetrics) error {
 					if m.Skipped {
 						seen = append(seen, m.Step)
+					}
+					if tokens += int64(m.Tokens); m.Skipped != (m.Tokens == 0) || m.SeenTokens != tokens {
+						t.Errorf("step %d, skipped: %v: %d tokens, %d so far, want %d", m.Step, m.Skipped, m.Tokens, m.SeenTokens, tokens)
 					}
 					return nil
 				}

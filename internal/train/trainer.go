@@ -213,6 +213,7 @@ func (t *Trainer) Step(batches []data.Batch) (StepMetrics, error) {
 		if m.Skipped, err = true, t.skip(err); err != nil {
 			return m, err
 		}
+		m.Tokens = 0 // none of them was trained on
 	}
 	t.state.Step++
 	t.state.SeenTokens += int64(m.Tokens)
