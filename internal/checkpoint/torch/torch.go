@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"slices"
 
 	"lomo/internal/fault"
@@ -58,19 +57,9 @@ func New(r io.ReaderAt, size int64) (*File, error) {
 	if err := refuseOld(r, size); err != nil {
 		return nil, err
 	}
-	z, err := zip.NewReader(r, size)
+	a, err := openArchive(r, size)
 	if err != nil {
-		return nil, fault.Damaged("the file ends at byte %d without the table of a zip archive, which torch.save writes last: its end is lost", size)
-	}
-	a := &archive{entries: map[string]*zip.File{}}
-	for _, e := range z.File {
-		if a.entries[e.Name] != nil {
-			return nil, fmt.Errorf("archive member %q occurs twice", fault.Line(e.Name))
-		}
-		a.entries[e.Name] = e
-		if path.Base(e.Name) == "data.pkl" {
-			a.top = path.Dir(e.Name)
-		}
+		return nil, err
 	}
 	raw, err := a.small("data.pkl", maxPickle)
 	if err != nil {
@@ -114,12 +103,6 @@ func refuseOld(r io.ReaderAt, size int64) error {
 	return nil
 }
 
-// archive is the zip archive's members; all lie in one folder of any name.
-type archive struct {
-	entries map[string]*zip.File
-	top     string
-}
-
 func (a *archive) member(name string) (*zip.File, error) {
 	e := a.entries[a.top+"/"+name]
 	if e == nil {
@@ -158,9 +141,7 @@ func (a *archive) place(e entry) (Tensor, error) {
 	if e.storage.numel < 0 || e.storage.numel > int64(m.UncompressedSize64)/size || e.storage.numel*size != int64(m.UncompressedSize64) {
 		return t, fmt.Errorf("storage %q: %d bytes for %d elements of %v", e.storage.key, m.UncompressedSize64, e.storage.numel, t.DType)
 	}
-	if t.at, err = m.DataOffset(); err != nil {
-		return t, err
-	}
+	t.at = a.data[m]
 	return t, t.within(e.storage.numel)
 }
 
