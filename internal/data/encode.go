@@ -53,7 +53,7 @@ func newEncoder(tok Tokenizer, o Options) (*encoder, error) {
 	// The tokenizer's own frame, seen around one letter.
 	ids, offs, err := tok.EncodeOffsets("a", true)
 	if err != nil {
-		return nil, fmt.Errorf("tokenize: %w", err)
+		return nil, err
 	}
 	inside := false
 	for i, id := range ids {
@@ -97,7 +97,7 @@ func (e *encoder) segments(r records.Record, parts []segment, framed bool) error
 	}
 	inner, offs, err := e.tok.EncodeOffsets(text.String(), false)
 	if err != nil {
-		return r.Errorf("tokenize: %w", err)
+		return r.Errorf("%w", err)
 	}
 	var ids []int32
 	var train []bool

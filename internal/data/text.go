@@ -2,19 +2,25 @@ package data
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"lomo/internal/data/records"
+	"lomo/internal/tokenizer"
 )
 
 const (
 	pieceSize = 256 << 10 // bytes of text tokenised at a time
-	pieceMax  = 4 << 20   // without a place to cut, at most
+	pieceMax  = 1 << 20   // without a place to cut, at most
 )
+
+// cutInLine says of texts that were cut where a tokenizer may not cut them.
+var cutInLine = "texts that have no line end and no space between two letters for 1 MiB: cut there all the same, where the whole text may have another token"
 
 // document adds a text as samples of sequence_len tokens, the last one shorter: nothing is dropped, every token is
 // learned but the first of each sample. bos stands before the first, eos behind the last. With Stride samples overlap, and what
@@ -23,10 +29,21 @@ func (e *encoder) document(r records.Record, text io.Reader) error {
 	pending := slices.Clone(e.begin) // tokens of the next sample
 	first := true                    // the piece
 	seen := 0                        // as many of them were in the one before
-	err := pieces(r, text, func(piece string, overlap int) error {
+	err := pieces(r, text, func(piece string, overlap, line int, blind bool) error {
 		ids, err := e.goOn(piece, overlap)
+		here := r
+		ofLines := r.Fields == nil // a file of text
+		if ofLines {
+			here.Line = line
+		}
 		if err != nil {
-			return r.Errorf("tokenize: %w", err)
+			if long := (*tokenizer.LongWord)(nil); ofLines && errors.As(err, &long) {
+				here.Line += strings.Count(piece[overlap:max(overlap, long.At)], "\n")
+			}
+			return here.Errorf("%w", err)
+		}
+		if blind {
+			e.notes.Add(cutInLine, here.Place(), "")
 		}
 		if first && e.begins(r, ids) {
 			pending = pending[:0]
@@ -83,8 +100,9 @@ func (e *encoder) goOn(piece string, overlap int) ([]int32, error) {
 }
 
 // pieces cuts a text where tokenizers cut it anyway: behind a line end between two characters that are no white space.
-// Every piece but the first repeats the overlap bytes before it. Text that is not UTF-8 is an error.
-func pieces(r records.Record, text io.Reader, fn func(piece string, overlap int) error) error {
+// Where there is none, they are cut before a space between two letters, and if need be anywhere: blind says that of the end of a piece.
+// Every piece but the first repeats the overlap bytes before it; line is that of the piece behind them. Text that is not UTF-8 is an error.
+func pieces(r records.Record, text io.Reader, fn func(piece string, overlap, line int, blind bool) error) error {
 	size := pieceSize
 	if short, ok := text.(interface{ Len() int }); ok { // a record's text is mostly short
 		size = min(size, short.Len()+1)
@@ -100,14 +118,14 @@ func pieces(r records.Record, text io.Reader, fn func(piece string, overlap int)
 			}
 			return &records.Error{Path: r.Path, Err: err}
 		}
-		cut := len(buf)
+		cut, blind := len(buf), false
 		if !last {
-			if cut = safeCut(buf); cut == 0 && size < pieceMax {
+			if cut = cmp.Or(safeCut(buf), wordCut(buf)); cut == 0 && size < pieceMax {
 				size = min(2*size, pieceMax)
 				buf = append(make([]byte, 0, size), buf...)
 				continue
 			} else if cut == 0 {
-				cut = wholeRunes(buf)
+				cut, blind = wholeRunes(buf), true
 			}
 		}
 		if bad := invalidUTF8(buf[:cut]); bad >= 0 {
@@ -115,7 +133,7 @@ func pieces(r records.Record, text io.Reader, fn func(piece string, overlap int)
 				Advice: "convert the file, for example with iconv -t utf-8"}
 		}
 		if cut > overlap {
-			if err := fn(string(buf[:cut]), overlap); err != nil {
+			if err := fn(string(buf[:cut]), overlap, line, blind); err != nil {
 				return err
 			}
 		}
@@ -123,7 +141,9 @@ func pieces(r records.Record, text io.Reader, fn func(piece string, overlap int)
 			return nil
 		}
 		line += bytes.Count(buf[overlap:cut], []byte("\n"))
-		overlap = min(1, bytes.Count(buf[cut-1:cut], []byte("\n"))) // the line end, if it was cut there
+		if overlap = 1; blind { // the line end, or the letter before the space
+			overlap = min(1, bytes.Count(buf[cut-1:cut], []byte("\n")))
+		}
 		buf = append(buf[:0], buf[cut-overlap:]...)
 	}
 }
@@ -136,6 +156,17 @@ func safeCut(b []byte) int {
 		}
 		before, _ := utf8.DecodeLastRune(b[:i-1])
 		if after := b[i]; !unicode.IsSpace(before) && after < utf8.RuneSelf && !unicode.IsSpace(rune(after)) {
+			return i
+		}
+	}
+	return 0
+}
+
+// wordCut is the last space between two ASCII letters, 0 if there is none.
+func wordCut(b []byte) int {
+	letter := func(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+	for i := len(b) - 2; i > 1; i-- {
+		if b[i] == ' ' && letter(b[i-1]) && letter(b[i+1]) {
 			return i
 		}
 	}

@@ -1,12 +1,14 @@
 package data
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"lomo/internal/data/records"
+	"lomo/internal/tokenizer"
 )
 
 // longText is n bytes of lines with blank lines and accents.
@@ -28,6 +30,9 @@ func TestLongDocument(t *testing.T) {
 	}{
 		{"lines", fake{bos: true, mark: true, pairs: true}, longText(3 * pieceSize)},
 		{"lines without marks", fake{}, longText(2 * pieceSize)},
+		{"words of one line", fake{bos: true, mark: true, pairs: true}, strings.Repeat("some words é é 1 2, ", pieceMax/10)},
+		{"words of one line without marks", fake{pairs: true}, strings.Repeat("some words é é 1 2, ", pieceMax/10)},
+		{"one place to cut", fake{bos: true, mark: true, pairs: true}, strings.Repeat("é", pieceMax/2-100) + "a b" + strings.Repeat("1 ", 100)},
 		{"no place to cut", fake{bos: true}, strings.Repeat("é", pieceMax/2+pieceSize)},
 		{"odd", fake{bos: true}, "x" + strings.Repeat("é", pieceMax/2+3)},
 	} {
@@ -55,6 +60,72 @@ func TestLongDocument(t *testing.T) {
 				t.Errorf("%d tokens, want %d, first difference at %d", len(got), len(want), firstDifference(got, want))
 			}
 		})
+	}
+}
+
+// TestCutInALine: a text that must be cut anywhere is said; one with spaces is cut there, in pieces of the usual size.
+func TestCutInALine(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		pieces     int
+		blind      bool
+	}{
+		{"words", strings.Repeat("words and ", pieceMax/10), 4, false},
+		{"capitals", strings.Repeat("A B ", pieceMax/4), 4, false},
+		{"one letter", strings.Repeat("x", pieceMax+9), 2, true},
+		{"no letters", strings.Repeat("1 2 ", pieceMax/4+2), 2, true},
+		{"not ASCII", strings.Repeat("é è ", pieceMax/6+2), 2, true},
+		{"short", strings.Repeat("x", pieceMax/2), 1, false},
+	} {
+		n := 0
+		err := pieces(records.Record{Path: "f", Line: 1}, strings.NewReader(c.text), func(p string, _, _ int, _ bool) error {
+			n++
+			if len(p) > pieceMax || !c.blind && len(p) > pieceSize && c.pieces > 1 {
+				t.Errorf("%s: a piece of %d bytes", c.name, len(p))
+			}
+			return nil
+		})
+		if err != nil || n < c.pieces || n > c.pieces+1 {
+			t.Errorf("%s: %d pieces, want %d; %v", c.name, n, c.pieces, err)
+		}
+		d, err := Load([]Source{{Path: write(t, "d.txt", c.text), Type: "text"}}, fake{}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := slices.ContainsFunc(d.Notes(), func(n Note) bool { return n.What == cutInLine && strings.HasSuffix(n.First, "d.txt:1") }); said != c.blind {
+			t.Errorf("%s: said %v, want %v", c.name, said, c.blind)
+		}
+	}
+}
+
+// picky refuses what begins with #, as a tokenizer does with a word that is too long.
+type picky struct{ fake }
+
+func (p picky) EncodeOffsets(text string, special bool) ([]int32, [][2]int, error) {
+	if i := strings.IndexByte(text, '#'); i >= 0 {
+		return nil, nil, fmt.Errorf("tokenize: %w", &tokenizer.LongWord{At: i, Bytes: 1 << 20})
+	}
+	return p.fake.EncodeOffsets(text, special)
+}
+
+// TestLineOfALongWord: a word that is too long is told with its line, and of records with theirs.
+func TestLineOfALongWord(t *testing.T) {
+	const line = "a line of text\n"
+	for _, c := range []struct {
+		file, typ, text string
+		line            int
+	}{
+		{"d.txt", "text", "#", 1},
+		{"d.txt", "text", line + line + "#" + line, 3},
+		{"d.txt", "text", strings.Repeat(line, 3*pieceSize/len(line)) + "\n\nx#", 3*pieceSize/len(line) + 3},
+		{"d.jsonl", "text", `{"text":"a"}` + "\n" + `{"text":"a\n\n#"}`, 2},
+		{"d.jsonl", "prompt_completion", `{"prompt":"a","completion":"\n#"}`, 1},
+	} {
+		_, err := Load([]Source{{Path: write(t, c.file, c.text), Type: c.typ}}, picky{}, Options{})
+		var hint interface{ Hint() string }
+		if want := fmt.Sprintf("%s:%d: tokenize: 1048576 bytes", c.file, c.line); err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &hint) || hint.Hint() == "" {
+			t.Errorf("%v, want %q and a hint", err, want)
+		}
 	}
 }
 
@@ -143,7 +214,7 @@ func FuzzPieces(f *testing.F) {
 		}
 		text := strings.Repeat(unit, times)
 		var got strings.Builder
-		err := pieces(records.Record{Path: "f", Line: 1}, strings.NewReader(text), func(p string, overlap int) error {
+		err := pieces(records.Record{Path: "f", Line: 1}, strings.NewReader(text), func(p string, overlap, _ int, _ bool) error {
 			got.WriteString(p[overlap:])
 			return nil
 		})

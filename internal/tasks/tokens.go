@@ -1,7 +1,6 @@
 package tasks
 
 import (
-	"fmt"
 	"slices"
 )
 
@@ -30,7 +29,7 @@ type Tokens struct {
 func Tokenise(tok Encoder, prompt, choice string, maxLen int) (Tokens, error) {
 	ids, offs, err := tok.EncodeOffsets(prompt+choice, true)
 	if err != nil {
-		return Tokens{}, fmt.Errorf("tokenize: %w", err)
+		return Tokens{}, err
 	}
 	eos := tok.EOS()
 	if n := len(ids); n > 0 && ids[n-1] == eos && offs[n-1][1] <= offs[n-1][0] {

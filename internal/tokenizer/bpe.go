@@ -107,7 +107,7 @@ func wordEnd(s string) int {
 // cached is encode with a memory for short pieces, for words repeat. at is where s starts in its
 // piece.
 func (m *bpe) cached(dst []symbol, s string, at int32, alphabet bool, e *encoder) []symbol {
-	if s == "" {
+	if s == "" || !e.fits(s, int(at)) {
 		return dst
 	}
 	from := len(dst)
@@ -140,10 +140,11 @@ func (m *bpe) encode(dst []symbol, s string, alphabet bool, e *encoder) []symbol
 			return append(dst, symbol{id, 0, int32(len(s))})
 		}
 	}
-	e.word = e.word[:0]
-	if alphabet {
+	if e.word = e.word[:0]; alphabet {
+		e.word = slices.Grow(e.word, len(s))
 		m.bytes(s, e)
 	} else {
+		e.word = slices.Grow(e.word, utf8.RuneCountInString(s))
 		m.characters(s, e)
 	}
 	e.merge(m.merges)

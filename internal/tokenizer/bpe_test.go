@@ -1,7 +1,9 @@
 package tokenizer
 
 import (
+	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,16 +95,51 @@ func TestWordsAreNotCutWhereMergesCross(t *testing.T) {
 	}
 }
 
-// TestLongPiece: a piece of a million characters takes no quadratic time (by the quadratic ways a
+// TestLongPiece: a piece of half a million characters takes no quadratic time (by the quadratic ways a
 // test run would not end), and equals its parts.
 func TestLongPiece(t *testing.T) {
 	tok := pipeline(t, "llama3")
-	ids, err := tok.Encode(strings.Repeat("a", 1<<20), false)
+	ids, err := tok.Encode(strings.Repeat("a", maxWord), false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := tok.Decode(ids, false); got != strings.Repeat("a", 1<<20) {
+	if got := tok.Decode(ids, false); got != strings.Repeat("a", maxWord) {
 		t.Errorf("%d ids decode to %d bytes", len(ids), len(got))
+	}
+}
+
+// TestLongWords: what is merged at once is bounded, and refused with its place; the ids of what is shorter are as ever.
+func TestLongWords(t *testing.T) {
+	const before = "a few words\nfirst, then "
+	unigram, err := readTokenizer(strings.NewReader(`{"pre_tokenizer":{"type":"Metaspace","replacement":"▁","prepend_scheme":"always"},
+		"model":{"type":"Unigram","unk_id":0,"vocab":[["<unk>",-10],["▁",-2],["a",-1.5],["▁and",-3],["xy",-4]]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tok := range map[string]*Tokenizer{"llama3": pipeline(t, "llama3"), "llama2": pipeline(t, "llama2"), "gpt2": pipeline(t, "gpt2"), "unigram": unigram} {
+		for what, unit := range map[string]string{"letters": "xy", "one letter": "a", "signs": "=", "accents": "é", "packed": "QUJD"} {
+			text := before + strings.Repeat(unit, 400/len(unit)) + " and more"
+			want, err := tok.Encode(text, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			maxWord = 500
+			got, err := tok.Encode(text, false)
+			maxWord = 300
+			_, _, refused := tok.EncodeOffsets(text, false)
+			maxWord = 512 << 10
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s, %s: other ids below the bound, %v", name, what, err)
+			}
+			var long *LongWord
+			if !errors.As(refused, &long) {
+				t.Errorf("%s, %s: %v", name, what, refused)
+				continue
+			}
+			if at := long.At; at < len(before)-2 || at > len(before) || long.Bytes < 400 || !strings.Contains(refused.Error(), "at most 300") || len(refused.Error()) > 200 {
+				t.Errorf("%s, %s: at %d of %d: %v", name, what, at, len(before), refused)
+			}
+		}
 	}
 }
 

@@ -1,7 +1,9 @@
 package tokenizer
 
 import (
+	"fmt"
 	"hash/maphash"
+	"slices"
 
 	"github.com/nlpodyssey/gotokenizers/models/bpemodel"
 )
@@ -14,6 +16,33 @@ type encoder struct {
 	symbols []symbol
 	slots   []slot
 	steps   []way
+	long    *LongWord // the first of the piece that was encoded last
+}
+
+// maxWord bounds what is merged as one word, in bytes as the model meets them: merging holds some 50 bytes for each. A variable for tests.
+var maxWord = 512 << 10
+
+// LongWord is the error of a text with a word that is too long to be merged at once.
+type LongWord struct {
+	At, Bytes int    // where it begins in the text, if offsets are asked for, and its length as the model meets it
+	begins    string // of it
+}
+
+func (e *LongWord) Error() string {
+	return fmt.Sprintf("%d bytes that the tokenizer takes for one word, at most %d are merged at once; they begin %q", e.Bytes, maxWord, e.begins)
+}
+
+// Hint says what to do.
+func (e *LongWord) Hint() string {
+	return "is it packed data, or one character over and over? leave it out, or break it with spaces or line ends"
+}
+
+// fits reports whether s, at a place of the piece, is short enough; else it is kept as the error, with the place in the piece.
+func (e *encoder) fits(s string, at int) bool {
+	if len(s) > maxWord && e.long == nil {
+		e.long = &LongWord{at, len(s), string([]rune(s[:min(len(s), 4*16)])[:min(maxWord, 16)])}
+	}
+	return len(s) <= maxWord
 }
 
 // Size of the cache: about 0.8 MB when full of words. Longer pieces seldom come again.
@@ -74,7 +103,7 @@ func (a candidate) before(b candidate) bool {
 // merge applies the merges to the word until none is left: always the pair of lowest rank, the
 // leftmost first. With a queue it takes O(n log n) for a word of n symbols.
 func (e *encoder) merge(merges bpemodel.MergeMap) {
-	e.queue = e.queue[:0]
+	e.queue = slices.Grow(e.queue[:0], len(e.word))
 	for i := range len(e.word) - 1 {
 		e.propose(merges, int32(i))
 	}

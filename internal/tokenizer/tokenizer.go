@@ -54,8 +54,8 @@ type Tokenizer struct {
 const maxText = 1 << 30
 
 // Encode is the ids of text. Added tokens found in the text become their ids. special adds what the
-// post-processor adds (bos for Llama). The only errors are a text over 1 GiB and a pattern of
-// tokenizer.json that backtracks for more than ten seconds.
+// post-processor adds (bos for Llama). The only errors are a text over 1 GiB, a word over
+// half a MiB (LongWord), and a pattern of tokenizer.json that backtracks for more than ten seconds.
 func (t *Tokenizer) Encode(s string, special bool) ([]int32, error) {
 	ids := make([]int32, 0, len(s)/4+8)
 	err := t.encode(s, special, false, func(id int32, _ [2]int) { ids = append(ids, id) })
@@ -111,6 +111,11 @@ func (t *Tokenizer) encodeText(s string, track bool, emit func(int32, [2]int)) e
 
 	piece := func(p text) error {
 		e.symbols = t.model.tokenize(e.symbols[:0], p, e)
+		if long := e.long; long != nil {
+			e.long = nil
+			long.At = p.span(long.At, long.At)[0]
+			return long
+		}
 		for _, k := range e.symbols {
 			emit(k.id, p.span(int(k.i), int(k.j)))
 		}

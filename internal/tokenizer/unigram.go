@@ -44,7 +44,7 @@ func newUnigram(tokens []string, scores []float64, unk int, byteFallback bool) (
 }
 
 func (m *unigram) tokenize(dst []symbol, piece text, e *encoder) []symbol {
-	if piece.s == "" {
+	if piece.s == "" || !e.fits(piece.s, 0) {
 		return dst
 	}
 	if len(piece.s) > maxCached {
