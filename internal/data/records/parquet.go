@@ -260,6 +260,9 @@ func (c *column) content(out []byte, values [][]parquet.Value, def, rep int) ([]
 		if err != nil {
 			return nil, err
 		}
+		if len(out)+len(raw) > maxValue {
+			return nil, errLargeRow()
+		}
 		if some {
 			out = append(out, ',')
 		}
@@ -268,10 +271,29 @@ func (c *column) content(out []byte, values [][]parquet.Value, def, rep int) ([]
 	return append(out, '}'), nil
 }
 
+// maxValue bounds a field of a row as JSON, as MaxRecord does a line. A variable for tests.
+var maxValue = MaxRecord
+
+func errLargeRow() error { return fmt.Errorf("more than %d bytes in one row", maxValue) }
+
+// jsonSize is the most that a text takes as JSON.
+func jsonSize(b []byte) int {
+	n := len(b)
+	for _, c := range b {
+		if c < ' ' || c == '<' || c == '>' || c == '&' {
+			n += 5
+		}
+	}
+	return n
+}
+
 // leaf appends a value. What is no text, number or truth value is an object that says what it is, so that no field of text takes it.
 func (c *column) leaf(out []byte, values []parquet.Value) ([]byte, error) {
 	if len(values) != 1 {
 		return nil, fmt.Errorf("%d values where one stands", len(values))
+	}
+	if x := values[0]; x.Kind() == parquet.ByteArray && len(out)+jsonSize(x.ByteArray()) > maxValue {
+		return nil, errLargeRow()
 	}
 	var v any
 	switch x := values[0]; x.Kind() {

@@ -7,15 +7,17 @@ import (
 	"io"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // The reader of parquet files believes the lengths that it reads. They are looked at before: those of the footer, and those of the headers of all pages.
 const (
 	maxFooter     = 16 << 20
-	signature     = 28 // bytes that may stand behind a footer
-	maxPageHeader = 1 << 20
+	signature     = 28       // bytes that may stand behind a footer
+	maxPageHeader = 16 << 20 // some writers put the smallest and the largest text into it, each of them twice
 	maxPageValues = 1 << 24  // a writer's page has some 20,000
 	pageFree      = 16 << 20 // bytes that any page may unpack to
+	valueSize     = 24       // what a value of a row takes while the row is read
 	rowSize       = 64       // what a row takes beside its text, about
 	structSize    = 512      // what an element of the footer's lists takes, about
 )
@@ -60,11 +62,18 @@ func checkFooter(f io.ReaderAt, size int64) error {
 
 // checkPages looks at the headers of all pages.
 func checkPages(f io.ReaderAt, size int64, in *parquet.File) error {
+	columns := leaves(in.Root(), 0, 0)
 	for _, group := range in.Metadata().RowGroups {
 		if group.NumRows == 0 {
 			continue
 		}
-		for _, c := range group.Columns {
+		for i, c := range group.Columns {
+			if i >= len(columns) {
+				return errThrift
+			}
+			if n := c.MetaData.NumValues; columns[i].rep > 0 && n > (pageFree+growth*size)/valueSize { // one row may have all
+				return fmt.Errorf("lists of %d values in a file of %d bytes", n, size)
+			}
 			at := c.MetaData.DataPageOffset
 			if d := c.MetaData.DictionaryPageOffset; d > 0 && d < at {
 				at = d
@@ -76,7 +85,7 @@ func checkPages(f io.ReaderAt, size int64, in *parquet.File) error {
 			for seen := int64(0); at < end && seen < c.MetaData.NumValues; {
 				p, err := checkPage(f, at, end)
 				if err == nil {
-					err = p.unpack(f, c.MetaData.Codec)
+					err = p.unpack(f, c.MetaData.Codec, func(r io.Reader) error { return p.counted(r, f, columns[i]) })
 				}
 				if err != nil {
 					return err
@@ -95,12 +104,20 @@ type pageHeader struct {
 	packed, unpacked int64 // bytes
 	levels           int64 // bytes before those that are packed
 	raw              bool  // nothing is packed, whatever the codec
+
+	kind       format.PageType
+	encoding   format.Encoding
+	entries    int64              // of a dictionary
+	nulls      int64              // in the second version
+	levelCodes [2]format.Encoding // of repetition and definition, in the first version
+	levelBytes [2]int64           // likewise, in the second
 }
 
 // checkPage looks at the header of the page at a place.
 func checkPage(f io.ReaderAt, at, end int64) (pageHeader, error) {
 	var w walker
 	var packed, unpacked, entries, values, levels int64
+	var p pageHeader
 	none := false
 	field := func(path [2]int, v int64) {
 		switch path {
@@ -110,9 +127,20 @@ func checkPage(f io.ReaderAt, at, end int64) (pageHeader, error) {
 			packed = v
 		case [2]int{5, 1}, [2]int{8, 1}:
 			values = v
+		case [2]int{0, 1}:
+			p.kind = format.PageType(v)
+		case [2]int{5, 2}, [2]int{8, 4}:
+			p.encoding = format.Encoding(v)
+		case [2]int{5, 3}:
+			p.levelCodes[1] = format.Encoding(v)
+		case [2]int{5, 4}:
+			p.levelCodes[0] = format.Encoding(v)
+		case [2]int{8, 2}:
+			p.nulls = v
 		case [2]int{7, 1}: // of a dictionary
 			entries = v
 		case [2]int{8, 5}, [2]int{8, 6}:
+			p.levelBytes[path[1]&1] = v // 5: definition, 6: repetition
 			if levels += v; v < 0 {
 				levels = -1 << 40
 			}
@@ -120,7 +148,7 @@ func checkPage(f io.ReaderAt, at, end int64) (pageHeader, error) {
 			none = v == 0
 		}
 	}
-	for window := int64(4096); ; window = maxPageHeader {
+	for window := int64(4096); ; window = min(16*window, maxPageHeader) {
 		raw := make([]byte, min(window, end-at))
 		if _, err := f.ReadAt(raw, at); err != nil {
 			return pageHeader{}, err
@@ -145,7 +173,8 @@ func checkPage(f io.ReaderAt, at, end int64) (pageHeader, error) {
 	case unpacked > pageFree+growth*packed:
 		return pageHeader{}, fmt.Errorf("a page of %d bytes unpacks to %d", packed, unpacked)
 	}
-	return pageHeader{at: at, next: next, values: values, packed: packed, unpacked: unpacked, levels: levels, raw: none}, nil
+	p.at, p.next, p.values, p.packed, p.unpacked, p.levels, p.raw, p.entries = at, next, values, packed, unpacked, levels, none, entries
+	return p, nil
 }
 
 // walker goes through Thrift's compact protocol without keeping anything.

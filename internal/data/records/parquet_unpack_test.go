@@ -2,6 +2,7 @@ package records
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -50,7 +51,7 @@ func TestPageBombs(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			p := pageHeader{packed: int64(len(c.packed)), unpacked: int64(c.says)}
-			err := p.unpack(bytes.NewReader(c.packed), codec.CompressionCodec())
+			err := p.unpack(bytes.NewReader(c.packed), codec.CompressionCodec(), func(io.Reader) error { return nil })
 			runtime.ReadMemStats(&after)
 			if made := after.TotalAlloc - before.TotalAlloc; made > 32<<20 {
 				t.Errorf("%s, %s: %d MiB made", name, c.what, made>>20)
