@@ -192,9 +192,6 @@ func allThere(where, dir string, names []string) error {
 	return fault.Refuse("download what is missing into the folder", "%s: %d of %d shards missing, first %s", where, n, len(names), first)
 }
 
-// auxLimit bounds a side file: a tokenizer.json of the largest vocabularies has 34 MB.
-const auxLimit = 96 << 20
-
 // findAux finds the files beside the weights. A link that leads out of the folder is refused: what it names would be copied
 // into the trained model.
 func findAux(dir string) (map[string]string, error) {

@@ -11,6 +11,7 @@ import (
 
 	"lomo/internal/fault"
 	"lomo/internal/hub"
+	"lomo/internal/strictjson"
 )
 
 // elsewhere are the files by which other programs and formats are told, in the order in which they are looked for; NAME in
@@ -142,6 +143,9 @@ func readObject(path string, limit int64) ([]byte, error) {
 	}
 	if err := fault.Other(raw[:min(len(raw), 512)], int64(len(raw)), "JSON"); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := strictjson.FewNames(raw); err != nil {
+		return nil, fault.Refuse("is it the file of a model? download it again", "%s: %w", path, err)
 	}
 	var object map[string]json.RawMessage
 	if err := fault.JSON(bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf")), &object); err != nil {

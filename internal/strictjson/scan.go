@@ -357,6 +357,30 @@ func (s *scanner) unit() (uint16, bool) {
 // maxMembers bounds an object, because its names are held to find one that stands twice. The largest vocabularies have 260,000.
 const maxMembers = 1 << 20
 
+// MaxNames is how many names, of all objects together, a small file such as a configuration may have. Each costs some 20 times its text once it is read;
+// the largest tokenizer_config.json in use has 45,000.
+const MaxNames = 100_000
+
+// FewNames refuses a text of more than MaxNames names before anything of it is held. The text need not be right.
+func FewNames(text []byte) error {
+	n := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case ':':
+			if n++; n > MaxNames {
+				return (&scanner{text: text, pos: i}).fail("more than %d names; at most that many are read", MaxNames)
+			}
+		case '"':
+			for i++; i < len(text) && text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // names is a set of the names of an object: a list while it is short.
 type names struct {
 	few  []string

@@ -81,7 +81,7 @@ func (f *file) with(add func(*Tokenizer) error) (*Tokenizer, error) {
 // setAdded adds the tokens of a file, which names their ids.
 func (t *Tokenizer) setAdded(added []addedToken) error {
 	for _, a := range added {
-		if a.ID < 0 || a.ID >= maxTokens {
+		if a.ID < 0 || int(a.ID) >= maxTokens {
 			return fmt.Errorf("added token %q: id %d is outside [0, %d)", a.Content, a.ID, maxTokens)
 		}
 		id := int(a.ID)

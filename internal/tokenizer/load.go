@@ -20,11 +20,13 @@ import (
 // Limits on a tokenizer.json. The largest in use have 262144 tokens, a million merges and 34 MB.
 const (
 	maxFile      = 96 << 20 // bytes
-	maxTokens    = 1 << 20  // ids
 	maxMerges    = 1 << 22
 	maxComponent = 4 << 20 // bytes of a normalizer, pre-tokenizer, …
 	maxDepth     = 32      // of their nesting
 )
+
+// maxTokens bounds the ids. A variable for tests.
+var maxTokens = 1 << 20
 
 // file is what a tokenizer.json says, read but not yet put together.
 type file struct {
@@ -208,10 +210,12 @@ func (f *file) readVocab(d *json.Decoder) error {
 			if err := d.Decode(&id); err != nil {
 				return err
 			}
-			if id < 0 || id >= maxTokens {
+			if id < 0 || id >= int64(maxTokens) {
 				return fmt.Errorf("id %d is outside [0, %d)", id, maxTokens)
 			}
-			f.ids[token] = int32(id)
+			if f.ids[token] = int32(id); len(f.ids) > maxTokens {
+				return fmt.Errorf("more than %d", maxTokens)
+			}
 			return nil
 		})
 	case start == json.Delim('[') && f.kind != "BPE":

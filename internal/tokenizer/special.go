@@ -130,7 +130,13 @@ func readSmall(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, size))
+	b, err := io.ReadAll(io.LimitReader(f, size))
+	if err == nil && filepath.Ext(path) == ".json" {
+		if err := strictjson.FewNames(b); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return b, err
 }
 
 // openFile opens an ordinary file of at most limit bytes, if nothing else stands in its place: a pointer, a page, an archive.

@@ -46,7 +46,7 @@ func readTiktoken(raw []byte, s *sides) (*file, error) {
 		if !ok || err != nil || err2 != nil || len(token) == 0 {
 			return nil, fmt.Errorf("line %d: %s is no token in base64 and its rank", n+1, clip(string(line)))
 		}
-		if len(tokens) == maxTokens || rank >= maxTokens {
+		if len(tokens) == maxTokens || rank >= uint64(maxTokens) {
 			return nil, fmt.Errorf("line %d: more than %d tokens", n+1, maxTokens)
 		}
 		tokens, ranks = append(tokens, string(token)), append(ranks, int32(rank))
