@@ -274,7 +274,9 @@ func (c *column) content(out []byte, values [][]parquet.Value, def, rep int) ([]
 // maxValue bounds a field of a row as JSON, as MaxRecord does a line. A variable for tests.
 var maxValue = MaxRecord
 
-func errLargeRow() error { return fmt.Errorf("more than %d bytes in one row", maxValue) }
+func errLargeRow() error {
+	return fault.Refuse("write it as several rows, or leave it out", "more than %d bytes in one row", maxValue)
+}
 
 // jsonSize is the most that a text takes as JSON.
 func jsonSize(b []byte) int {

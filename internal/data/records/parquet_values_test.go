@@ -3,6 +3,7 @@ package records
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -186,6 +187,9 @@ func TestLargeRows(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "a.parquet")) {
 			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+		if hint := (interface{ Hint() string })(nil); strings.HasPrefix(want, "more") && (!errors.As(err, &hint) || !strings.Contains(hint.Hint(), "several rows")) {
+			t.Errorf("%s: no way out: %v", name, err)
 		}
 		if made := after.TotalAlloc - before.TotalAlloc; made > 96<<20 {
 			t.Errorf("%s: %d MiB made", name, made>>20)
