@@ -239,12 +239,12 @@ var others = map[string]attempt{
 	},
 	"RMSNorm": func(b *bed, c memdev.Call) func() {
 		y, rstd, x, w := b.of(c.N, c.In), b.f32(c.N), b.of(c.N, c.In), b.of(c.In)
-		return func() { b.d.RMSNorm(y, rstd, x, w, b.o.Model.RMSNormEps) }
+		return func() { b.d.RMSNorm(y, rstd, x, w, b.o.Model.Norm()) }
 	},
 	"RMSNormBackward": func(b *bed, c memdev.Call) func() {
 		dx, dw, dy, x := b.of(c.N, c.In), b.f32(c.In), b.of(c.N, c.In), b.of(c.N, c.In)
 		w, rstd := b.of(c.In), b.f32(c.N)
-		return func() { b.d.RMSNormBackward(dx, dw, dy, x, w, rstd, false) }
+		return func() { b.d.RMSNormBackward(dx, dw, dy, x, w, rstd, b.o.Model.Norm(), true, false) }
 	},
 	"RoPE": func(b *bed, c memdev.Call) func() {
 		half := b.o.Model.HeadDim / 2

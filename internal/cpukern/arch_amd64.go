@@ -38,7 +38,7 @@ func avx2Kernels() *kernels {
 		normInput: normInputAVX2, normWeight: normWeightAVX2, rotate: rotateAVX2,
 		maximum: maximumAVX2, expSum: expSumAVX2,
 		silu: siluAVX2, siluBackward: siluBackwardAVX2,
-		mulScaleHalves: mulScaleHalvesAVX2, rotateHalves: rotateHalvesAVX2,
+		axpyHalves: axpyHalvesAVX2, mulScaleHalves: mulScaleHalvesAVX2, rotateHalves: rotateHalvesAVX2,
 		siluHalves: siluHalvesAVX2, siluBackwardHalves: siluBackwardHalvesAVX2,
 		sumSq: sumSqAVX2, absMax: absMaxAVX2, absMax16: absMax16AVX2,
 	}
@@ -53,7 +53,7 @@ func avx512Kernels() *kernels {
 	k.floatTiles, k.roundedTiles = avx512Tiles(), avx512Tiles().rounded(softmaxRowRoundedVec512, gradRowRoundedVec512)
 	k.widen, k.narrow, k.updateHalves, k.philox = widenAVX512, narrowAVX512, updateHalvesAVX512, philoxAVX512
 	k.expSum, k.silu, k.siluBackward = expSumAVX512, siluAVX512, siluBackwardAVX512
-	k.mulScaleHalves, k.rotateHalves = mulScaleHalvesAVX512, rotateHalvesAVX512
+	k.axpyHalves, k.mulScaleHalves, k.rotateHalves = axpyHalvesAVX512, mulScaleHalvesAVX512, rotateHalvesAVX512
 	k.siluHalves, k.siluBackwardHalves = siluHalvesAVX512, siluBackwardHalvesAVX512
 	if cpuid.CPU.Supports(cpuid.AVX512BF16, cpuid.AVX512VL) {
 		k.name = "avx512f+bf16"

@@ -189,6 +189,14 @@ func siluBackwardAVX2(dgate, dup, dact, gate, up []float32) {
 	siluBackwardGeneric(dgate[n:], dup[n:], dact[n:], gate[n:], up[n:])
 }
 
+func axpyHalvesAVX2(y []uint16, x []float32, a float32) {
+	n := len(y) &^ 7
+	if n > 0 {
+		axpyHalvesVec(&y[0], &x[0], n, a)
+	}
+	axpyHalvesGeneric(y[n:], x[n:], a)
+}
+
 func mulScaleHalvesAVX2(dst []uint16, x, w []float32, a float32) {
 	n := len(dst) &^ 7
 	if n > 0 {

@@ -73,6 +73,14 @@ func siluBackwardAVX512(dgate, dup, dact, gate, up []float32) {
 	siluBackwardAVX2(dgate[n:], dup[n:], dact[n:], gate[n:], up[n:])
 }
 
+func axpyHalvesAVX512(y []uint16, x []float32, a float32) {
+	n := len(y) &^ 15
+	if n > 0 {
+		axpyHalvesVec512(&y[0], &x[0], n, a)
+	}
+	axpyHalvesAVX2(y[n:], x[n:], a)
+}
+
 func mulScaleHalvesAVX512(dst []uint16, x, w []float32, a float32) {
 	n := len(dst) &^ 15
 	if n > 0 {

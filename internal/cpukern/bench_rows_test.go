@@ -17,8 +17,9 @@ func BenchmarkRows(b *testing.B) {
 	act := func(cols int) tensor.Tensor { return benchTensor(b, d, tensor.BF16, n, cols) }
 	f32 := func(shape ...int) tensor.Tensor { return benchTensor(b, d, tensor.F32, shape...) }
 	x, y, w, rstd, dw := act(c), act(c), benchTensor(b, d, tensor.BF16, c), f32(n), f32(c)
-	act0, turned := act(c), act(c)
+	act0, turned, dbias := act(c), act(c), f32(f)
 	gate, up, out, out2, dact := act(f), act(f), act(f), act(f), act(f)
+	head, f32n9 := benchTensor(b, d, tensor.BF16, 64), f32(n*9)
 	pos, _ := d.Alloc("bench", "pos", tensor.I32, n)
 	cos, sin := f32(n, 32), f32(n, 32)
 	d.Zero(sin)
@@ -34,8 +35,17 @@ func BenchmarkRows(b *testing.B) {
 		bytes int64
 		f     func()
 	}{
-		{"RMSNorm", x.Bytes() * 2, func() { d.RMSNorm(y, rstd, x, w, 1e-5) }},
-		{"RMSNormBackward", x.Bytes() * 4, func() { d.RMSNormBackward(y, dw, x, x, w, rstd, false) }},
+		{"AddRow", gate.Bytes() * 2, func() { d.AddRow(gate, up.View(n*f).Slice(0, f)) }},
+		{"ColumnSum", gate.Bytes(), func() { d.ColumnSum(dbias, gate, false) }},
+		{"AddScaled", x.Bytes() * 3, func() { d.AddScaled(x, act0, 0) }},
+		{"RMSNorm", x.Bytes() * 2, func() { d.RMSNorm(y, rstd, x, w, device.Norm{Eps: 1e-5}) }},
+		{"RMSNormBackward", x.Bytes() * 4, func() { d.RMSNormBackward(y, dw, x, x, w, rstd, device.Norm{}, true, false) }},
+		{"RMSNorm of heads", x.Bytes() * 2, func() {
+			d.RMSNorm(y.View(n*9, 64), f32n9, x.View(n*9, 64), head, device.Norm{PlusOne: true})
+		}},
+		{"RMSNormBackward of heads", x.Bytes() * 3, func() {
+			d.RMSNormBackward(y.View(n*9, 64), dw.Slice(0, 64), x.View(n*9, 64), x.View(n*9, 64), head, f32n9, device.Norm{PlusOne: true}, false, false)
+		}},
 		{"RoPE", x.Bytes() * 2, func() { d.RoPE(turned, pos, cos, sin, 64, false) }},
 		{"SwiGLU", gate.Bytes() * 3, func() { d.SwiGLU(out, gate, up) }},
 		{"SwiGLUBackward", gate.Bytes() * 5, func() { d.SwiGLUBackward(out, out2, dact, gate, up) }},

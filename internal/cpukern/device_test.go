@@ -59,7 +59,7 @@ func TestSuite(t *testing.T) {
 // TestNormWaves: where the parts of dw do not fit in the memory of the products, rows go in waves: dx has the same bits, dw those of the same terms in
 // float32 sums of more rows. Of no rows dw is zero.
 func TestNormWaves(t *testing.T) {
-	const n, c = 5*normRows + 7, 70
+	const n, c = 5*partRows + 7, 70
 	rnd := newSource()
 	fill := [3][]float32{rnd.floats(n*c, 0, false), rnd.floats(n*c, 0, false), rnd.floats(n*c, 0, false)}
 	run := func(room, rows int, acc bool) (dx, dw []float32) {
@@ -83,7 +83,7 @@ func TestNormWaves(t *testing.T) {
 				v[i] = 0.5
 			}
 		}
-		d.RMSNormBackward(out, sum, dy, x, w, rstd, acc)
+		d.RMSNormBackward(out, sum, dy, x, w, rstd, device.Norm{}, true, acc)
 		return slices.Clone(out.F32s()), slices.Clone(sum.F32s())
 	}
 	for _, acc := range []bool{false, true} { // added to what the first micro-batch has left, or in its place
@@ -205,7 +205,7 @@ func TestWrongShapesPanic(t *testing.T) {
 	for name, f := range map[string]func(){
 		"MatMul":     func() { d.MatMul(a, a, b, false) },
 		"Update":     func() { d.Update(a, b, device.Step{}) },
-		"RMSNorm":    func() { d.RMSNorm(a, v, a, v, 0) },
+		"RMSNorm":    func() { d.RMSNorm(a, v, a, v, device.Norm{}) },
 		"GatherRows": func() { d.GatherRows(a, b, ids) },
 		"dtype":      func() { d.SwiGLU(ids, ids, ids) },
 		"CopyIn":     func() { d.CopyIn(a, make([]byte, 3)) },

@@ -23,7 +23,7 @@ func genericKernels() *kernels {
 		normInput: normInputGeneric, normWeight: normWeightGeneric, rotate: rotateGeneric,
 		maximum: maximumGeneric, expSum: expSumGeneric,
 		silu: siluGeneric, siluBackward: siluBackwardGeneric,
-		mulScaleHalves: mulScaleHalvesGeneric, rotateHalves: rotateHalvesGeneric,
+		axpyHalves: axpyHalvesGeneric, mulScaleHalves: mulScaleHalvesGeneric, rotateHalves: rotateHalvesGeneric,
 		siluHalves: siluHalvesGeneric, siluBackwardHalves: siluBackwardHalvesGeneric,
 		sumSq: sumSqGeneric, absMax: absMaxGeneric, absMax16: absMax16Generic,
 	}

@@ -4,6 +4,14 @@ import "lomo/internal/tensor"
 
 // Rows of BF16 tensors in one pass: each is its float32 twin between a widening and a rounding to nearest, with the same bits.
 
+// axpyHalvesGeneric is axpy of BF16: x is float32.
+func axpyHalvesGeneric(y []uint16, x []float32, a float32) {
+	x = x[:len(y)]
+	for i := range y {
+		y[i] = tensor.F32ToBF16(tensor.BF16ToF32(y[i]) + float32(a*x[i]))
+	}
+}
+
 // mulScaleHalvesGeneric is mulScale with the result rounded.
 func mulScaleHalvesGeneric(dst []uint16, x, w []float32, a float32) {
 	x, w = x[:len(dst)], w[:len(dst)]

@@ -206,6 +206,9 @@ func siluBackwardHalvesVec512(dgate *uint16, dup *uint16, dact *uint16, gate *ui
 // narrowVec is narrowGeneric for n > 0, a multiple of 8.
 func narrowVec(dst *uint16, src *float32, n int)
 
+// axpyHalvesVec is axpyHalvesGeneric for n > 0, a multiple of 8.
+func axpyHalvesVec(y *uint16, x *float32, n int, a float32)
+
 // rotateHalvesVec is rotateHalvesGeneric for n > 0, a multiple of 8.
 func rotateHalvesVec(a *uint16, b *uint16, cos *float32, sin *float32, n int, sign float32)
 
@@ -214,6 +217,9 @@ func mulScaleHalvesVec(dst *uint16, x *float32, w *float32, n int, a float32)
 
 // narrowVec512 is narrowGeneric for n > 0, a multiple of 16.
 func narrowVec512(dst *uint16, src *float32, n int)
+
+// axpyHalvesVec512 is axpyHalvesGeneric for n > 0, a multiple of 16.
+func axpyHalvesVec512(y *uint16, x *float32, n int, a float32)
 
 // rotateHalvesVec512 is rotateHalvesGeneric for n > 0, a multiple of 16.
 func rotateHalvesVec512(a *uint16, b *uint16, cos *float32, sin *float32, n int, sign float32)

@@ -3487,7 +3487,8 @@ TEXT ·axpyVec(SB), NOSPLIT, $0-28
 
 loop:
 	VMULPS  (CX), Y0, Y1
-	VADDPS  (AX), Y1, Y1
+	VMOVUPS (AX), Y2
+	VADDPS  Y2, Y1, Y1
 	VMOVUPS Y1, (AX)
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, CX
@@ -5198,6 +5199,38 @@ loop:
 	VZEROUPPER
 	RET
 
+// func axpyHalvesVec(y *uint16, x *float32, n int, a float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·axpyHalvesVec(SB), NOSPLIT, $0-28
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVSS        a+24(FP), X0
+	VBROADCASTSS X0, Y0
+
+loop:
+	VMULPS    (CX), Y0, Y1
+	VPMOVZXWD (AX), Y2
+	VPSLLD    $0x10, Y2, Y2
+	VADDPS    Y2, Y1, Y1
+	VPSRLD    $0x10, Y1, Y2
+	VANDPS    intOne<>+0(SB), Y2, Y2
+	VPADDD    nearestBias<>+0(SB), Y2, Y2
+	VPADDD    Y1, Y2, Y2
+	VCMPPS    $0x03, Y1, Y1, Y3
+	VPOR      quietBit<>+0(SB), Y1, Y1
+	VBLENDVPS Y3, Y1, Y2, Y2
+	VPSRLD    $0x10, Y2, Y2
+	VPACKUSDW Y2, Y2, Y2
+	VPERMQ    $0x08, Y2, Y2
+	VMOVUPS   X2, (AX)
+	ADDQ      $0x00000010, AX
+	ADDQ      $0x00000020, CX
+	SUBQ      $0x08, DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
 // func rotateHalvesVec(a *uint16, b *uint16, cos *float32, sin *float32, n int, sign float32)
 // Requires: AVX, AVX2, SSE
 TEXT ·rotateHalvesVec(SB), NOSPLIT, $0-44
@@ -5303,6 +5336,36 @@ loop:
 	VPSRLD      $0x10, Z1, Z1
 	VPMOVDW     Z1, Y0
 	VMOVUPS     Y0, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000040, CX
+	SUBQ        $0x10, DX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func axpyHalvesVec512(y *uint16, x *float32, n int, a float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·axpyHalvesVec512(SB), NOSPLIT, $0-28
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVSS        a+24(FP), X0
+	VBROADCASTSS X0, Z0
+
+loop:
+	VMULPS      (CX), Z0, Z1
+	VPMOVZXWD   (AX), Z2
+	VPSLLD      $0x10, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VPSRLD      $0x10, Z1, Z2
+	VPANDD.BCST intOne<>+0(SB), Z2, Z2
+	VPADDD.BCST nearestBias<>+0(SB), Z2, Z2
+	VPADDD      Z1, Z2, Z2
+	VCMPPS      $0x03, Z1, Z1, K1
+	VPORD.BCST  quietBit<>+0(SB), Z1, K1, Z2
+	VPSRLD      $0x10, Z2, Z2
+	VPMOVDW     Z2, Y1
+	VMOVUPS     Y1, (AX)
 	ADDQ        $0x00000020, AX
 	ADDQ        $0x00000040, CX
 	SUBQ        $0x10, DX

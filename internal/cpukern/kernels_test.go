@@ -144,6 +144,7 @@ func TestArithmeticKernels(t *testing.T) {
 			same(t, name, widened(a), widened(c))
 			same(t, name+", second", widened(b), widened(d))
 		}
+		onHalves("axpyHalves", func(k *kernels, a, _ []uint16) { k.axpyHalves(a, y, 0.7) })
 		onHalves("mulScaleHalves", func(k *kernels, a, _ []uint16) { k.mulScaleHalves(a, y, z, 0.7) })
 		onHalves("rotateHalves", func(k *kernels, a, b []uint16) { k.rotateHalves(a, b, z, w, -1) })
 	})

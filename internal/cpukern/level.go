@@ -66,6 +66,7 @@ type kernels struct {
 	siluBackward func(dgate, dup, dact, gate, up []float32)
 
 	// The same where tensors are BF16: widened, made, and rounded to nearest in one pass (halves.go).
+	axpyHalves         func(y []uint16, x []float32, a float32)
 	mulScaleHalves     func(dst []uint16, x, w []float32, a float32)
 	rotateHalves       func(a, b []uint16, cos, sin []float32, sign float32)
 	siluHalves         func(dst, gate, up []uint16)

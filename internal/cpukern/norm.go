@@ -3,14 +3,15 @@ package cpukern
 import (
 	"math"
 
+	"lomo/internal/device"
 	"lomo/internal/tensor"
 )
 
 // rowBlock is how many rows a task of a row-wise operation takes: enough that handing it out costs nothing.
 const rowBlock = 16
 
-// RMSNorm is y = w ⊙ x·rstd over the last axis.
-func (d *Device) RMSNorm(y, rstd, x, w tensor.Tensor, eps float32) {
+// RMSNorm is y = gain ⊙ x·rstd over the last axis.
+func (d *Device) RMSNorm(y, rstd, x, w tensor.Tensor, norm device.Norm) {
 	n, c := rowsCols(x)
 	wantRows("RMSNorm", y, n, c)
 	wantLen("RMSNorm", w, c)
@@ -19,12 +20,13 @@ func (d *Device) RMSNorm(y, rstd, x, w tensor.Tensor, eps float32) {
 		return
 	}
 	xv, yv, wv, rv := floatsOf("RMSNorm", x), floatsOf("RMSNorm", y), floatsOf("RMSNorm", w), rstd.F32s()
-	d.pool.blocks(n, rowBlock, func(ws *workspace, _, lo, hi int) {
+	few := rowBlock * max(1, 1024/max(c, 1)) // rows as short as a head's are taken in greater numbers: each task makes the gain
+	d.pool.blocks(n, few, func(ws *workspace, _, lo, hi int) {
 		xb := ws.floats(c)
-		w := d.k.load(wv, 0, c, ws.floats(c))
+		w := d.k.gain(wv, norm, c, ws.floats(c))
 		for i := lo; i < hi; i++ {
 			x := d.k.load(xv, i*c, c, xb)
-			r := float32(1 / math.Sqrt(d.k.sumSq(x)/float64(c)+float64(eps)))
+			r := float32(1 / math.Sqrt(d.k.sumSq(x)/float64(c)+float64(norm.Eps)))
 			rv[i] = r
 			if yv.half {
 				d.k.mulScaleHalves(yv.h[i*c:][:c], x, w, r)
@@ -35,8 +37,20 @@ func (d *Device) RMSNorm(y, rstd, x, w tensor.Tensor, eps float32) {
 	})
 }
 
-// RMSNormBackward is dx += rstd·(dy⊙w − x̂·mean(dy⊙w⊙x̂)) and dw = Σ dy⊙x̂ over the rows, x̂ = x·rstd.
-func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd tensor.Tensor, acc bool) {
+// gain is what a norm of c columns multiplies by: w, or 1 + w in buf.
+func (k *kernels) gain(w floats, norm device.Norm, c int, buf []float32) []float32 {
+	if !norm.PlusOne {
+		return k.load(w, 0, c, buf)
+	}
+	g := k.copyOf(w, 0, c, buf)
+	for j := range g {
+		g[j]++
+	}
+	return g
+}
+
+// RMSNormBackward is dx = rstd·(dy⊙gain − x̂·mean(dy⊙gain⊙x̂)) and dw = Σ dy⊙x̂ over the rows, x̂ = x·rstd; both may add.
+func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd tensor.Tensor, norm device.Norm, addX, addW bool) {
 	n, c := rowsCols(x)
 	wantRows("RMSNormBackward", dx, n, c)
 	wantRows("RMSNormBackward", dy, n, c)
@@ -46,62 +60,37 @@ func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd tensor.Tensor, acc bool)
 	if !d.ready() {
 		return
 	}
-	b := normBackward{k: d.k, n: n, c: c,
+	b := normBackward{k: d.k, c: c, norm: norm, addX: addX,
 		dx: floatsOf("RMSNormBackward", dx), dy: floatsOf("RMSNormBackward", dy), x: floatsOf("RMSNormBackward", x),
-		w: floatsOf("RMSNormBackward", w), rstd: rstd.F32s(), dw: dw.F32s()}
-	// dw goes by sums of a block's rows, in the memory of the products.
-	wave := normRows * max(1, (d.packRoom-128)/(4*c))
-	for row0 := 0; row0 < max(n, 1); row0 += wave { // once for no rows: dw is 0
-		rows := min(wave, n-row0)
-		d.packed.reset()
-		b.parts = d.packed.floats(ceilDiv(rows, normRows) * c)
-		d.pool.blocks(rows, normRows, func(ws *workspace, i, lo, hi int) { b.rows(ws, b.parts[i*c:][:c], row0+lo, row0+hi) })
-		d.pool.blocks(c, normColumns, func(ws *workspace, _, lo, hi int) { b.weight(ws, lo, hi, acc || row0 > 0) })
-	}
+		w: floatsOf("RMSNormBackward", w), rstd: rstd.F32s()}
+	d.sumRows(dw.F32s(), n, addW, b.rows)
 }
 
 type normBackward struct {
 	k            *kernels
-	n, c         int
+	c            int
+	norm         device.Norm
+	addX         bool
 	dx, dy, x, w floats
-	rstd, dw     []float32
-	parts        []float32 // (blocks, c)
+	rstd         []float32
 }
 
-const (
-	normRows    = 32 // rows of a task, whose part of dw is summed in float32
-	normColumns = 64 // columns of dw that a task adds up, in float64
-)
-
-// rows makes dx of the rows [lo, hi) and their part of dw.
+// rows makes dx of the rows [lo, hi) and adds their part of dw.
 func (b *normBackward) rows(ws *workspace, part []float32, lo, hi int) {
 	xb, gb, db := ws.floats(b.c), ws.floats(b.c), ws.floats(b.c)
-	w := b.k.load(b.w, 0, b.c, ws.floats(b.c))
-	clear(part)
+	w := b.k.gain(b.w, b.norm, b.c, ws.floats(b.c))
 	for i := lo; i < hi; i++ {
-		x, g, d := b.k.load(b.x, i*b.c, b.c, xb), b.k.load(b.dy, i*b.c, b.c, gb), b.k.load(b.dx, i*b.c, b.c, db)
+		x, g, d := b.k.load(b.x, i*b.c, b.c, xb), b.k.load(b.dy, i*b.c, b.c, gb), db
+		if b.addX {
+			d = b.k.load(b.dx, i*b.c, b.c, db)
+		} else {
+			clear(d) // not dx itself, which may be dy
+		}
 		r := b.rstd[i]
 		b.k.normWeight(part, g, x, r)
 		back := float32(float64(b.k.dot3(x, w, g)) / float64(b.c) * float64(r) * float64(r) * float64(r)) // x̂·mean(dy⊙w⊙x̂)·rstd = x·back
 		b.k.normInput(d, g, w, x, r, back)
 		b.k.store(b.dx, i*b.c, d)
-	}
-}
-
-// weight adds up the parts of the columns [lo, hi) of dw.
-func (b *normBackward) weight(ws *workspace, lo, hi int, acc bool) {
-	sum := ws.doubles(hi - lo)
-	clear(sum)
-	for at := lo; at < len(b.parts); at += b.c {
-		for j, p := range b.parts[at:][:hi-lo] {
-			sum[j] += float64(p)
-		}
-	}
-	for j, s := range sum[:hi-lo] {
-		if acc {
-			s += float64(b.dw[lo+j])
-		}
-		b.dw[lo+j] = float32(s)
 	}
 }
 

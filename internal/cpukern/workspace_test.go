@@ -30,7 +30,8 @@ func TestFactorsBoundTheWorkspace(t *testing.T) {
 				"OuterAdd":            func(d device.Device) { d.OuterAdd(g, y, x, false) },
 				"OuterUpdate":         func(d device.Device) { d.OuterUpdate(w, y, x, device.Step{}) },
 				"OuterSumSq":          func(d device.Device) { d.OuterSumSq(sum, y, x) },
-				"RMSNormBackward":     func(d device.Device) { d.RMSNormBackward(x, dgain, x, x, gain, rstd, false) },
+				"RMSNormBackward":     func(d device.Device) { d.RMSNormBackward(x, dgain, x, x, gain, rstd, device.Norm{}, true, false) },
+				"ColumnSum":           func(d device.Device) { d.ColumnSum(dgain, x, false) },
 			} {
 				plan := memdev.Open(0)
 				f(plan)

@@ -145,7 +145,7 @@ func TestMemoryIsOneAllocation(t *testing.T) {
 		t.Errorf("opening took %d bytes, want %d", took, want)
 	}
 	x := filled(t, d, "x", 1, 1000)
-	d.RMSNorm(x.View(10, 100), filled(t, d, "rstd", 0, 10), x.View(10, 100), filled(t, d, "w", 1, 100), 1e-5)
+	d.RMSNorm(x.View(10, 100), filled(t, d, "rstd", 0, 10), x.View(10, 100), filled(t, d, "w", 1, 100), device.Norm{Eps: 1e-5})
 	if err := d.Sync(); err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestWrongShapesPanic(t *testing.T) {
 	a, b, v, ids := at(tensor.F32, 3, 4), at(tensor.F32, 5, 6), at(tensor.F32, 2), at(tensor.I32, 3)
 	for name, f := range map[string]func(){
 		"Update":     func() { d.Update(a, b, device.Step{}) },
-		"RMSNorm":    func() { d.RMSNorm(a, v, a, v, 0) },
+		"RMSNorm":    func() { d.RMSNorm(a, v, a, v, device.Norm{}) },
 		"GatherRows": func() { d.GatherRows(a, b, ids) },
 		"dtype":      func() { d.SwiGLU(ids, ids, ids) },
 		"sum":        func() { d.SumSq(v, a) },

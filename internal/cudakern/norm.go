@@ -3,11 +3,12 @@ package cudakern
 import (
 	"fmt"
 
+	"lomo/internal/device"
 	"lomo/internal/tensor"
 )
 
-// RMSNorm is y = w ⊙ x·rstd over the last axis.
-func (d *Device) RMSNorm(y, rstd, x, w tensor.Tensor, eps float32) {
+// RMSNorm is y = gain ⊙ x·rstd over the last axis.
+func (d *Device) RMSNorm(y, rstd, x, w tensor.Tensor, norm device.Norm) {
 	n, c := rowsCols(x)
 	wantRows("RMSNorm", y, n, c)
 	wantLen("RMSNorm", w, c)
@@ -15,12 +16,12 @@ func (d *Device) RMSNorm(y, rstd, x, w tensor.Tensor, eps float32) {
 	wantType("RMSNorm", tensor.F32, rstd)
 	if d.ready() {
 		grid, block := rowsOf(n, c)
-		d.launch("RMSNorm", "rms_norm", grid, block, 0, y, rstd, x, w, n, c, eps, halves("RMSNorm", y, x, w))
+		d.launch("RMSNorm", "rms_norm", grid, block, 0, y, rstd, x, w, n, c, norm.Eps, norm.PlusOne, halves("RMSNorm", y, x, w))
 	}
 }
 
-// RMSNormBackward is dx += rstd·(dy⊙w − x̂·mean(dy⊙w⊙x̂)) and dw = Σ dy⊙x̂ over the rows, x̂ = x·rstd.
-func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd tensor.Tensor, acc bool) {
+// RMSNormBackward is dx = rstd·(dy⊙gain − x̂·mean(dy⊙gain⊙x̂)) and dw = Σ dy⊙x̂ over the rows, x̂ = x·rstd; both may add. dw is first: dx may be dy.
+func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd tensor.Tensor, norm device.Norm, addX, addW bool) {
 	const op = "RMSNormBackward"
 	n, c := rowsCols(x)
 	wantRows(op, dx, n, c)
@@ -32,14 +33,11 @@ func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd tensor.Tensor, acc bool)
 	if !d.ready() {
 		return
 	}
-	columns := dim{ceilDiv(c, 8*64), 1, 1}
-	ranges, perRange := split(n, c)
-	part := d.partials(ranges*c, 4)
-	columns[1] = ranges
-	d.launch(op, "rms_norm_weight", columns, dim{64, 1, 1}, 0, part, dy, x, rstd, n, c, perRange, halves(op, dy, x))
-	d.launch(op, "add_ranges", each(c), flatBlock, 0, dw, part, ranges, c, acc)
+	d.sumRows(op, dw, n, addW, func(part uint64, grid, block dim, perRange int) {
+		d.launch(op, "rms_norm_weight", grid, block, 0, part, dy, x, rstd, n, c, perRange, halves(op, dy, x))
+	})
 	grid, block := rowsOf(n, c)
-	d.launch(op, "rms_norm_input", grid, block, 0, dx, dy, x, w, rstd, n, c, halves(op, dx, dy, x, w))
+	d.launch(op, "rms_norm_input", grid, block, 0, dx, dy, x, w, rstd, n, c, norm.PlusOne, addX, halves(op, dx, dy, x, w))
 }
 
 // split cuts n rows of c columns into ranges that are summed beside each other: some hundred, of 16 rows or more, whose sums fit the scratch.

@@ -55,16 +55,25 @@ type Device interface {
 	// element of the product is not finite, nothing is written and a *NonFiniteError sticks.
 	OuterUpdate(w, dy, x tensor.Tensor, s Step)
 
+	// AddRow is y += b in each row: y (N, C), b (C) (a linear layer's bias).
+	AddRow(y, b tensor.Tensor)
+	// ColumnSum is db = Σ over the rows of dy: dy (N, C), db (C) F32 (the gradient of a bias); with acc, db += it. Of no rows the sum is 0.
+	ColumnSum(db, dy tensor.Tensor, acc bool)
+	// AddScaled is y += a·x, all of one size: the product and the sum in float32, rounded once to y's type.
+	AddScaled(y, x tensor.Tensor, a float32)
+
 	// SumSq adds Σg² to sum (F64, 1). g is F32 or BF16, any shape.
 	SumSq(sum, g tensor.Tensor)
 	// Update is w ← w·(1−LR·Decay) − LR·Coef·clamp(Scale·g), rounded once as s says (LOMO, algorithms.md 1).
 	// g (F32) has w's shape. When any element of g is not finite, nothing is written and a *NonFiniteError sticks.
 	Update(w, g tensor.Tensor, s Step)
 
-	// RMSNorm is y = w ⊙ x·rstd, rstd = 1/sqrt(mean(x²)+eps) over the last axis: x, y (N, C), w (C), rstd (N) F32.
-	RMSNorm(y, rstd, x, w tensor.Tensor, eps float32)
-	// RMSNormBackward is dx += … and dw (C, F32) = … (with acc, dw += …), algorithms.md 12. dx (N, C) and dy may differ in dtype.
-	RMSNormBackward(dx, dw, dy, x, w, rstd tensor.Tensor, acc bool)
+	// RMSNorm is y = gain ⊙ x·rstd, rstd = 1/sqrt(mean(x²)+Eps) over the last axis, with the gain w or 1 + w: x, y (N, C), w (C), rstd (N) F32.
+	// All products are float32's, and y is rounded once.
+	RMSNorm(y, rstd, x, w tensor.Tensor, n Norm)
+	// RMSNormBackward is dx = … (with addX, dx += …) and dw (C, F32) = … (with addW, dw += …), algorithms.md 12. dx (N, C) and dy may differ
+	// in dtype; without addX dx may be dy.
+	RMSNormBackward(dx, dw, dy, x, w, rstd tensor.Tensor, n Norm, addX, addW bool)
 
 	// RoPE rotates each head of x (N, heads·Hd) in place by its row's position, in Hugging Face half-split
 	// order: pos (N) I32, cos and sin (P, Hd/2) F32. inverse rotates back (the backward of RoPE).
@@ -135,6 +144,12 @@ type Device interface {
 
 	// AbsMax writes max|x| to out (F32, 1): +Inf for an infinity, NaN for a NaN.
 	AbsMax(out, x tensor.Tensor)
+}
+
+// Norm says which RMSNorm.
+type Norm struct {
+	Eps     float32
+	PlusOne bool // the gain is 1 + w, as Gemma keeps it; else w
 }
 
 // Step is what an update needs beside the gradient. The zero value of an optional field turns it off.

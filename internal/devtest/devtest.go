@@ -48,7 +48,7 @@ func Suite(t *testing.T, open Open, options ...Option) map[string]Digest {
 	for _, o := range options {
 		o(&set)
 	}
-	for _, group := range [][]testCase{memoryCases, linearCases, updateCases, normCases, elementCases, attentionCases, rowCases, lossCases, adaLomoCases, optimizerCases} {
+	for _, group := range [][]testCase{memoryCases, linearCases, updateCases, addCases, normCases, elementCases, attentionCases, rowCases, lossCases, adaLomoCases, optimizerCases} {
 		for _, tc := range group {
 			if len(set.only) > 0 && !slices.Contains(set.only, tc.name) {
 				continue

@@ -50,12 +50,14 @@ func TestAttentionReference(t *testing.T) {
 
 func TestRMSNormReference(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
-	r := normRef{n: 3, c: 7, x: normal(rnd, 21), w: normal(rnd, 7)}
-	dy := normal(rnd, 21)
-	dx, dw := r.backward(dy)
-	forward := func() []float64 { return mapped(21, r.forward) }
-	near(t, "dx", dx, slopes(r.x, dy, forward))
-	near(t, "dw", dw, slopes(r.w, dy, forward))
+	for _, one := range []float64{0, 1} {
+		r := normRef{n: 3, c: 7, x: normal(rnd, 21), w: normal(rnd, 7), one: one}
+		dy := normal(rnd, 21)
+		dx, dw := r.backward(dy)
+		forward := func() []float64 { return mapped(21, r.forward) }
+		near(t, "dx", dx, slopes(r.x, dy, forward))
+		near(t, "dw", dw, slopes(r.w, dy, forward))
+	}
 }
 
 func TestSwiGLUReference(t *testing.T) {

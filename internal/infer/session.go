@@ -185,7 +185,7 @@ func (s *Session) rows(n int) *model.Acts {
 // last is the logits of one row.
 func (s *Session) last(x tensor.Tensor) ([]float32, error) {
 	err := s.with([]*grad.Param{s.net.Norm, s.net.Head}, func() {
-		s.d.RMSNorm(s.normed, s.rstd, x, s.net.Norm.W, s.net.Cfg.RMSNormEps)
+		s.d.RMSNorm(s.normed, s.rstd, x, s.net.Norm.W, s.net.Cfg.Norm())
 		s.d.MatMul(s.logits, s.normed, s.net.Head.W, false)
 	})
 	if err != nil {

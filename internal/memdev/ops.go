@@ -45,13 +45,24 @@ func (d *Device) SoftmaxGrad(dz, z, _, _ tensor.Tensor, _ int, _ float32) {
 	}
 }
 
+func (d *Device) AddRow(y, _ tensor.Tensor)               { d.elements("AddRow", y, y) }
+func (d *Device) AddScaled(y, x tensor.Tensor, _ float32) { d.elements("AddScaled", y, y, x) }
+func (d *Device) ColumnSum(_, dy tensor.Tensor, _ bool) {
+	d.packs(dy)
+	d.elements("ColumnSum", dy)
+}
+
 func (d *Device) SumSq(_, g tensor.Tensor)                 { d.updates("SumSq", g) }
 func (d *Device) Update(w, g tensor.Tensor, _ device.Step) { d.updates("Update", w, w, g) }
 
-func (d *Device) RMSNorm(y, _, x, _ tensor.Tensor, _ float32) { d.elements("RMSNorm", y, x) }
-func (d *Device) RMSNormBackward(dx, _, dy, x, _, _ tensor.Tensor, _ bool) {
+func (d *Device) RMSNorm(y, _, x, _ tensor.Tensor, _ device.Norm) { d.elements("RMSNorm", y, x) }
+func (d *Device) RMSNormBackward(dx, _, dy, x, _, _ tensor.Tensor, _ device.Norm, addX, _ bool) {
 	d.packs(x)
-	d.elements("RMSNormBackward", dx, dx, dy, x)
+	var old tensor.Tensor
+	if addX {
+		old = dx
+	}
+	d.elements("RMSNormBackward", dx, old, dy, x)
 }
 func (d *Device) RoPE(x, _, _, _ tensor.Tensor, _ int, _ bool) { d.elements("RoPE", x, x) }
 

@@ -35,10 +35,10 @@ func (b *Block) Forward(d device.Device, out, x tensor.Tensor, a *Acts, l Layout
 
 // Project is the first part of Forward: a.Q, a.K and a.V of x, rotated to their positions.
 func (b *Block) Project(d device.Device, x tensor.Tensor, a *Acts, l Layout, r *Rope) {
-	d.RMSNorm(a.N1, a.Rstd1, x, b.InputNorm.W, b.cfg.RMSNormEps) // (N, C)
-	d.MatMul(a.Q, a.N1, b.w(b.Q), false)                         // (N, Hq·Hd)
-	d.MatMul(a.K, a.N1, b.w(b.K), false)                         // (N, Hkv·Hd)
-	d.MatMul(a.V, a.N1, b.w(b.V), false)                         // (N, Hkv·Hd)
+	d.RMSNorm(a.N1, a.Rstd1, x, b.InputNorm.W, b.cfg.Norm()) // (N, C)
+	d.MatMul(a.Q, a.N1, b.w(b.Q), false)                     // (N, Hq·Hd)
+	d.MatMul(a.K, a.N1, b.w(b.K), false)                     // (N, Hkv·Hd)
+	d.MatMul(a.V, a.N1, b.w(b.V), false)                     // (N, Hkv·Hd)
 	d.RoPE(a.Q, l.Pos, r.Cos, r.Sin, b.cfg.HeadDim, false)
 	d.RoPE(a.K, l.Pos, r.Cos, r.Sin, b.cfg.HeadDim, false)
 }
@@ -46,11 +46,11 @@ func (b *Block) Project(d device.Device, x tensor.Tensor, a *Acts, l Layout, r *
 // Finish is the last part of Forward: from a.Att to out.
 func (b *Block) Finish(d device.Device, out, x tensor.Tensor, a *Acts) {
 	d.Copy(a.H, x)
-	d.MatMul(a.H, a.Att, b.w(b.O), true)                          // (N, C)
-	d.RMSNorm(a.N2, a.Rstd2, a.H, b.PostNorm.W, b.cfg.RMSNormEps) // (N, C)
-	d.MatMul(a.Gate, a.N2, b.w(b.GateProj), false)                // (N, F)
-	d.MatMul(a.Up, a.N2, b.w(b.UpProj), false)                    // (N, F)
-	d.SwiGLU(a.Hidden, a.Gate, a.Up)                              // (N, F)
+	d.MatMul(a.H, a.Att, b.w(b.O), true)                      // (N, C)
+	d.RMSNorm(a.N2, a.Rstd2, a.H, b.PostNorm.W, b.cfg.Norm()) // (N, C)
+	d.MatMul(a.Gate, a.N2, b.w(b.GateProj), false)            // (N, F)
+	d.MatMul(a.Up, a.N2, b.w(b.UpProj), false)                // (N, F)
+	d.SwiGLU(a.Hidden, a.Gate, a.Up)                          // (N, F)
 	if !out.IsZero() {
 		d.Copy(out, a.H)
 		d.MatMul(out, a.Hidden, b.w(b.Down), true) // (N, C)
@@ -108,7 +108,7 @@ func (b *Block) Backward(d device.Device, dres, x tensor.Tensor, a *Acts, g *Gra
 			return err
 		}
 	}
-	d.RMSNormBackward(dres, g.DInput, g.DNorm, x, b.InputNorm.W, a.Rstd1, acc)
+	d.RMSNormBackward(dres, g.DInput, g.DNorm, x, b.InputNorm.W, a.Rstd1, b.cfg.Norm(), true, acc)
 	return nil
 }
 
@@ -127,7 +127,7 @@ func (b *Block) backwardMLP(d device.Device, dres tensor.Tensor, a *Acts, g *Gra
 	if err := emit(b.UpProj, g.DUp, a.N2); err != nil {
 		return err
 	}
-	d.RMSNormBackward(dres, g.DPost, g.DNorm, a.H, b.PostNorm.W, a.Rstd2, acc)
+	d.RMSNormBackward(dres, g.DPost, g.DNorm, a.H, b.PostNorm.W, a.Rstd2, b.cfg.Norm(), true, acc)
 	return nil
 }
 

@@ -119,7 +119,7 @@ type HeadPass struct {
 // Forward fills Normed, LSE and Loss from X, and as p asks dX and the head's gradient. It writes no weight.
 func (h *Head) Forward(p HeadPass) error {
 	d := h.d
-	d.RMSNorm(h.Normed, h.Rstd, h.X, h.norm.W, h.net.Cfg.RMSNormEps)
+	d.RMSNorm(h.Normed, h.Rstd, h.X, h.norm.W, h.net.Cfg.Norm())
 	return h.chunks(func(z, stats tensor.Tensor, buf logits, r, e int) {
 		x, t, lse := h.Normed.Slice(r, e), h.Targets.Slice(r, e), h.LSE.Slice(r, e)
 		d.SoftmaxStats(stats, z, t, 0, true)
@@ -208,6 +208,5 @@ func (h *Head) Blocks(sink grad.Sink, scale float32, dnormed tensor.Tensor, rows
 
 // BackwardNorm takes the gradient through the final norm: dx (R, C) F32 = …, dw (C) F32 = ….
 func (h *Head) BackwardNorm(dx, dw, dnormed tensor.Tensor) {
-	h.d.Zero(dx)
-	h.d.RMSNormBackward(dx, dw, dnormed, h.X, h.norm.W, h.Rstd, false)
+	h.d.RMSNormBackward(dx, dw, dnormed, h.X, h.norm.W, h.Rstd, h.net.Cfg.Norm(), false, false)
 }

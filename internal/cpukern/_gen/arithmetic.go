@@ -7,21 +7,12 @@ import (
 
 // arithmetic writes the rows of plain arithmetic. None fuses: they give the bits of their generic twins.
 func arithmetic() {
-	TEXT("axpyVec", NOSPLIT, "func(y, x *float32, n int, a float32)")
-	Doc("axpyVec is axpyGeneric for n > 0, a multiple of 8.")
-	y, x, n := ptr("y"), ptr("x"), ptr("n")
-	a := scalar("a")
-	vectors(n, []reg.GPVirtual{y, x}, []int{4, 4}, func() {
-		v := YMM()
-		VMULPS(at(x, 0), a, v)
-		VADDPS(at(y, 0), v, v)
-		VMOVUPS(v, at(y, 0))
-	})
+	widths[0].axpy(widths[0].float32s())
 
 	TEXT("scaleVec", NOSPLIT, "func(x *float32, n int, a float32)")
 	Doc("scaleVec is scaleGeneric for n > 0, a multiple of 8.")
-	x, n = ptr("x"), ptr("n")
-	a = scalar("a")
+	x, n := ptr("x"), ptr("n")
+	a := scalar("a")
 	vectors(n, []reg.GPVirtual{x}, []int{4}, func() {
 		v := YMM()
 		VMULPS(at(x, 0), a, v)

@@ -62,6 +62,7 @@ func (l lanes) storeNearest(v reg.VecVirtual, m Mem) {
 func fused() {
 	for _, l := range widths {
 		l.narrow()
+		l.axpy(l.halves())
 		l.rotate(l.halves())
 		l.mulScale(l.halves())
 	}
@@ -78,7 +79,21 @@ func (l lanes) narrow() {
 	finish()
 }
 
-// rotate and mulScale are of float32 or BF16; what they multiply by is float32.
+// axpy, rotate and mulScale are of float32 or BF16; what they multiply by is float32.
+func (l lanes) axpy(e element) {
+	TEXT("axpy"+e.name+l.suffix, NOSPLIT, "func(y *"+e.element+", x *float32, n int, a float32)")
+	l.doc("axpy"+e.name, "axpy"+e.name+"Generic")
+	y, x, n := ptr("y"), ptr("x"), ptr("n")
+	a := l.argument("a")
+	l.vectors(n, []reg.GPVirtual{y, x}, []int{e.bytes, 4}, func() {
+		v := l.reg()
+		VMULPS(at(x, 0), a, v)
+		VADDPS(e.load(at(y, 0)), v, v)
+		e.store(v, at(y, 0))
+	})
+	finish()
+}
+
 func (l lanes) rotate(e element) {
 	TEXT("rotate"+e.name+l.suffix, NOSPLIT, "func(a, b *"+e.element+", cos, sin *float32, n int, sign float32)")
 	l.doc("rotate"+e.name, "rotate"+e.name+"Generic")

@@ -1,9 +1,12 @@
 // RMSNorm, its backward, and RoPE. Twins: cpukern's norm.go and rope.go.
 #include "eights.cuh"
 
-// rms_norm is y = w·x·rstd, rstd = 1/sqrt(mean(x²)+eps) over the last axis: x, y (n, c), w (c), rstd (n).
+// A gain is w, or with plusOne 1 + w.
+__device__ __forceinline__ float gain(float w, int plusOne) { return plusOne ? w + 1.0f : w; }
+
+// rms_norm is y = gain·x·rstd, rstd = 1/sqrt(mean(x²)+eps) over the last axis: x, y (n, c), w (c), rstd (n).
 // Grid: a block a row, n at most. Block: a multiple of 32 up to 1024. halves: y, x, w. Shared: 128 bytes.
-KERNEL rms_norm(const u32* stop, void* y, float* rstd, const void* x, const void* w, int n, int c, float eps, u32 halves) {
+KERNEL rms_norm(const u32* stop, void* y, float* rstd, const void* x, const void* w, int n, int c, float eps, int plusOne, u32 halves) {
     __shared__ float sums[32];
     if (stopped(stop)) return;
     Floats fy(y, HALF(0)), fx(x, HALF(1)), fw(w, HALF(2));
@@ -24,14 +27,16 @@ KERNEL rms_norm(const u32* stop, void* y, float* rstd, const void* x, const void
             load8(v, fx, at + j, m, wide);
             load8(g, fw, j, m, wide);
 #pragma unroll
-            for (int k = 0; k < 8; k++) v[k] = v[k] * r * g[k];
+            for (int k = 0; k < 8; k++) v[k] = v[k] * r * gain(g[k], plusOne);
             store8(fy, at + j, m, wide, v);
         }
     }
 }
 
-// rms_norm_input is dx += dy·w·rstd − x·back, back = rstd³·mean(dy·w·x): shapes and launch as rms_norm. halves: dx, dy, x, w.
-KERNEL rms_norm_input(const u32* stop, void* dx, const void* dy, const void* x, const void* w, const float* rstd, int n, int c, u32 halves) {
+// rms_norm_input is dx = dy·gain·rstd − x·back, back = rstd³·mean(dy·gain·x), with acc dx += it: shapes and launch as rms_norm. Without acc dx may be
+// dy. halves: dx, dy, x, w.
+KERNEL rms_norm_input(const u32* stop, void* dx, const void* dy, const void* x, const void* w, const float* rstd, int n, int c, int plusOne, int acc,
+                      u32 halves) {
     __shared__ float sums[32];
     if (stopped(stop)) return;
     Floats fd(dx, HALF(0)), fg(dy, HALF(1)), fx(x, HALF(2)), fw(w, HALF(3));
@@ -45,17 +50,17 @@ KERNEL rms_norm_input(const u32* stop, void* dx, const void* dy, const void* x, 
             load8(b, fw, j, m, wide);
             load8(g, fg, at + j, m, wide);
 #pragma unroll
-            for (int k = 0; k < 8; k++) dot += a[k] * b[k] * g[k];
+            for (int k = 0; k < 8; k++) dot += a[k] * gain(b[k], plusOne) * g[k];
         }
         float back = blockSum(dot, sums) / (float)c * r * r * r;
         ROW8(c) {
-            float a[8], b[8], g[8], d[8];
+            float a[8], b[8], g[8], d[8] = {};
             load8(a, fx, at + j, m, wide);
             load8(b, fw, j, m, wide);
             load8(g, fg, at + j, m, wide);
-            load8(d, fd, at + j, m, wide);
+            if (acc) load8(d, fd, at + j, m, wide);
 #pragma unroll
-            for (int k = 0; k < 8; k++) d[k] += g[k] * b[k] * r - a[k] * back;
+            for (int k = 0; k < 8; k++) d[k] += g[k] * gain(b[k], plusOne) * r - a[k] * back;
             store8(fd, at + j, m, wide, d);
         }
     }
