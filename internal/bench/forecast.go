@@ -260,13 +260,21 @@ var others = map[string]attempt{
 		dgate, dup, act, gate, up := b.of(c.N, c.In), b.of(c.N, c.In), b.of(c.N, c.In), b.of(c.N, c.In), b.of(c.N, c.In)
 		return func() { b.d.SwiGLUBackward(dgate, dup, act, gate, up) }
 	},
+	"GeGLU": func(b *bed, c memdev.Call) func() {
+		act, gate, up := b.of(c.N, c.In), b.of(c.N, c.In), b.of(c.N, c.In)
+		return func() { b.d.GeGLU(act, gate, up) }
+	},
+	"GeGLUBackward": func(b *bed, c memdev.Call) func() {
+		dgate, dup, act, gate, up := b.of(c.N, c.In), b.of(c.N, c.In), b.of(c.N, c.In), b.of(c.N, c.In), b.of(c.N, c.In)
+		return func() { b.d.GeGLUBackward(dgate, dup, act, gate, up) }
+	},
 	"SoftmaxStats": func(b *bed, c memdev.Call) func() {
 		stats, z, targets := b.f32(c.N, 3), b.f32(c.N, c.In), b.indices(c.N, 0)
 		return func() { b.d.SoftmaxStats(stats, z, targets, 0, true) }
 	},
 	"SoftmaxGrad": func(b *bed, c memdev.Call) func() {
 		z, lse, targets := b.f32(c.N, c.In), b.full(tensor.F32, 4, c.N), b.indices(c.N, 0) // exp(z−4) of its own result stays small
-		return func() { b.d.SoftmaxGrad(z, z, lse, targets, 0, 1) }
+		return func() { b.d.SoftmaxGrad(z, z, lse, targets, 0, 1, 0) }
 	},
 	"Copy": func(b *bed, c memdev.Call) func() {
 		dst, src := b.f32(c.N, c.In), b.of(c.N, c.In)

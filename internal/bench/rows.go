@@ -24,6 +24,8 @@ func blockRows(b *bed) []kernel {
 		moves("RoPE", q, func() { b.d.RoPE(q, pos, cos, sin, c.HeadDim, false) }, q, q, pos, cos, sin),
 		moves("SwiGLU", gate, func() { b.d.SwiGLU(act, gate, up) }, gate, up, act),
 		moves("SwiGLUBackward", gate, func() { b.d.SwiGLUBackward(dgate, up, act, gate, up) }, act, gate, up, dgate, up),
+		moves("GeGLU", gate, func() { b.d.GeGLU(act, gate, up) }, gate, up, act),
+		moves("GeGLUBackward", gate, func() { b.d.GeGLUBackward(dgate, up, act, gate, up) }, act, gate, up, dgate, up),
 	}
 }
 
@@ -54,7 +56,8 @@ func loss(b *bed) []kernel {
 	return []kernel{
 		moves("SoftmaxStats", z, func() { b.d.SoftmaxStats(stats, z, targets, 0, true) }, z, targets, stats),
 		moves("SoftmaxLoss", losses, func() { b.d.SoftmaxLoss(losses, lse, stats) }, stats, lse, losses),
-		moves("SoftmaxGrad", z, func() { b.d.SoftmaxGrad(z, z, lse, targets, 0, 1) }, z, z, lse, targets),
+		moves("SoftmaxGrad", z, func() { b.d.SoftmaxGrad(z, z, lse, targets, 0, 1, 0) }, z, z, lse, targets),
+		moves("SoftCap", z, func() { b.d.SoftCap(z, 30) }, z, z),
 	}
 }
 

@@ -37,9 +37,10 @@ func avx2Kernels() *kernels {
 		axpy: axpyAVX2, scale: scaleAVX2, mulScale: mulScaleAVX2, dot3: dot3AVX2,
 		normInput: normInputAVX2, normWeight: normWeightAVX2, rotate: rotateAVX2,
 		maximum: maximumAVX2, expSum: expSumAVX2,
-		silu: siluAVX2, siluBackward: siluBackwardAVX2,
+		silu:    vectorGate(8, siluVec, siluBackwardVec, siluHalvesVec, siluBackwardHalvesVec, siluGate()),
+		gelu:    vectorGate(8, geluVec, geluBackwardVec, geluHalvesVec, geluBackwardHalvesVec, geluGate()),
+		softCap: softCapAVX2, softCapBackward: softCapBackwardAVX2,
 		axpyHalves: axpyHalvesAVX2, mulScaleHalves: mulScaleHalvesAVX2, rotateHalves: rotateHalvesAVX2,
-		siluHalves: siluHalvesAVX2, siluBackwardHalves: siluBackwardHalvesAVX2,
 		sumSq: sumSqAVX2, absMax: absMaxAVX2, absMax16: absMax16AVX2,
 	}
 }
@@ -52,9 +53,10 @@ func avx512Kernels() *kernels {
 	k.mr, k.nr, k.micro, k.direct, k.peak = 12, 32, microAVX512, directAVX512, registers(spinAVX512, 2*16*24)
 	k.floatTiles, k.roundedTiles = avx512Tiles(), avx512Tiles().rounded(softmaxRowRoundedVec512, gradRowRoundedVec512)
 	k.widen, k.narrow, k.updateHalves, k.philox = widenAVX512, narrowAVX512, updateHalvesAVX512, philoxAVX512
-	k.expSum, k.silu, k.siluBackward = expSumAVX512, siluAVX512, siluBackwardAVX512
+	k.expSum, k.softCap = expSumAVX512, softCapAVX512
+	k.silu = vectorGate(16, siluVec512, siluBackwardVec512, siluHalvesVec512, siluBackwardHalvesVec512, k.silu)
+	k.gelu = vectorGate(16, geluVec512, geluBackwardVec512, geluHalvesVec512, geluBackwardHalvesVec512, k.gelu)
 	k.axpyHalves, k.mulScaleHalves, k.rotateHalves = axpyHalvesAVX512, mulScaleHalvesAVX512, rotateHalvesAVX512
-	k.siluHalves, k.siluBackwardHalves = siluHalvesAVX512, siluBackwardHalvesAVX512
 	if cpuid.CPU.Supports(cpuid.AVX512BF16, cpuid.AVX512VL) {
 		k.name = "avx512f+bf16"
 		k.pairs = &kernels{mr: k.mr, nr: k.nr, blockK: k.blockK, micro: microBF16, direct: directBF16, peak: registers(spinBF16, 2*32*24), pack: packPairsAVX512, prefetch: prefetchRows}

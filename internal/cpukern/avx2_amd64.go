@@ -173,28 +173,28 @@ func expSumAVX2(dst, x []float32, shift float32) float32 {
 	return sum
 }
 
-func siluAVX2(dst, gate, up []float32) {
-	n := len(dst) &^ 7
-	if n > 0 {
-		siluVec(&dst[0], &gate[0], &up[0], n)
-	}
-	siluGeneric(dst[n:], gate[n:], up[n:])
-}
-
-func siluBackwardAVX2(dgate, dup, dact, gate, up []float32) {
-	n := len(dact) &^ 7
-	if n > 0 {
-		siluBackwardVec(&dgate[0], &dup[0], &dact[0], &gate[0], &up[0], n)
-	}
-	siluBackwardGeneric(dgate[n:], dup[n:], dact[n:], gate[n:], up[n:])
-}
-
 func axpyHalvesAVX2(y []uint16, x []float32, a float32) {
 	n := len(y) &^ 7
 	if n > 0 {
 		axpyHalvesVec(&y[0], &x[0], n, a)
 	}
 	axpyHalvesGeneric(y[n:], x[n:], a)
+}
+
+func softCapAVX2(z []float32, inverse, limit float32) {
+	n := len(z) &^ 7
+	if n > 0 {
+		softCapVec(&z[0], n, inverse, limit)
+	}
+	softCapGeneric(z[n:], inverse, limit)
+}
+
+func softCapBackwardAVX2(dz, z []float32, inverse float32) {
+	n := len(dz) &^ 7
+	if n > 0 {
+		softCapBackwardVec(&dz[0], &z[0], n, inverse)
+	}
+	softCapBackwardGeneric(dz[n:], z[n:], inverse)
 }
 
 func mulScaleHalvesAVX2(dst []uint16, x, w []float32, a float32) {
@@ -215,18 +215,36 @@ func rotateHalvesAVX2(a, b []uint16, cos, sin []float32, sign float32) {
 	}
 }
 
-func siluHalvesAVX2(dst, gate, up []uint16) {
-	n := len(dst) &^ 7
-	if n > 0 {
-		siluHalvesVec(&dst[0], &gate[0], &up[0], n)
+// vectorGate hands assembly whole vectors of width elements, and the rest of a row to rest.
+func vectorGate(width int, forward forwardVec[float32], backward backwardVec[float32], forwardHalves forwardVec[uint16], backwardHalves backwardVec[uint16], rest gate) gate {
+	return gate{
+		forward:        forward.rows(width, rest.forward),
+		backward:       backward.rows(width, rest.backward),
+		forwardHalves:  forwardHalves.rows(width, rest.forwardHalves),
+		backwardHalves: backwardHalves.rows(width, rest.backwardHalves),
 	}
-	siluHalvesGeneric(dst[n:], gate[n:], up[n:])
 }
 
-func siluBackwardHalvesAVX2(dgate, dup, dact, gate, up []uint16) {
-	n := len(dact) &^ 7
-	if n > 0 {
-		siluBackwardHalvesVec(&dgate[0], &dup[0], &dact[0], &gate[0], &up[0], n)
+type forwardVec[T any] func(dst, gate, up *T, n int)
+
+func (vec forwardVec[T]) rows(width int, rest func(dst, gate, up []T)) func(dst, gate, up []T) {
+	return func(dst, gate, up []T) {
+		n := len(dst) &^ (width - 1)
+		if n > 0 {
+			vec(&dst[0], &gate[0], &up[0], n)
+		}
+		rest(dst[n:], gate[n:], up[n:])
 	}
-	siluBackwardHalvesGeneric(dgate[n:], dup[n:], dact[n:], gate[n:], up[n:])
+}
+
+type backwardVec[T any] func(dgate, dup, dact, gate, up *T, n int)
+
+func (vec backwardVec[T]) rows(width int, rest func(dgate, dup, dact, gate, up []T)) func(dgate, dup, dact, gate, up []T) {
+	return func(dgate, dup, dact, gate, up []T) {
+		n := len(dact) &^ (width - 1)
+		if n > 0 {
+			vec(&dgate[0], &dup[0], &dact[0], &gate[0], &up[0], n)
+		}
+		rest(dgate[n:], dup[n:], dact[n:], gate[n:], up[n:])
+	}
 }

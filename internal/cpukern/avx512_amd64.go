@@ -57,22 +57,6 @@ func expSumAVX512(dst, x []float32, shift float32) float32 {
 	return sum
 }
 
-func siluAVX512(dst, gate, up []float32) {
-	n := len(dst) &^ 15
-	if n > 0 {
-		siluVec512(&dst[0], &gate[0], &up[0], n)
-	}
-	siluAVX2(dst[n:], gate[n:], up[n:])
-}
-
-func siluBackwardAVX512(dgate, dup, dact, gate, up []float32) {
-	n := len(dact) &^ 15
-	if n > 0 {
-		siluBackwardVec512(&dgate[0], &dup[0], &dact[0], &gate[0], &up[0], n)
-	}
-	siluBackwardAVX2(dgate[n:], dup[n:], dact[n:], gate[n:], up[n:])
-}
-
 func axpyHalvesAVX512(y []uint16, x []float32, a float32) {
 	n := len(y) &^ 15
 	if n > 0 {
@@ -99,18 +83,10 @@ func rotateHalvesAVX512(a, b []uint16, cos, sin []float32, sign float32) {
 	}
 }
 
-func siluHalvesAVX512(dst, gate, up []uint16) {
-	n := len(dst) &^ 15
+func softCapAVX512(z []float32, inverse, limit float32) {
+	n := len(z) &^ 15
 	if n > 0 {
-		siluHalvesVec512(&dst[0], &gate[0], &up[0], n)
+		softCapVec512(&z[0], n, inverse, limit)
 	}
-	siluHalvesAVX2(dst[n:], gate[n:], up[n:])
-}
-
-func siluBackwardHalvesAVX512(dgate, dup, dact, gate, up []uint16) {
-	n := len(dact) &^ 15
-	if n > 0 {
-		siluBackwardHalvesVec512(&dgate[0], &dup[0], &dact[0], &gate[0], &up[0], n)
-	}
-	siluBackwardHalvesAVX2(dgate[n:], dup[n:], dact[n:], gate[n:], up[n:])
+	softCapAVX2(z[n:], inverse, limit)
 }

@@ -49,6 +49,8 @@ func BenchmarkRows(b *testing.B) {
 		{"RoPE", x.Bytes() * 2, func() { d.RoPE(turned, pos, cos, sin, 64, false) }},
 		{"SwiGLU", gate.Bytes() * 3, func() { d.SwiGLU(out, gate, up) }},
 		{"SwiGLUBackward", gate.Bytes() * 5, func() { d.SwiGLUBackward(out, out2, dact, gate, up) }},
+		{"GeGLU", gate.Bytes() * 3, func() { d.GeGLU(out, gate, up) }},
+		{"GeGLUBackward", gate.Bytes() * 5, func() { d.GeGLUBackward(out, out2, dact, gate, up) }},
 		{"Copy", x.Bytes() * 3, func() { d.Copy(m.Slice(0, n).View(n, c), act0) }},
 		{"SumSq", grad.Bytes(), func() { d.SumSq(stats.Slice(0, 1), grad) }},
 		{"Update", grad.Bytes() * 2, func() { d.Update(weight, grad, step) }},
@@ -60,7 +62,9 @@ func BenchmarkRows(b *testing.B) {
 		}},
 		{"SGD", grad.Bytes()*3 + 2*weight.Bytes(), func() { d.SGD(weight, m, grad, device.Momentum{Momentum: .9}, step) }},
 		{"SoftmaxStats", z.Bytes(), func() { d.SoftmaxStats(st, z, targets, 0, true) }},
-		{"SoftmaxGrad", z.Bytes() * 2, func() { d.SoftmaxGrad(z, z, lse, targets, 0, 1) }},
+		{"SoftmaxGrad", z.Bytes() * 2, func() { d.SoftmaxGrad(z, z, lse, targets, 0, 1, 0) }},
+		{"SoftCap", z.Bytes() * 2, func() { d.SoftCap(z, 30) }},
+		{"SoftmaxGrad of capped", z.Bytes() * 2, func() { d.SoftmaxGrad(z, z, lse, targets, 0, 1, 30) }},
 	} {
 		b.Run(op.name, func(b *testing.B) {
 			b.SetBytes(op.bytes)

@@ -64,24 +64,36 @@ func maximumGeneric(x []float32) float32 {
 	return m
 }
 
-// siluGeneric is dst = gate·σ(gate)·up.
-func siluGeneric(dst, gate, up []float32) {
-	gate, up = gate[:len(dst)], up[:len(dst)]
-	for i := range dst {
-		dst[i] = siluOf(gate[i], up[i])
+// tanhPoly are the coefficients of (tanh(x)−x)/x³ in x² for |x| < tanhSmall, the highest first: those of Cephes tanhf. Beyond, tanh comes from exp.
+var tanhPoly = [5]float32{-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1}
+
+const tanhSmall = 0.625
+
+// tanh32 is the hyperbolic tangent to 3 ulp, and never above 1.
+func tanh32(x float32) float32 {
+	size := float32(math.Abs(float64(x)))
+	if size < tanhSmall {
+		square, p := x*x, tanhPoly[0]
+		for _, c := range tanhPoly[1:] {
+			p = float32(p*square) + c
+		}
+		return float32(float32(p*square)*x) + x
+	}
+	return float32(math.Copysign(float64(1-2/(1+exp32(size+size))), float64(x)))
+}
+
+// softCapGeneric is z = limit·tanh(z·inverse).
+func softCapGeneric(z []float32, inverse, limit float32) {
+	for i, v := range z {
+		z[i] = limit * tanh32(v*inverse)
 	}
 }
 
-func siluOf(gate, up float32) float32 { return gate / (1 + exp32(-gate)) * up }
-
-// siluBackwardGeneric is, with s = σ(gate): dup = dact·gate·s and dgate = dact·up·s·(1 + gate·(1−s)). dgate may be gate and dup may be up.
-func siluBackwardGeneric(dgate, dup, dact, gate, up []float32) {
-	for i, d := range dact {
-		dgate[i], dup[i] = siluBackwardOf(d, gate[i], up[i])
+// softCapBackwardGeneric is dz *= 1 − (z·inverse)², with z as softCap left it.
+func softCapBackwardGeneric(dz, z []float32, inverse float32) {
+	z = z[:len(dz)]
+	for i := range dz {
+		t := z[i] * inverse
+		dz[i] *= 1 - float32(t*t)
 	}
-}
-
-func siluBackwardOf(d, g, u float32) (dgate, dup float32) {
-	s := 1 / (1 + exp32(-g))
-	return d * u * (s * (1 + float32(g*(1-s)))), d * (g * s)
 }

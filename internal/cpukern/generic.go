@@ -22,9 +22,8 @@ func genericKernels() *kernels {
 		axpy: axpyGeneric, scale: scaleGeneric, mulScale: mulScaleGeneric, dot3: dot3Generic,
 		normInput: normInputGeneric, normWeight: normWeightGeneric, rotate: rotateGeneric,
 		maximum: maximumGeneric, expSum: expSumGeneric,
-		silu: siluGeneric, siluBackward: siluBackwardGeneric,
+		silu: siluGate(), gelu: geluGate(), softCap: softCapGeneric, softCapBackward: softCapBackwardGeneric,
 		axpyHalves: axpyHalvesGeneric, mulScaleHalves: mulScaleHalvesGeneric, rotateHalves: rotateHalvesGeneric,
-		siluHalves: siluHalvesGeneric, siluBackwardHalves: siluBackwardHalvesGeneric,
 		sumSq: sumSqGeneric, absMax: absMaxGeneric, absMax16: absMax16Generic,
 	}
 }

@@ -5172,6 +5172,813 @@ loop:
 	VZEROUPPER
 	RET
 
+// func geluVec(dst *float32, gate *float32, up *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluVec(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         gate+8(FP), CX
+	MOVQ         up+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS expMax<>+0(SB), Y0
+	VBROADCASTSS expMin<>+0(SB), Y1
+
+loop:
+	VMOVUPS      (CX), Y2
+	VMULPS       Y2, Y2, Y3
+	VMINPS       geluMost<>+0(SB), Y3, Y3
+	VMULPS       geluB<>+0(SB), Y3, Y3
+	VADDPS       geluA<>+0(SB), Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VXORPS       signBit<>+0(SB), Y3, Y3
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y3, Y1, Y3
+	VMULPS       expLog2e<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFMSUB132PS  expLog2e<>+0(SB), Y4, Y5
+	VFMADD231PS  expLog2eRest<>+0(SB), Y3, Y5
+	VBROADCASTSS exp2Poly0<>+0(SB), Y3
+	VFMADD213PS  exp2Poly1<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly2<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly3<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly4<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly5<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly6<>+0(SB), Y5, Y3
+	VCVTTPS2DQ   Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       exponentBias<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VPADDD       exponentBias<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VADDPS       floatOne<>+0(SB), Y3, Y3
+	VDIVPS       Y3, Y2, Y3
+	VMOVUPS      (DX), Y2
+	VMULPS       Y2, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x08, BX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+DATA geluMost<>+0(SB)/4, $0x43800000
+DATA geluMost<>+4(SB)/4, $0x43800000
+DATA geluMost<>+8(SB)/4, $0x43800000
+DATA geluMost<>+12(SB)/4, $0x43800000
+DATA geluMost<>+16(SB)/4, $0x43800000
+DATA geluMost<>+20(SB)/4, $0x43800000
+DATA geluMost<>+24(SB)/4, $0x43800000
+DATA geluMost<>+28(SB)/4, $0x43800000
+GLOBL geluMost<>(SB), RODATA|NOPTR, $32
+
+DATA geluB<>+0(SB)/4, $0x3d922279
+DATA geluB<>+4(SB)/4, $0x3d922279
+DATA geluB<>+8(SB)/4, $0x3d922279
+DATA geluB<>+12(SB)/4, $0x3d922279
+DATA geluB<>+16(SB)/4, $0x3d922279
+DATA geluB<>+20(SB)/4, $0x3d922279
+DATA geluB<>+24(SB)/4, $0x3d922279
+DATA geluB<>+28(SB)/4, $0x3d922279
+GLOBL geluB<>(SB), RODATA|NOPTR, $32
+
+DATA geluA<>+0(SB)/4, $0x3fcc422a
+DATA geluA<>+4(SB)/4, $0x3fcc422a
+DATA geluA<>+8(SB)/4, $0x3fcc422a
+DATA geluA<>+12(SB)/4, $0x3fcc422a
+DATA geluA<>+16(SB)/4, $0x3fcc422a
+DATA geluA<>+20(SB)/4, $0x3fcc422a
+DATA geluA<>+24(SB)/4, $0x3fcc422a
+DATA geluA<>+28(SB)/4, $0x3fcc422a
+GLOBL geluA<>(SB), RODATA|NOPTR, $32
+
+// func geluBackwardVec(dgate *float32, dup *float32, dact *float32, gate *float32, up *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluBackwardVec(SB), NOSPLIT, $0-48
+	MOVQ         dgate+0(FP), AX
+	MOVQ         dup+8(FP), CX
+	MOVQ         dact+16(FP), DX
+	MOVQ         gate+24(FP), BX
+	MOVQ         up+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS expMax<>+0(SB), Y0
+	VBROADCASTSS expMin<>+0(SB), Y1
+	VBROADCASTSS floatOne<>+0(SB), Y2
+
+loop:
+	VMOVUPS      (BX), Y3
+	VMULPS       Y3, Y3, Y4
+	VMINPS       geluMost<>+0(SB), Y4, Y4
+	VMULPS       geluB<>+0(SB), Y4, Y5
+	VADDPS       geluA<>+0(SB), Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VXORPS       signBit<>+0(SB), Y5, Y5
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y5, Y1, Y5
+	VMULPS       expLog2e<>+0(SB), Y5, Y6
+	VROUNDPS     $0x00, Y6, Y6
+	VMOVAPS      Y5, Y7
+	VFMSUB132PS  expLog2e<>+0(SB), Y6, Y7
+	VFMADD231PS  expLog2eRest<>+0(SB), Y5, Y7
+	VBROADCASTSS exp2Poly0<>+0(SB), Y5
+	VFMADD213PS  exp2Poly1<>+0(SB), Y7, Y5
+	VFMADD213PS  exp2Poly2<>+0(SB), Y7, Y5
+	VFMADD213PS  exp2Poly3<>+0(SB), Y7, Y5
+	VFMADD213PS  exp2Poly4<>+0(SB), Y7, Y5
+	VFMADD213PS  exp2Poly5<>+0(SB), Y7, Y5
+	VFMADD213PS  exp2Poly6<>+0(SB), Y7, Y5
+	VCVTTPS2DQ   Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       exponentBias<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y5, Y5
+	VPADDD       exponentBias<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y2, Y5, Y6
+	VDIVPS       Y6, Y2, Y6
+	VMINPS       floatMost<>+0(SB), Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMULPS       gelu3B<>+0(SB), Y4, Y4
+	VADDPS       geluA<>+0(SB), Y4, Y4
+	VMULPS       Y4, Y5, Y5
+	VMULPS       Y6, Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y6, Y5, Y5
+	VMOVUPS      (DX), Y4
+	VMOVUPS      (SI), Y6
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      Y3, (CX)
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000020, SI
+	SUBQ         $0x08, DI
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+DATA floatMost<>+0(SB)/4, $0x7f7fffff
+DATA floatMost<>+4(SB)/4, $0x7f7fffff
+DATA floatMost<>+8(SB)/4, $0x7f7fffff
+DATA floatMost<>+12(SB)/4, $0x7f7fffff
+DATA floatMost<>+16(SB)/4, $0x7f7fffff
+DATA floatMost<>+20(SB)/4, $0x7f7fffff
+DATA floatMost<>+24(SB)/4, $0x7f7fffff
+DATA floatMost<>+28(SB)/4, $0x7f7fffff
+GLOBL floatMost<>(SB), RODATA|NOPTR, $32
+
+DATA gelu3B<>+0(SB)/4, $0x3e5b33b6
+DATA gelu3B<>+4(SB)/4, $0x3e5b33b6
+DATA gelu3B<>+8(SB)/4, $0x3e5b33b6
+DATA gelu3B<>+12(SB)/4, $0x3e5b33b6
+DATA gelu3B<>+16(SB)/4, $0x3e5b33b6
+DATA gelu3B<>+20(SB)/4, $0x3e5b33b6
+DATA gelu3B<>+24(SB)/4, $0x3e5b33b6
+DATA gelu3B<>+28(SB)/4, $0x3e5b33b6
+GLOBL gelu3B<>(SB), RODATA|NOPTR, $32
+
+// func geluHalvesVec(dst *uint16, gate *uint16, up *uint16, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluHalvesVec(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         gate+8(FP), CX
+	MOVQ         up+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS expMax<>+0(SB), Y0
+	VBROADCASTSS expMin<>+0(SB), Y1
+
+loop:
+	VPMOVZXWD    (CX), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VMULPS       Y2, Y2, Y3
+	VMINPS       geluMost<>+0(SB), Y3, Y3
+	VMULPS       geluB<>+0(SB), Y3, Y3
+	VADDPS       geluA<>+0(SB), Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VXORPS       signBit<>+0(SB), Y3, Y3
+	VMINPS       Y3, Y0, Y3
+	VMAXPS       Y3, Y1, Y3
+	VMULPS       expLog2e<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFMSUB132PS  expLog2e<>+0(SB), Y4, Y5
+	VFMADD231PS  expLog2eRest<>+0(SB), Y3, Y5
+	VBROADCASTSS exp2Poly0<>+0(SB), Y3
+	VFMADD213PS  exp2Poly1<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly2<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly3<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly4<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly5<>+0(SB), Y5, Y3
+	VFMADD213PS  exp2Poly6<>+0(SB), Y5, Y3
+	VCVTTPS2DQ   Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       exponentBias<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VPADDD       exponentBias<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VADDPS       floatOne<>+0(SB), Y3, Y3
+	VDIVPS       Y3, Y2, Y3
+	VPMOVZXWD    (DX), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VMULPS       Y2, Y3, Y3
+	VPSRLD       $0x10, Y3, Y2
+	VANDPS       intOne<>+0(SB), Y2, Y2
+	VPADDD       nearestBias<>+0(SB), Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VCMPPS       $0x03, Y3, Y3, Y4
+	VPOR         quietBit<>+0(SB), Y3, Y3
+	VBLENDVPS    Y4, Y3, Y2, Y2
+	VPSRLD       $0x10, Y2, Y2
+	VPACKUSDW    Y2, Y2, Y2
+	VPERMQ       $0x08, Y2, Y2
+	VMOVUPS      X2, (AX)
+	ADDQ         $0x00000010, AX
+	ADDQ         $0x00000010, CX
+	ADDQ         $0x00000010, DX
+	SUBQ         $0x08, BX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func geluBackwardHalvesVec(dgate *uint16, dup *uint16, dact *uint16, gate *uint16, up *uint16, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluBackwardHalvesVec(SB), NOSPLIT, $0-48
+	MOVQ         dgate+0(FP), AX
+	MOVQ         dup+8(FP), CX
+	MOVQ         dact+16(FP), DX
+	MOVQ         gate+24(FP), BX
+	MOVQ         up+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS expMax<>+0(SB), Y0
+	VBROADCASTSS expMin<>+0(SB), Y1
+	VBROADCASTSS floatOne<>+0(SB), Y2
+
+loop:
+	VPMOVZXWD    (BX), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VMULPS       Y3, Y3, Y4
+	VMINPS       geluMost<>+0(SB), Y4, Y4
+	VMULPS       geluB<>+0(SB), Y4, Y5
+	VADDPS       geluA<>+0(SB), Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VXORPS       signBit<>+0(SB), Y5, Y5
+	VMINPS       Y5, Y0, Y5
+	VMAXPS       Y5, Y1, Y5
+	VMULPS       expLog2e<>+0(SB), Y5, Y6
+	VROUNDPS     $0x00, Y6, Y6
+	VMOVAPS      Y5, Y7
+	VFMSUB132PS  expLog2e<>+0(SB), Y6, Y7
+	VFMADD231PS  expLog2eRest<>+0(SB), Y5, Y7
+	VBROADCASTSS exp2Poly0<>+0(SB), Y5
+	VFMADD213PS  exp2Poly1<>+0(SB), Y7, Y5
+	VFMADD213PS  exp2Poly2<>+0(SB), Y7, Y5
+	VFMADD213PS  exp2Poly3<>+0(SB), Y7, Y5
+	VFMADD213PS  exp2Poly4<>+0(SB), Y7, Y5
+	VFMADD213PS  exp2Poly5<>+0(SB), Y7, Y5
+	VFMADD213PS  exp2Poly6<>+0(SB), Y7, Y5
+	VCVTTPS2DQ   Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       exponentBias<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y5, Y5
+	VPADDD       exponentBias<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y2, Y5, Y6
+	VDIVPS       Y6, Y2, Y6
+	VMINPS       floatMost<>+0(SB), Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMULPS       gelu3B<>+0(SB), Y4, Y4
+	VADDPS       geluA<>+0(SB), Y4, Y4
+	VMULPS       Y4, Y5, Y5
+	VMULPS       Y6, Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y6, Y5, Y5
+	VPMOVZXWD    (DX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VPMOVZXWD    (SI), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VMULPS       Y4, Y3, Y3
+	VPSRLD       $0x10, Y3, Y7
+	VANDPS       intOne<>+0(SB), Y7, Y7
+	VPADDD       nearestBias<>+0(SB), Y7, Y7
+	VPADDD       Y3, Y7, Y7
+	VCMPPS       $0x03, Y3, Y3, Y8
+	VPOR         quietBit<>+0(SB), Y3, Y3
+	VBLENDVPS    Y8, Y3, Y7, Y7
+	VPSRLD       $0x10, Y7, Y7
+	VPACKUSDW    Y7, Y7, Y7
+	VPERMQ       $0x08, Y7, Y7
+	VMOVUPS      X7, (CX)
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VPSRLD       $0x10, Y6, Y3
+	VANDPS       intOne<>+0(SB), Y3, Y3
+	VPADDD       nearestBias<>+0(SB), Y3, Y3
+	VPADDD       Y6, Y3, Y3
+	VCMPPS       $0x03, Y6, Y6, Y4
+	VPOR         quietBit<>+0(SB), Y6, Y5
+	VBLENDVPS    Y4, Y5, Y3, Y3
+	VPSRLD       $0x10, Y3, Y3
+	VPACKUSDW    Y3, Y3, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VMOVUPS      X3, (AX)
+	ADDQ         $0x00000010, AX
+	ADDQ         $0x00000010, CX
+	ADDQ         $0x00000010, DX
+	ADDQ         $0x00000010, BX
+	ADDQ         $0x00000010, SI
+	SUBQ         $0x08, DI
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func softCapVec(z *float32, n int, inverse float32, limit float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·softCapVec(SB), NOSPLIT, $0-24
+	MOVQ         z+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVSS        inverse+16(FP), X0
+	VBROADCASTSS X0, Y0
+	MOVSS        limit+20(FP), X1
+	VBROADCASTSS X1, Y1
+	VBROADCASTSS expMax<>+0(SB), Y2
+	VBROADCASTSS expMin<>+0(SB), Y3
+
+loop:
+	VMOVUPS      (AX), Y4
+	VMULPS       Y0, Y4, Y4
+	VANDPS       magnitudeBits<>+0(SB), Y4, Y5
+	VANDPS       signBit<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y4, Y7
+	VBROADCASTSS tanhPoly0<>+0(SB), Y8
+	VMULPS       Y7, Y8, Y8
+	VADDPS       tanhPoly1<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VADDPS       tanhPoly2<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VADDPS       tanhPoly3<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VADDPS       tanhPoly4<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VMULPS       Y4, Y8, Y8
+	VADDPS       Y4, Y8, Y8
+	VADDPS       Y5, Y5, Y4
+	VMINPS       Y4, Y2, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       expLog2e<>+0(SB), Y7, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y7, Y9
+	VFMSUB132PS  expLog2e<>+0(SB), Y4, Y9
+	VFMADD231PS  expLog2eRest<>+0(SB), Y7, Y9
+	VBROADCASTSS exp2Poly0<>+0(SB), Y7
+	VFMADD213PS  exp2Poly1<>+0(SB), Y9, Y7
+	VFMADD213PS  exp2Poly2<>+0(SB), Y9, Y7
+	VFMADD213PS  exp2Poly3<>+0(SB), Y9, Y7
+	VFMADD213PS  exp2Poly4<>+0(SB), Y9, Y7
+	VFMADD213PS  exp2Poly5<>+0(SB), Y9, Y7
+	VFMADD213PS  exp2Poly6<>+0(SB), Y9, Y7
+	VCVTTPS2DQ   Y4, Y4
+	VPSRAD       $0x01, Y4, Y9
+	VPSUBD       Y9, Y4, Y4
+	VPADDD       exponentBias<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y9, Y7, Y7
+	VPADDD       exponentBias<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y7, Y7
+	VADDPS       floatOne<>+0(SB), Y7, Y7
+	VBROADCASTSS floatTwo<>+0(SB), Y4
+	VDIVPS       Y7, Y4, Y7
+	VBROADCASTSS floatOne<>+0(SB), Y4
+	VSUBPS       Y7, Y4, Y4
+	VORPS        Y6, Y4, Y4
+	VCMPPS       $0x01, tanhSmall<>+0(SB), Y5, Y5
+	VBLENDVPS    Y5, Y8, Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VMOVUPS      Y4, (AX)
+	ADDQ         $0x00000020, AX
+	SUBQ         $0x08, CX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+DATA tanhPoly0<>+0(SB)/4, $0xbbbaf0ea
+DATA tanhPoly0<>+4(SB)/4, $0xbbbaf0ea
+DATA tanhPoly0<>+8(SB)/4, $0xbbbaf0ea
+DATA tanhPoly0<>+12(SB)/4, $0xbbbaf0ea
+DATA tanhPoly0<>+16(SB)/4, $0xbbbaf0ea
+DATA tanhPoly0<>+20(SB)/4, $0xbbbaf0ea
+DATA tanhPoly0<>+24(SB)/4, $0xbbbaf0ea
+DATA tanhPoly0<>+28(SB)/4, $0xbbbaf0ea
+GLOBL tanhPoly0<>(SB), RODATA|NOPTR, $32
+
+DATA tanhPoly1<>+0(SB)/4, $0x3ca9134e
+DATA tanhPoly1<>+4(SB)/4, $0x3ca9134e
+DATA tanhPoly1<>+8(SB)/4, $0x3ca9134e
+DATA tanhPoly1<>+12(SB)/4, $0x3ca9134e
+DATA tanhPoly1<>+16(SB)/4, $0x3ca9134e
+DATA tanhPoly1<>+20(SB)/4, $0x3ca9134e
+DATA tanhPoly1<>+24(SB)/4, $0x3ca9134e
+DATA tanhPoly1<>+28(SB)/4, $0x3ca9134e
+GLOBL tanhPoly1<>(SB), RODATA|NOPTR, $32
+
+DATA tanhPoly2<>+0(SB)/4, $0xbd5c1e2d
+DATA tanhPoly2<>+4(SB)/4, $0xbd5c1e2d
+DATA tanhPoly2<>+8(SB)/4, $0xbd5c1e2d
+DATA tanhPoly2<>+12(SB)/4, $0xbd5c1e2d
+DATA tanhPoly2<>+16(SB)/4, $0xbd5c1e2d
+DATA tanhPoly2<>+20(SB)/4, $0xbd5c1e2d
+DATA tanhPoly2<>+24(SB)/4, $0xbd5c1e2d
+DATA tanhPoly2<>+28(SB)/4, $0xbd5c1e2d
+GLOBL tanhPoly2<>(SB), RODATA|NOPTR, $32
+
+DATA tanhPoly3<>+0(SB)/4, $0x3e088393
+DATA tanhPoly3<>+4(SB)/4, $0x3e088393
+DATA tanhPoly3<>+8(SB)/4, $0x3e088393
+DATA tanhPoly3<>+12(SB)/4, $0x3e088393
+DATA tanhPoly3<>+16(SB)/4, $0x3e088393
+DATA tanhPoly3<>+20(SB)/4, $0x3e088393
+DATA tanhPoly3<>+24(SB)/4, $0x3e088393
+DATA tanhPoly3<>+28(SB)/4, $0x3e088393
+GLOBL tanhPoly3<>(SB), RODATA|NOPTR, $32
+
+DATA tanhPoly4<>+0(SB)/4, $0xbeaaaa99
+DATA tanhPoly4<>+4(SB)/4, $0xbeaaaa99
+DATA tanhPoly4<>+8(SB)/4, $0xbeaaaa99
+DATA tanhPoly4<>+12(SB)/4, $0xbeaaaa99
+DATA tanhPoly4<>+16(SB)/4, $0xbeaaaa99
+DATA tanhPoly4<>+20(SB)/4, $0xbeaaaa99
+DATA tanhPoly4<>+24(SB)/4, $0xbeaaaa99
+DATA tanhPoly4<>+28(SB)/4, $0xbeaaaa99
+GLOBL tanhPoly4<>(SB), RODATA|NOPTR, $32
+
+DATA floatTwo<>+0(SB)/4, $0x40000000
+DATA floatTwo<>+4(SB)/4, $0x40000000
+DATA floatTwo<>+8(SB)/4, $0x40000000
+DATA floatTwo<>+12(SB)/4, $0x40000000
+DATA floatTwo<>+16(SB)/4, $0x40000000
+DATA floatTwo<>+20(SB)/4, $0x40000000
+DATA floatTwo<>+24(SB)/4, $0x40000000
+DATA floatTwo<>+28(SB)/4, $0x40000000
+GLOBL floatTwo<>(SB), RODATA|NOPTR, $32
+
+DATA tanhSmall<>+0(SB)/4, $0x3f200000
+DATA tanhSmall<>+4(SB)/4, $0x3f200000
+DATA tanhSmall<>+8(SB)/4, $0x3f200000
+DATA tanhSmall<>+12(SB)/4, $0x3f200000
+DATA tanhSmall<>+16(SB)/4, $0x3f200000
+DATA tanhSmall<>+20(SB)/4, $0x3f200000
+DATA tanhSmall<>+24(SB)/4, $0x3f200000
+DATA tanhSmall<>+28(SB)/4, $0x3f200000
+GLOBL tanhSmall<>(SB), RODATA|NOPTR, $32
+
+// func geluVec512(dst *float32, gate *float32, up *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·geluVec512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         gate+8(FP), CX
+	MOVQ         up+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS expMax<>+0(SB), Z0
+	VBROADCASTSS expMin<>+0(SB), Z1
+
+loop:
+	VMOVUPS          (CX), Z2
+	VMULPS           Z2, Z2, Z3
+	VMINPS.BCST      geluMost<>+0(SB), Z3, Z3
+	VMULPS.BCST      geluB<>+0(SB), Z3, Z3
+	VADDPS.BCST      geluA<>+0(SB), Z3, Z3
+	VMULPS           Z2, Z3, Z3
+	VPXORD.BCST      signBit<>+0(SB), Z3, Z3
+	VMINPS           Z3, Z0, Z3
+	VMAXPS           Z3, Z1, Z3
+	VMULPS.BCST      expLog2e<>+0(SB), Z3, Z4
+	VRNDSCALEPS      $0x00, Z4, Z4
+	VMOVAPS          Z3, Z5
+	VFMSUB132PS.BCST expLog2e<>+0(SB), Z4, Z5
+	VFMADD231PS.BCST expLog2eRest<>+0(SB), Z3, Z5
+	VBROADCASTSS     exp2Poly0<>+0(SB), Z3
+	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z5, Z3
+	VSCALEFPS        Z4, Z3, Z3
+	VADDPS.BCST      floatOne<>+0(SB), Z3, Z3
+	VDIVPS           Z3, Z2, Z3
+	VMOVUPS          (DX), Z2
+	VMULPS           Z2, Z3, Z3
+	VMOVUPS          Z3, (AX)
+	ADDQ             $0x00000040, AX
+	ADDQ             $0x00000040, CX
+	ADDQ             $0x00000040, DX
+	SUBQ             $0x10, BX
+	JNZ              loop
+	VZEROUPPER
+	RET
+
+// func geluBackwardVec512(dgate *float32, dup *float32, dact *float32, gate *float32, up *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·geluBackwardVec512(SB), NOSPLIT, $0-48
+	MOVQ         dgate+0(FP), AX
+	MOVQ         dup+8(FP), CX
+	MOVQ         dact+16(FP), DX
+	MOVQ         gate+24(FP), BX
+	MOVQ         up+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS expMax<>+0(SB), Z0
+	VBROADCASTSS expMin<>+0(SB), Z1
+	VBROADCASTSS floatOne<>+0(SB), Z2
+
+loop:
+	VMOVUPS          (BX), Z3
+	VMULPS           Z3, Z3, Z4
+	VMINPS.BCST      geluMost<>+0(SB), Z4, Z4
+	VMULPS.BCST      geluB<>+0(SB), Z4, Z5
+	VADDPS.BCST      geluA<>+0(SB), Z5, Z5
+	VMULPS           Z3, Z5, Z5
+	VPXORD.BCST      signBit<>+0(SB), Z5, Z5
+	VMINPS           Z5, Z0, Z5
+	VMAXPS           Z5, Z1, Z5
+	VMULPS.BCST      expLog2e<>+0(SB), Z5, Z6
+	VRNDSCALEPS      $0x00, Z6, Z6
+	VMOVAPS          Z5, Z7
+	VFMSUB132PS.BCST expLog2e<>+0(SB), Z6, Z7
+	VFMADD231PS.BCST expLog2eRest<>+0(SB), Z5, Z7
+	VBROADCASTSS     exp2Poly0<>+0(SB), Z5
+	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z7, Z5
+	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z7, Z5
+	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z7, Z5
+	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z7, Z5
+	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z7, Z5
+	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z7, Z5
+	VSCALEFPS        Z6, Z5, Z5
+	VADDPS           Z2, Z5, Z6
+	VDIVPS           Z6, Z2, Z6
+	VMINPS.BCST      floatMost<>+0(SB), Z5, Z5
+	VMULPS           Z6, Z5, Z5
+	VMULPS.BCST      gelu3B<>+0(SB), Z4, Z4
+	VADDPS.BCST      geluA<>+0(SB), Z4, Z4
+	VMULPS           Z4, Z5, Z5
+	VMULPS           Z6, Z3, Z3
+	VMULPS           Z3, Z5, Z5
+	VADDPS           Z6, Z5, Z5
+	VMOVUPS          (DX), Z4
+	VMOVUPS          (SI), Z6
+	VMULPS           Z4, Z3, Z3
+	VMOVUPS          Z3, (CX)
+	VMULPS           Z4, Z6, Z6
+	VMULPS           Z5, Z6, Z6
+	VMOVUPS          Z6, (AX)
+	ADDQ             $0x00000040, AX
+	ADDQ             $0x00000040, CX
+	ADDQ             $0x00000040, DX
+	ADDQ             $0x00000040, BX
+	ADDQ             $0x00000040, SI
+	SUBQ             $0x10, DI
+	JNZ              loop
+	VZEROUPPER
+	RET
+
+// func geluHalvesVec512(dst *uint16, gate *uint16, up *uint16, n int)
+// Requires: AVX, AVX512F
+TEXT ·geluHalvesVec512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         gate+8(FP), CX
+	MOVQ         up+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS expMax<>+0(SB), Z0
+	VBROADCASTSS expMin<>+0(SB), Z1
+
+loop:
+	VPMOVZXWD        (CX), Z2
+	VPSLLD           $0x10, Z2, Z2
+	VMULPS           Z2, Z2, Z3
+	VMINPS.BCST      geluMost<>+0(SB), Z3, Z3
+	VMULPS.BCST      geluB<>+0(SB), Z3, Z3
+	VADDPS.BCST      geluA<>+0(SB), Z3, Z3
+	VMULPS           Z2, Z3, Z3
+	VPXORD.BCST      signBit<>+0(SB), Z3, Z3
+	VMINPS           Z3, Z0, Z3
+	VMAXPS           Z3, Z1, Z3
+	VMULPS.BCST      expLog2e<>+0(SB), Z3, Z4
+	VRNDSCALEPS      $0x00, Z4, Z4
+	VMOVAPS          Z3, Z5
+	VFMSUB132PS.BCST expLog2e<>+0(SB), Z4, Z5
+	VFMADD231PS.BCST expLog2eRest<>+0(SB), Z3, Z5
+	VBROADCASTSS     exp2Poly0<>+0(SB), Z3
+	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z5, Z3
+	VSCALEFPS        Z4, Z3, Z3
+	VADDPS.BCST      floatOne<>+0(SB), Z3, Z3
+	VDIVPS           Z3, Z2, Z3
+	VPMOVZXWD        (DX), Z2
+	VPSLLD           $0x10, Z2, Z2
+	VMULPS           Z2, Z3, Z3
+	VPSRLD           $0x10, Z3, Z2
+	VPANDD.BCST      intOne<>+0(SB), Z2, Z2
+	VPADDD.BCST      nearestBias<>+0(SB), Z2, Z2
+	VPADDD           Z3, Z2, Z2
+	VCMPPS           $0x03, Z3, Z3, K1
+	VPORD.BCST       quietBit<>+0(SB), Z3, K1, Z2
+	VPSRLD           $0x10, Z2, Z2
+	VPMOVDW          Z2, Y2
+	VMOVUPS          Y2, (AX)
+	ADDQ             $0x00000020, AX
+	ADDQ             $0x00000020, CX
+	ADDQ             $0x00000020, DX
+	SUBQ             $0x10, BX
+	JNZ              loop
+	VZEROUPPER
+	RET
+
+// func geluBackwardHalvesVec512(dgate *uint16, dup *uint16, dact *uint16, gate *uint16, up *uint16, n int)
+// Requires: AVX, AVX512F
+TEXT ·geluBackwardHalvesVec512(SB), NOSPLIT, $0-48
+	MOVQ         dgate+0(FP), AX
+	MOVQ         dup+8(FP), CX
+	MOVQ         dact+16(FP), DX
+	MOVQ         gate+24(FP), BX
+	MOVQ         up+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS expMax<>+0(SB), Z0
+	VBROADCASTSS expMin<>+0(SB), Z1
+	VBROADCASTSS floatOne<>+0(SB), Z2
+
+loop:
+	VPMOVZXWD        (BX), Z3
+	VPSLLD           $0x10, Z3, Z3
+	VMULPS           Z3, Z3, Z4
+	VMINPS.BCST      geluMost<>+0(SB), Z4, Z4
+	VMULPS.BCST      geluB<>+0(SB), Z4, Z5
+	VADDPS.BCST      geluA<>+0(SB), Z5, Z5
+	VMULPS           Z3, Z5, Z5
+	VPXORD.BCST      signBit<>+0(SB), Z5, Z5
+	VMINPS           Z5, Z0, Z5
+	VMAXPS           Z5, Z1, Z5
+	VMULPS.BCST      expLog2e<>+0(SB), Z5, Z6
+	VRNDSCALEPS      $0x00, Z6, Z6
+	VMOVAPS          Z5, Z7
+	VFMSUB132PS.BCST expLog2e<>+0(SB), Z6, Z7
+	VFMADD231PS.BCST expLog2eRest<>+0(SB), Z5, Z7
+	VBROADCASTSS     exp2Poly0<>+0(SB), Z5
+	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z7, Z5
+	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z7, Z5
+	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z7, Z5
+	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z7, Z5
+	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z7, Z5
+	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z7, Z5
+	VSCALEFPS        Z6, Z5, Z5
+	VADDPS           Z2, Z5, Z6
+	VDIVPS           Z6, Z2, Z6
+	VMINPS.BCST      floatMost<>+0(SB), Z5, Z5
+	VMULPS           Z6, Z5, Z5
+	VMULPS.BCST      gelu3B<>+0(SB), Z4, Z4
+	VADDPS.BCST      geluA<>+0(SB), Z4, Z4
+	VMULPS           Z4, Z5, Z5
+	VMULPS           Z6, Z3, Z3
+	VMULPS           Z3, Z5, Z5
+	VADDPS           Z6, Z5, Z5
+	VPMOVZXWD        (DX), Z4
+	VPSLLD           $0x10, Z4, Z4
+	VPMOVZXWD        (SI), Z6
+	VPSLLD           $0x10, Z6, Z6
+	VMULPS           Z4, Z3, Z3
+	VPSRLD           $0x10, Z3, Z7
+	VPANDD.BCST      intOne<>+0(SB), Z7, Z7
+	VPADDD.BCST      nearestBias<>+0(SB), Z7, Z7
+	VPADDD           Z3, Z7, Z7
+	VCMPPS           $0x03, Z3, Z3, K1
+	VPORD.BCST       quietBit<>+0(SB), Z3, K1, Z7
+	VPSRLD           $0x10, Z7, Z7
+	VPMOVDW          Z7, Y3
+	VMOVUPS          Y3, (CX)
+	VMULPS           Z4, Z6, Z6
+	VMULPS           Z5, Z6, Z6
+	VPSRLD           $0x10, Z6, Z3
+	VPANDD.BCST      intOne<>+0(SB), Z3, Z3
+	VPADDD.BCST      nearestBias<>+0(SB), Z3, Z3
+	VPADDD           Z6, Z3, Z3
+	VCMPPS           $0x03, Z6, Z6, K1
+	VPORD.BCST       quietBit<>+0(SB), Z6, K1, Z3
+	VPSRLD           $0x10, Z3, Z3
+	VPMOVDW          Z3, Y3
+	VMOVUPS          Y3, (AX)
+	ADDQ             $0x00000020, AX
+	ADDQ             $0x00000020, CX
+	ADDQ             $0x00000020, DX
+	ADDQ             $0x00000020, BX
+	ADDQ             $0x00000020, SI
+	SUBQ             $0x10, DI
+	JNZ              loop
+	VZEROUPPER
+	RET
+
+// func softCapVec512(z *float32, n int, inverse float32, limit float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·softCapVec512(SB), NOSPLIT, $0-24
+	MOVQ         z+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVSS        inverse+16(FP), X0
+	VBROADCASTSS X0, Z0
+	MOVSS        limit+20(FP), X1
+	VBROADCASTSS X1, Z1
+	VBROADCASTSS expMax<>+0(SB), Z2
+	VBROADCASTSS expMin<>+0(SB), Z3
+
+loop:
+	VMOVUPS          (AX), Z4
+	VMULPS           Z0, Z4, Z4
+	VPANDD.BCST      magnitudeBits<>+0(SB), Z4, Z5
+	VPANDD.BCST      signBit<>+0(SB), Z4, Z6
+	VMULPS           Z4, Z4, Z7
+	VBROADCASTSS     tanhPoly0<>+0(SB), Z8
+	VMULPS           Z7, Z8, Z8
+	VADDPS.BCST      tanhPoly1<>+0(SB), Z8, Z8
+	VMULPS           Z7, Z8, Z8
+	VADDPS.BCST      tanhPoly2<>+0(SB), Z8, Z8
+	VMULPS           Z7, Z8, Z8
+	VADDPS.BCST      tanhPoly3<>+0(SB), Z8, Z8
+	VMULPS           Z7, Z8, Z8
+	VADDPS.BCST      tanhPoly4<>+0(SB), Z8, Z8
+	VMULPS           Z7, Z8, Z8
+	VMULPS           Z4, Z8, Z8
+	VADDPS           Z4, Z8, Z8
+	VADDPS           Z5, Z5, Z4
+	VMINPS           Z4, Z2, Z7
+	VMAXPS           Z7, Z3, Z7
+	VMULPS.BCST      expLog2e<>+0(SB), Z7, Z4
+	VRNDSCALEPS      $0x00, Z4, Z4
+	VMOVAPS          Z7, Z9
+	VFMSUB132PS.BCST expLog2e<>+0(SB), Z4, Z9
+	VFMADD231PS.BCST expLog2eRest<>+0(SB), Z7, Z9
+	VBROADCASTSS     exp2Poly0<>+0(SB), Z7
+	VFMADD213PS.BCST exp2Poly1<>+0(SB), Z9, Z7
+	VFMADD213PS.BCST exp2Poly2<>+0(SB), Z9, Z7
+	VFMADD213PS.BCST exp2Poly3<>+0(SB), Z9, Z7
+	VFMADD213PS.BCST exp2Poly4<>+0(SB), Z9, Z7
+	VFMADD213PS.BCST exp2Poly5<>+0(SB), Z9, Z7
+	VFMADD213PS.BCST exp2Poly6<>+0(SB), Z9, Z7
+	VSCALEFPS        Z4, Z7, Z7
+	VADDPS.BCST      floatOne<>+0(SB), Z7, Z7
+	VBROADCASTSS     floatTwo<>+0(SB), Z4
+	VDIVPS           Z7, Z4, Z7
+	VBROADCASTSS     floatOne<>+0(SB), Z4
+	VSUBPS           Z7, Z4, Z4
+	VPORD            Z6, Z4, Z4
+	VCMPPS.BCST      $0x01, tanhSmall<>+0(SB), Z5, K1
+	VMOVAPS          Z8, K1, Z4
+	VMULPS           Z1, Z4, Z4
+	VMOVUPS          Z4, (AX)
+	ADDQ             $0x00000040, AX
+	SUBQ             $0x10, CX
+	JNZ              loop
+	VZEROUPPER
+	RET
+
+// func softCapBackwardVec(dz *float32, z *float32, n int, inverse float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·softCapBackwardVec(SB), NOSPLIT, $0-28
+	MOVQ         dz+0(FP), AX
+	MOVQ         z+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVSS        inverse+24(FP), X0
+	VBROADCASTSS X0, Y0
+	VMOVUPS      floatOne<>+0(SB), Y1
+
+loop:
+	VMULPS  (CX), Y0, Y2
+	VMULPS  Y2, Y2, Y2
+	VSUBPS  Y2, Y1, Y2
+	VMULPS  (AX), Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x08, DX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
 // func narrowVec(dst *uint16, src *float32, n int)
 // Requires: AVX, AVX2
 TEXT ·narrowVec(SB), NOSPLIT, $0-24

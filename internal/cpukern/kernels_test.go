@@ -150,34 +150,82 @@ func TestArithmeticKernels(t *testing.T) {
 	})
 }
 
-// TestSiLU holds the levels to their generic twins, whose exponential goes by other steps: to 4e-7 of the result (measured 2.8e-7), and of
+// TestGates holds the levels to their generic twins, whose exponential goes by other steps: to 4e-7 of the result (measured 2.8e-7), and of
 // the terms that cancel in its derivative. Rounded to BF16 the results differ by a unit of the last place at most.
-func TestSiLU(t *testing.T) {
-	s, g := newSource(), genericKernels()
-	eachKernels(t, func(t *testing.T, k *kernels, n, off int) {
+func TestGates(t *testing.T) {
+	for name, of := range map[string]func(k *kernels) gate{"silu": func(k *kernels) gate { return k.silu }, "gelu": func(k *kernels) gate { return k.gelu }} {
+		t.Run(name, func(t *testing.T) { gateLevels(t, of) })
+	}
+}
+
+func gateLevels(t *testing.T, of func(k *kernels) gate) {
+	s, g := newSource(), of(genericKernels())
+	eachKernels(t, func(t *testing.T, level *kernels, n, off int) {
+		k := of(level)
 		gate, up, dact := s.floats(n, off, true), s.floats(n, 1, true), s.floats(n, 2, true)
 		want, got := make([]float32, n), make([]float32, n)
-		g.silu(want, gate, up)
-		k.silu(got, gate, up)
-		near(t, "silu", got, want, 4e-7, func(i int) float32 { return want[i] })
+		g.forward(want, gate, up)
+		k.forward(got, gate, up)
+		near(t, "forward", got, want, 4e-7, func(i int) float32 { return want[i] })
 		a, b := slices.Clone(gate), slices.Clone(up)
 		c, d := slices.Clone(gate), slices.Clone(up)
-		g.siluBackward(a, b, dact, a, b)
-		k.siluBackward(c, d, dact, c, d)
-		near(t, "siluBackward", c, a, 4e-7, func(i int) float32 { return dact[i] * up[i] * (1 + abs32(gate[i])) })
-		near(t, "siluBackward, dup", d, b, 4e-7, func(i int) float32 { return b[i] })
+		g.backward(a, b, dact, a, b)
+		k.backward(c, d, dact, c, d)
+		near(t, "backward", c, a, 4e-7, func(i int) float32 { return dact[i] * up[i] * (1 + abs32(gate[i])) })
+		near(t, "backward, dup", d, b, 4e-7, func(i int) float32 { return b[i] })
 
 		p, q, r := narrowed(gate), narrowed(up), narrowed(dact)
 		e, f := make([]uint16, n), make([]uint16, n)
-		g.siluHalves(e, p, q)
-		k.siluHalves(f, p, q)
-		near(t, "siluHalves", widened(f), widened(e), 1./128, func(i int) float32 { return widened(e)[i] })
+		g.forwardHalves(e, p, q)
+		k.forwardHalves(f, p, q)
+		near(t, "forwardHalves", widened(f), widened(e), 1./128, func(i int) float32 { return widened(e)[i] })
 		ph, qh := slices.Clone(p), slices.Clone(q)
-		g.siluBackwardHalves(ph, qh, r, ph, qh)
-		k.siluBackwardHalves(p, q, r, p, q)
-		near(t, "siluBackwardHalves", widened(p), widened(ph), 1./128, func(i int) float32 { return dact[i] * up[i] * (1 + abs32(gate[i])) })
-		near(t, "siluBackwardHalves, dup", widened(q), widened(qh), 1./128, func(i int) float32 { return widened(qh)[i] })
+		g.backwardHalves(ph, qh, r, ph, qh)
+		k.backwardHalves(p, q, r, p, q)
+		near(t, "backwardHalves", widened(p), widened(ph), 1./128, func(i int) float32 { return dact[i] * up[i] * (1 + abs32(gate[i])) })
+		near(t, "backwardHalves, dup", widened(q), widened(qh), 1./128, func(i int) float32 { return widened(qh)[i] })
 	})
+}
+
+// TestSoftCap: the levels agree with their generic twins, which hold tanh to 3 ulp of float64, keep small values whole and never leave the limit.
+func TestSoftCap(t *testing.T) {
+	s, g := newSource(), genericKernels()
+	eachKernels(t, func(t *testing.T, k *kernels, n, off int) {
+		z, dz := s.floats(n, off, true), s.floats(n, 1, true)
+		want, got := slices.Clone(z), slices.Clone(z)
+		g.softCap(want, 1./3, 3)
+		k.softCap(got, 1./3, 3)
+		near(t, "softCap", got, want, 4e-7, func(i int) float32 { return want[i] })
+		got = slices.Clone(dz)
+		g.softCapBackward(dz, want, 1./3)
+		k.softCapBackward(got, want, 1./3)
+		same(t, "softCapBackward", got, dz)
+	})
+}
+
+func TestTanh(t *testing.T) {
+	worst := 0.0
+	for x := 1e-30; x < 20; x *= 1.00037 {
+		for _, v := range []float32{float32(x), float32(-x)} {
+			got, want := tanh32(v), math.Tanh(float64(v))
+			worst = max(worst, math.Abs(float64(got)-want)/math.Ldexp(1, int(math.Floor(math.Log2(math.Abs(want))))-23))
+			if abs32(got) > 1 {
+				t.Fatalf("tanh(%g) = %g", v, got)
+			}
+		}
+	}
+	if worst > 3 {
+		t.Errorf("tanh32 is off by %.2f ulp", worst)
+	}
+	t.Logf("%.2f ulp", worst)
+	for _, c := range []struct{ x, want float32 }{{0, 0}, {1e30, 1}, {-1e30, -1}, {float32(math.Inf(1)), 1}, {float32(math.Inf(-1)), -1}, {1e-45, 1e-45}} {
+		if got := tanh32(c.x); got != c.want {
+			t.Errorf("tanh32(%g) = %g, want %g", c.x, got, c.want)
+		}
+	}
+	if got := tanh32(float32(math.NaN())); got == got {
+		t.Errorf("tanh32(NaN) = %g", got)
+	}
 }
 
 // near wants results within bound of a size, the same infinity, or NaN on both sides.

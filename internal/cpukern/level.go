@@ -62,15 +62,15 @@ type kernels struct {
 	maximum func(x []float32) float32
 	expSum  func(dst, x []float32, shift float32) float32
 
-	silu         func(dst, gate, up []float32)
-	siluBackward func(dgate, dup, dact, gate, up []float32)
+	silu, gelu gate // gate.go
+
+	softCap         func(z []float32, inverse, limit float32)
+	softCapBackward func(dz, z []float32, inverse float32)
 
 	// The same where tensors are BF16: widened, made, and rounded to nearest in one pass (halves.go).
-	axpyHalves         func(y []uint16, x []float32, a float32)
-	mulScaleHalves     func(dst []uint16, x, w []float32, a float32)
-	rotateHalves       func(a, b []uint16, cos, sin []float32, sign float32)
-	siluHalves         func(dst, gate, up []uint16)
-	siluBackwardHalves func(dgate, dup, dact, gate, up []uint16)
+	axpyHalves     func(y []uint16, x []float32, a float32)
+	mulScaleHalves func(dst []uint16, x, w []float32, a float32)
+	rotateHalves   func(a, b []uint16, cos, sin []float32, sign float32)
 
 	sumSq    func(x []float32) float64
 	absMax   func(x []float32) uint32

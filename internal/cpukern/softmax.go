@@ -63,8 +63,16 @@ func (d *Device) SoftmaxLoss(loss, lse, stats tensor.Tensor) {
 	}
 }
 
-// SoftmaxGrad is dz = (exp(z − lse) − [column is the target])·scale.
-func (d *Device) SoftmaxGrad(dz, z, lse, targets tensor.Tensor, v0 int, scale float32) {
+// SoftCap is z = limit·tanh(z/limit).
+func (d *Device) SoftCap(z tensor.Tensor, limit float32) {
+	v := z.F32s()
+	if d.ready() {
+		d.chunks(len(v), func(_ *workspace, off, n int) { d.k.softCap(v[off:off+n], 1/limit, limit) })
+	}
+}
+
+// SoftmaxGrad is dz = (exp(z − lse) − [column is the target])·scale, with a limit times 1 − (z/limit)².
+func (d *Device) SoftmaxGrad(dz, z, lse, targets tensor.Tensor, v0 int, scale, limit float32) {
 	rows, n := rowsCols(z)
 	wantRows("SoftmaxGrad", dz, rows, n)
 	wantLen("SoftmaxGrad", lse, rows)
@@ -74,17 +82,23 @@ func (d *Device) SoftmaxGrad(dz, z, lse, targets tensor.Tensor, v0 int, scale fl
 	}
 	dv, zv, l, tv := floatsOf("SoftmaxGrad", dz), z.F32s(), lse.F32s(), targets.I32s()
 	d.pool.blocks(rows, rowBlock, func(ws *workspace, _, lo, hi int) {
-		buf := ws.floats(chunk)
+		buf, capped := ws.floats(chunk), ws.floats(chunk)
 		for i := lo; i < hi; i++ {
 			target := int(tv[i]) - v0
 			for j := 0; j < n; j += chunk {
 				m := min(chunk, n-j)
-				out := dv.dst(i*n+j, m, buf)
-				d.k.expSum(out, zv[i*n+j:][:m], l[i])
+				out, z := dv.dst(i*n+j, m, buf), zv[i*n+j:][:m]
+				if limit > 0 {
+					copy(capped, z) // dz may be z
+				}
+				d.k.expSum(out, z, l[i])
 				if target >= j && target < j+m {
 					out[target-j]--
 				}
 				d.k.scale(out, scale)
+				if limit > 0 {
+					d.k.softCapBackward(out, capped, 1/limit)
+				}
 				d.k.store(dv, i*n+j, out)
 			}
 		}

@@ -27,17 +27,29 @@ func (d *Device) SoftmaxLoss(loss, lse, stats tensor.Tensor) {
 	}
 }
 
-// SoftmaxGrad is z ← (exp(z − lse) − [column is the target])·scale.
-func (d *Device) SoftmaxGrad(dz, z, lse, targets tensor.Tensor, v0 int, scale float32) {
+// SoftCap is z = limit·tanh(z/limit).
+func (d *Device) SoftCap(z tensor.Tensor, limit float32) {
+	wantType("SoftCap", tensor.F32, z)
+	if d.ready() {
+		d.launch("SoftCap", "soft_cap", flat(int64(z.Len())), flatBlock, 0, z, z.Len(), 1/limit, limit)
+	}
+}
+
+// SoftmaxGrad is z ← (exp(z − lse) − [column is the target])·scale, with a limit times 1 − (z/limit)².
+func (d *Device) SoftmaxGrad(dz, z, lse, targets tensor.Tensor, v0 int, scale, limit float32) {
 	rows, n := rowsCols(z)
 	wantLen("SoftmaxGrad", lse, rows)
 	wantLen("SoftmaxGrad", targets, rows)
 	wantType("SoftmaxGrad", tensor.F32, z, lse)
 	wantType("SoftmaxGrad", tensor.I32, targets)
 	if d.ready() {
+		inverse := float32(0)
+		if limit > 0 {
+			inverse = 1 / limit
+		}
 		_, block := rowsOf(rows, n)
 		grid := dim{ceilDiv(n, 8*block[0]), min(rows, tallBlocks), 1}
-		d.launch("SoftmaxGrad", "softmax_grad", grid, block, 0, z, lse, targets, rows, n, v0, scale)
+		d.launch("SoftmaxGrad", "softmax_grad", grid, block, 0, z, lse, targets, rows, n, v0, scale, inverse)
 		if dz.Addr != z.Addr {
 			d.Copy(dz, z)
 		}

@@ -92,6 +92,10 @@ type Device interface {
 	SwiGLU(act, gate, up tensor.Tensor)
 	// SwiGLUBackward writes dgate and dup; dgate may be gate and dup may be up (in place).
 	SwiGLUBackward(dgate, dup, dact, gate, up tensor.Tensor)
+	// GeGLU is act = gelu(gate) ⊙ up, all (N, F), with gelu's tanh form: ½·g·(1 + tanh(√(2/π)·(g + 0.044715·g³))).
+	GeGLU(act, gate, up tensor.Tensor)
+	// GeGLUBackward is SwiGLUBackward of GeGLU.
+	GeGLUBackward(dgate, dup, dact, gate, up tensor.Tensor)
 
 	// GatherRows is dst[i] = src[idx[i]]: dst (M, C), src (R, C), idx (M) I32 (the embedding lookup).
 	GatherRows(dst, src, idx tensor.Tensor)
@@ -111,9 +115,11 @@ type Device interface {
 	SoftmaxStats(stats, z, targets tensor.Tensor, v0 int, first bool)
 	// SoftmaxLoss is lse = max + ln(sum) and loss = lse − target logit, both (R) F32.
 	SoftmaxLoss(loss, lse, stats tensor.Tensor)
-	// SoftmaxGrad is dz = (exp(z − lse) − [column is the target])·scale: z (R, n) F32, block at v0. dz may be z; beside it, z's
-	// contents are undefined afterwards.
-	SoftmaxGrad(dz, z, lse, targets tensor.Tensor, v0 int, scale float32)
+	// SoftCap is z = limit·tanh(z/limit), limit > 0: z F32 (logits, before SoftmaxStats).
+	SoftCap(z tensor.Tensor, limit float32)
+	// SoftmaxGrad is dz = (exp(z − lse) − [column is the target])·scale: z (R, n) F32, block at v0. With a limit above 0, z comes from SoftCap
+	// and dz goes back through it: it is multiplied by 1 − (z/limit)². dz may be z; beside it, z's contents are undefined afterwards.
+	SoftmaxGrad(dz, z, lse, targets tensor.Tensor, v0 int, scale, limit float32)
 	// Sum adds Σx of an F32 tensor to sum (F64, 1), in a fixed order.
 	Sum(sum, x tensor.Tensor)
 	// ClipCoef is coef (F32, 1) = min(1, maxNorm/(sqrt(sumSq)·scale + 1e-6)).

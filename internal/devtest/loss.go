@@ -6,7 +6,7 @@ import (
 	"lomo/internal/tensor"
 )
 
-var lossCases = []testCase{{"Softmax", softmaxLoss}, {"SoftmaxExtremes", softmaxExtremes}}
+var lossCases = []testCase{{"Softmax", softmaxLoss}, {"SoftmaxExtremes", softmaxExtremes}, {"SoftCap", softCap}}
 
 // softmaxLoss runs the loss over vocabulary blocks and compares with the whole.
 func softmaxLoss(c *C) {
@@ -40,25 +40,57 @@ func softmaxOne(c *C, rows, v, block int) {
 
 	const scale = 0.25
 	for v0 := 0; v0 < v; v0 += block {
-		z := blockOf(v0)
-		n := z.Cols()
-		want := mapped(rows*n, func(i int) float64 {
-			r, col := i/n, v0+i%n
-			p := math.Exp(zs[r*v+col] - wantLSE[r])
-			if col == target[r] {
-				p--
+		for _, limit := range []float64{0, 40} { // no logit comes near the limit: all are somebody's results of SoftCap
+			n := min(block, v-v0)
+			want := mapped(rows*n, func(i int) float64 {
+				r, col := i/n, v0+i%n
+				z := zs[r*v+col]
+				p := math.Exp(z - wantLSE[r])
+				if col == target[r] {
+					p--
+				}
+				if limit > 0 {
+					p *= capSlope(z, limit)
+				}
+				return p * scale
+			})
+			for _, dt := range []tensor.DType{tensor.BF16, tensor.F32} {
+				dz := c.like("dz", dt, rows, n)
+				c.D.SoftmaxGrad(dz, blockOf(v0), lse, targets, v0, scale, float32(limit))
+				c.close(dz, want, 5e-6)
 			}
-			return p * scale
+			z := blockOf(v0)
+			c.D.SoftmaxGrad(z, z, lse, targets, v0, scale, float32(limit))
+			c.close(z, want, 5e-6)
+		}
+	}
+}
+
+func capped(z, limit float64) float64 { return limit * math.Tanh(z/limit) }
+
+// capSlope is the derivative of capped, by its value.
+func capSlope(z, limit float64) float64 { return 1 - z/limit*(z/limit) }
+
+// softCap: small values keep their digits, large ones never leave the limit.
+func softCap(c *C) {
+	inf := math.Inf(1)
+	extremes := []float64{0, 1e-30, -1e-6, 1e-3, 18.74, 18.76, -18.75, 1e4, -1e30, inf, -inf, math.NaN()}
+	for _, n := range []int{1, 7, 33, pick(c, 20011, 2059)} {
+		c.release(func() {
+			z, zs := c.noise("z", tensor.F32, 20, 1, n)
+			c.D.SoftCap(z, 30)
+			c.close(z, mapped(n, func(i int) float64 { return capped(zs[i], 30) }), 5e-7)
 		})
-		half := c.like("dz", tensor.BF16, rows, n)
-		c.D.SoftmaxGrad(half, z, lse, targets, v0, scale)
-		c.close(half, want, 5e-6)
-		other := c.like("dz", tensor.F32, rows, n)
-		c.D.SoftmaxGrad(other, blockOf(v0), lse, targets, v0, scale)
-		c.close(other, want, 5e-6)
-		z = blockOf(v0)
-		c.D.SoftmaxGrad(z, z, lse, targets, v0, scale)
-		c.close(z, want, 5e-6)
+	}
+	z := c.new("z", tensor.F32, extremes, len(extremes))
+	given := c.get(z)
+	c.D.SoftCap(z, 30)
+	c.sync()
+	for i, got := range c.get(z) {
+		want := capped(given[i], 30)
+		if !(math.Abs(got-want) <= 5e-7*math.Abs(want) && math.Abs(got) <= 30) && !(math.IsNaN(got) && math.IsNaN(want)) {
+			c.Errorf("the cap 30 of %g is %g, want %g", given[i], got, want)
+		}
 	}
 }
 

@@ -60,10 +60,17 @@ func TestRMSNormReference(t *testing.T) {
 	}
 }
 
-func TestSwiGLUReference(t *testing.T) {
+func TestGateReferences(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 8))
-	g, u, dy := normal(rnd, 9), normal(rnd, 9), normal(rnd, 9)
-	forward := func() []float64 { return mapped(9, func(i int) float64 { return swiGLUForward(g[i], u[i]) }) }
-	near(t, "dgate", mapped(9, func(i int) float64 { d, _ := swiGLUBackward(dy[i], g[i], u[i]); return d }), slopes(g, dy, forward))
-	near(t, "dup", mapped(9, func(i int) float64 { _, d := swiGLUBackward(dy[i], g[i], u[i]); return d }), slopes(u, dy, forward))
+	for name, k := range map[string]gate{"SwiGLU": swiGLU, "GeGLU": geGLU} {
+		g, dy := normal(rnd, 9), normal(rnd, 9)
+		near(t, name, mapped(9, func(i int) float64 { return dy[i] * k.slope(g[i]) }), slopes(g, dy, func() []float64 { return mapped(9, func(i int) float64 { return k.f(g[i]) }) }))
+	}
+}
+
+func TestSoftCapReference(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(9, 10))
+	z, dy := normal(rnd, 9), normal(rnd, 9)
+	near(t, "dz", mapped(9, func(i int) float64 { return dy[i] * capSlope(capped(z[i], 1.5), 1.5) }),
+		slopes(z, dy, func() []float64 { return mapped(9, func(i int) float64 { return capped(z[i], 1.5) }) }))
 }

@@ -38,7 +38,7 @@ func (d *Device) OuterUpdate(w, dy, x tensor.Tensor, _ device.Step) {
 }
 
 // SoftmaxGrad is in place and then a copy on cards, whose time this is.
-func (d *Device) SoftmaxGrad(dz, z, _, _ tensor.Tensor, _ int, _ float32) {
+func (d *Device) SoftmaxGrad(dz, z, _, _ tensor.Tensor, _ int, _, _ float32) {
 	d.elements("SoftmaxGrad", z, z)
 	if dz.DType != z.DType {
 		d.Copy(dz, z)
@@ -80,6 +80,10 @@ func (d *Device) SwiGLU(act, gate, up tensor.Tensor) { d.elements("SwiGLU", act,
 func (d *Device) SwiGLUBackward(dgate, dup, dact, gate, up tensor.Tensor) {
 	d.elements("SwiGLUBackward", dgate, dup, dact, gate, up)
 }
+func (d *Device) GeGLU(act, gate, up tensor.Tensor) { d.elements("GeGLU", act, gate, up) }
+func (d *Device) GeGLUBackward(dgate, dup, dact, gate, up tensor.Tensor) {
+	d.elements("GeGLUBackward", dgate, dup, dact, gate, up)
+}
 
 func (d *Device) GatherRows(dst, _, _ tensor.Tensor)            { d.elements("GatherRows", dst, dst) }
 func (d *Device) ScatterRows(_, src, _ tensor.Tensor)           { d.elements("ScatterRows", src, src) }
@@ -89,6 +93,7 @@ func (d *Device) RowsUpdate(_ tensor.Tensor, r device.Rows, _ device.Step) {
 	d.updates("RowsUpdate", r.D, r.D)
 }
 
+func (d *Device) SoftCap(z tensor.Tensor, _ float32)                { d.elements("SoftCap", z, z) }
 func (d *Device) SoftmaxStats(_, z, _ tensor.Tensor, _ int, _ bool) { d.elements("SoftmaxStats", z) }
 func (d *Device) SoftmaxLoss(_, _, stats tensor.Tensor)             { d.elements("SoftmaxLoss", stats) }
 func (d *Device) Sum(_, x tensor.Tensor)                            { d.elements("Sum", x) }

@@ -26,9 +26,9 @@ func (d *pieces) SoftmaxStats(stats, z, targets tensor.Tensor, v0 int, first boo
 	d.Device.SoftmaxStats(stats, z, targets, v0, first)
 }
 
-func (d *pieces) SoftmaxGrad(dz, z, lse, targets tensor.Tensor, v0 int, scale float32) {
+func (d *pieces) SoftmaxGrad(dz, z, lse, targets tensor.Tensor, v0 int, scale, limit float32) {
 	d.blocks[v0] = true
-	d.Device.SoftmaxGrad(dz, z, lse, targets, v0, scale)
+	d.Device.SoftmaxGrad(dz, z, lse, targets, v0, scale, limit)
 }
 
 // logitsSizes are room for logits of tiny models, 61 to 96 ids: chunks and blocks are several, with a shorter one at the end, or one or two of each.

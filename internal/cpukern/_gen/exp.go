@@ -111,6 +111,13 @@ func exponentials() {
 			l.siluBackward(e)
 		}
 	}
+	for _, l := range widths {
+		for _, e := range []element{l.float32s(), l.halves()} {
+			l.gelu(e)
+			l.geluBackward(e)
+		}
+		l.softCap()
+	}
 }
 
 func (l lanes) doc(name, generic string) {
@@ -150,7 +157,7 @@ func (l lanes) clear(v reg.VecVirtual) {
 
 func (l lanes) silu(e element) {
 	TEXT("silu"+e.name+l.suffix, NOSPLIT, "func(dst, gate, up *"+e.element+", n int)")
-	l.doc("silu"+e.name, "silu"+e.name+"Generic")
+	l.doc("silu"+e.name, "the forward rows of siluGate")
 	dst, gate, up, n := ptr("dst"), ptr("gate"), ptr("up"), ptr("n")
 	limits := l.limits()
 	l.vectors(n, []reg.GPVirtual{dst, gate, up}, []int{e.bytes, e.bytes, e.bytes}, func() {
@@ -165,16 +172,21 @@ func (l lanes) silu(e element) {
 
 // onePlusExpNeg is 1 + exp(−g).
 func (l lanes) onePlusExpNeg(g reg.VecVirtual, limits [2]reg.VecVirtual) reg.VecVirtual {
-	v := l.reg()
-	l.with(constant("signBit", U32(0x80000000)), g, v, VXORPS, VPXORD_BCST)
-	e := l.exp(v, limits)
+	e := l.expNeg(g, limits)
 	l.add(float("floatOne", 1), e, e)
 	return e
 }
 
+// expNeg is exp(−g).
+func (l lanes) expNeg(g reg.VecVirtual, limits [2]reg.VecVirtual) reg.VecVirtual {
+	v := l.reg()
+	l.with(constant("signBit", U32(0x80000000)), g, v, VXORPS, VPXORD_BCST)
+	return l.exp(v, limits)
+}
+
 func (l lanes) siluBackward(e element) {
 	TEXT("siluBackward"+e.name+l.suffix, NOSPLIT, "func(dgate, dup, dact, gate, up *"+e.element+", n int)")
-	l.doc("siluBackward"+e.name, "siluBackward"+e.name+"Generic")
+	l.doc("siluBackward"+e.name, "the backward rows of siluGate")
 	dgate, dup, dact, gate, up, n := ptr("dgate"), ptr("dup"), ptr("dact"), ptr("gate"), ptr("up"), ptr("n")
 	limits := l.limits()
 	one := l.every(float("floatOne", 1))

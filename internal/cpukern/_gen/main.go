@@ -31,6 +31,7 @@ func main() {
 	wide()
 	sums()
 	exponentials()
+	softCapBackward()
 	fused()
 	attention()
 	Generate()

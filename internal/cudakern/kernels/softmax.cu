@@ -51,9 +51,23 @@ KERNEL softmax_loss(const u32* stop, float* loss, float* lse, const float* stats
     }
 }
 
-// softmax_grad is z ← (e^(z−lse) − [column is the target])·scale in place: z (rows, n), the block at v0.
+// soft_cap is z ← limit·tanh(z·inverse), n elements. Any grid and block.
+KERNEL soft_cap(const u32* stop, float* z, i64 n, float inverse, float limit) {
+    if (stopped(stop)) return;
+    Floats fz(z, false);
+    bool wide = fz.wide();
+    EIGHTS(n) {
+        float v[8];
+        load8(v, fz, i, m, wide);
+#pragma unroll
+        for (int k = 0; k < 8; k++) v[k] = limit * tanhf(v[k] * inverse);
+        store8(fz, i, m, wide, v);
+    }
+}
+
+// softmax_grad is z ← (e^(z−lse) − [column is the target])·scale in place, times 1 − (z·inverse)² where inverse is not 0: z (rows, n), the block at v0.
 // Grid: (blocks of blockDim.x·8 columns, rows at most).
-KERNEL softmax_grad(const u32* stop, float* z, const float* lse, const int* targets, int rows, int n, int v0, float scale) {
+KERNEL softmax_grad(const u32* stop, float* z, const float* lse, const int* targets, int rows, int n, int v0, float scale, float inverse) {
     if (stopped(stop)) return;
     Floats fz(z, false);
     bool wide = n % 8 == 0 && fz.wide();
@@ -64,7 +78,10 @@ KERNEL softmax_grad(const u32* stop, float* z, const float* lse, const int* targ
         int t = targets[row] - v0 - j;
         load8(v, fz, (i64)row * n + j, m, wide);
 #pragma unroll
-        for (int k = 0; k < 8; k++) v[k] = (expf(v[k] - l) - (k == t ? 1.0f : 0.0f)) * scale;
+        for (int k = 0; k < 8; k++) {
+            float c = v[k] * inverse, slope = inverse != 0.0f ? 1.0f - c * c : 1.0f;
+            v[k] = (expf(v[k] - l) - (k == t ? 1.0f : 0.0f)) * scale * slope;
+        }
         store8(fz, (i64)row * n + j, m, wide, v);
     }
 }
