@@ -11,14 +11,14 @@ func blockRows(b *bed) []kernel {
 	hidden, inter, width := c.HiddenSize, c.IntermediateSize, c.NumAttentionHeads*c.HeadDim
 	x, y, dx, w := b.of(n, hidden), b.of(n, hidden), b.of(n, hidden), b.of(hidden)
 	rstd, dw := b.f32(n), b.f32(hidden)
-	zero, dbias := b.full(b.dt, 0, inter), b.f32(inter) // adding again and again must not grow
 	q, pos := b.of(n, width), b.indices(n, 1)
 	cos, sin := b.full(tensor.F32, 1, n, c.HeadDim/2), b.full(tensor.F32, 0, n, c.HeadDim/2) // turning again and again must not grow
 	gate, up, act, dgate := b.of(n, inter), b.of(n, inter), b.of(n, inter), b.of(n, inter)
+	bias, dbias := b.of(inter), b.f32(inter)
 	return []kernel{
-		moves("AddRow", gate, func() { b.d.AddRow(gate, zero) }, gate, gate, zero),
+		moves("AddRow", act, func() { b.d.AddRow(act, bias) }, act, act, bias), // what grows here is written anew below
 		moves("ColumnSum", gate, func() { b.d.ColumnSum(dbias, gate, false) }, gate, dbias),
-		moves("AddScaled", x, func() { b.d.AddScaled(x, y, 0) }, x, x, y),
+		moves("AddScaled", y, func() { b.d.AddScaled(y, x, 0.5) }, y, y, x),
 		moves("RMSNorm", x, func() { b.d.RMSNorm(y, rstd, x, w, c.Norm()) }, x, w, y, rstd),
 		moves("RMSNormBackward", x, func() { b.d.RMSNormBackward(dx, dw, y, x, w, rstd, c.Norm(), true, false) }, y, x, w, rstd, dx, dx, dw),
 		moves("RoPE", q, func() { b.d.RoPE(q, pos, cos, sin, c.HeadDim, false) }, q, q, pos, cos, sin),

@@ -85,7 +85,7 @@ func gatedExtremes(c *C, k gate) {
 		if !near(acts[i], want) || !near(ups[i], want) {
 			c.Errorf("f(%g) = %g, backward %g, want %g", g, acts[i], ups[i], want)
 		}
-		if !math.IsInf(g, 0) && math.Abs(slopes[i]-slope) > 1e-6 {
+		if !math.IsInf(g, 0) && !(math.Abs(slopes[i]-slope) <= 1e-6) {
 			c.Errorf("f'(%g) = %g, want %g", g, slopes[i], slope)
 		}
 	}
