@@ -20,22 +20,29 @@ func (d *Device) RMSNorm(y, rstd, x, w tensor.Tensor, norm device.Norm) {
 		return
 	}
 	xv, yv, wv, rv := floatsOf("RMSNorm", x), floatsOf("RMSNorm", y), floatsOf("RMSNorm", w), rstd.F32s()
-	few := rowBlock * max(1, 1024/max(c, 1)) // rows as short as a head's are taken in greater numbers: each task makes the gain
-	d.pool.blocks(n, few, func(ws *workspace, _, lo, hi int) {
-		xb := ws.floats(c)
+	few := together(c)
+	d.pool.blocks(n, rowBlock*few, func(ws *workspace, _, lo, hi int) { // each task makes the gain
+		xb := ws.floats(few * c)
 		w := d.k.gain(wv, norm, c, ws.floats(c))
-		for i := lo; i < hi; i++ {
-			x := d.k.load(xv, i*c, c, xb)
-			r := float32(1 / math.Sqrt(d.k.sumSq(x)/float64(c)+float64(norm.Eps)))
-			rv[i] = r
-			if yv.half {
-				d.k.mulScaleHalves(yv.h[i*c:][:c], x, w, r)
-			} else {
-				d.k.mulScale(yv.f[i*c:][:c], x, w, r)
+		for at := lo; at < hi; at += few {
+			xs := d.k.load(xv, at*c, min(few, hi-at)*c, xb)
+			for i := at; len(xs) > 0; i++ {
+				x := xs[:c]
+				r := float32(1 / math.Sqrt(d.k.sumSq(x)/float64(c)+float64(norm.Eps)))
+				rv[i] = r
+				if yv.half {
+					d.k.mulScaleHalves(yv.h[i*c:][:c], x, w, r)
+				} else {
+					d.k.mulScale(yv.f[i*c:][:c], x, w, r)
+				}
+				xs = xs[c:]
 			}
 		}
 	})
 }
+
+// together is how many rows of c columns one call converts: a row as short as a head costs less than a call.
+func together(c int) int { return max(1, 1024/max(c, 1)) }
 
 // gain is what a norm of c columns multiplies by: w, or 1 + w in buf.
 func (k *kernels) gain(w floats, norm device.Norm, c int, buf []float32) []float32 {
@@ -77,20 +84,24 @@ type normBackward struct {
 
 // rows makes dx of the rows [lo, hi) and adds their part of dw.
 func (b *normBackward) rows(ws *workspace, part []float32, lo, hi int) {
-	xb, gb, db := ws.floats(b.c), ws.floats(b.c), ws.floats(b.c)
-	w := b.k.gain(b.w, b.norm, b.c, ws.floats(b.c))
-	for i := lo; i < hi; i++ {
-		x, g, d := b.k.load(b.x, i*b.c, b.c, xb), b.k.load(b.dy, i*b.c, b.c, gb), db
+	c, few := b.c, together(b.c)
+	xb, gb, db := ws.floats(few*c), ws.floats(few*c), ws.floats(few*c)
+	w := b.k.gain(b.w, b.norm, c, ws.floats(c))
+	for at := lo; at < hi; at += few {
+		n := min(few, hi-at) * c
+		xs, gs, ds := b.k.load(b.x, at*c, n, xb), b.k.load(b.dy, at*c, n, gb), db[:n]
 		if b.addX {
-			d = b.k.load(b.dx, i*b.c, b.c, db)
+			ds = b.k.load(b.dx, at*c, n, db)
 		} else {
-			clear(d) // not dx itself, which may be dy
+			clear(ds) // not dx itself, which may be dy
 		}
-		r := b.rstd[i]
-		b.k.normWeight(part, g, x, r)
-		back := float32(float64(b.k.dot3(x, w, g)) / float64(b.c) * float64(r) * float64(r) * float64(r)) // x̂·mean(dy⊙w⊙x̂)·rstd = x·back
-		b.k.normInput(d, g, w, x, r, back)
-		b.k.store(b.dx, i*b.c, d)
+		for i := 0; i < n; i += c {
+			x, g, r := xs[i:i+c], gs[i:i+c], b.rstd[at+i/c]
+			b.k.normWeight(part, g, x, r)
+			back := float32(float64(b.k.dot3(x, w, g)) / float64(c) * float64(r) * float64(r) * float64(r)) // x̂·mean(dy⊙w⊙x̂)·rstd = x·back
+			b.k.normInput(ds[i:i+c], g, w, x, r, back)
+		}
+		b.k.store(b.dx, at*c, ds)
 	}
 }
 
