@@ -39,8 +39,8 @@ func shrinkLaunches(t *testing.T) {
 
 // inPieces are the cases of the suite whose launches shrinkLaunches makes smaller.
 var inPieces = []string{"ZeroAndCopy", "OuterAdd", "OuterUpdateExact", "OuterUpdateNaN", "OuterUpdateInf", "OuterUpdateOverflow", "OuterUpdateNaNBF16",
-	"Update", "UpdateNaN", "UpdateSlices", "StochasticMean", "SumSq", "AbsMax", "RMSNorm", "RoPE", "SwiGLU", "GatherScatterRows", "RowsAddAndSumSq", "RowsUpdate",
-	"Softmax", "AdaLomoMatrix", "AdaLomoSlices", "AdaLomoMatrixZeroGradient", "AdaLomoMatrixNaN", "AdaLomoVector", "AdamW", "SGD"}
+	"Update", "UpdateNaN", "UpdateSlices", "StochasticMean", "SumSq", "AbsMax", "AddRow", "ColumnSum", "AddScaled", "RMSNorm", "RoPE", "SwiGLU", "GeGLU",
+	"GatherScatterRows", "RowsAddAndSumSq", "RowsUpdate", "Softmax", "SoftCap", "AdaLomoMatrix", "AdaLomoSlices", "AdaLomoMatrixZeroGradient", "AdaLomoMatrixNaN", "AdaLomoVector", "AdamW", "SGD"}
 
 // TestSuiteInPieces is the suite with launches so small that every loop over blocks, ranges and sequences goes round, with a ragged end.
 func TestSuiteInPieces(t *testing.T) {
