@@ -64,6 +64,28 @@ func maximumGeneric(x []float32) float32 {
 	return m
 }
 
+// siluGeneric is dst = gate·σ(gate)·up.
+func siluGeneric(dst, gate, up []float32) {
+	gate, up = gate[:len(dst)], up[:len(dst)]
+	for i := range dst {
+		dst[i] = siluOf(gate[i], up[i])
+	}
+}
+
+func siluOf(gate, up float32) float32 { return gate / (1 + exp32(-gate)) * up }
+
+// siluBackwardGeneric is, with s = σ(gate): dup = dact·gate·s and dgate = dact·up·s·(1 + gate·(1−s)). dgate may be gate and dup may be up.
+func siluBackwardGeneric(dgate, dup, dact, gate, up []float32) {
+	for i, d := range dact {
+		dgate[i], dup[i] = siluBackwardOf(d, gate[i], up[i])
+	}
+}
+
+func siluBackwardOf(d, g, u float32) (dgate, dup float32) {
+	s := 1 / (1 + exp32(-g))
+	return d * u * (s * (1 + float32(g*(1-s)))), d * (g * s)
+}
+
 // tanhPoly are the coefficients of (tanh(x)−x)/x³ in x² for |x| < tanhSmall, the highest first: those of Cephes tanhf. Beyond, tanh comes from exp.
 var tanhPoly = [5]float32{-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1}
 

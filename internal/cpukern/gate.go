@@ -15,57 +15,23 @@ type gate struct {
 	backwardHalves func(dgate, dup, dact, gate, up []uint16)
 }
 
-// gateOf is the gate with these elements.
-func gateOf(forward func(gate, up float32) float32, backward func(dact, gate, up float32) (dgate, dup float32)) gate {
-	return gate{
-		forward: func(dst, gate, up []float32) {
-			gate, up = gate[:len(dst)], up[:len(dst)]
-			for i := range dst {
-				dst[i] = forward(gate[i], up[i])
-			}
-		},
-		backward: func(dgate, dup, dact, gate, up []float32) {
-			for i, d := range dact {
-				dgate[i], dup[i] = backward(d, gate[i], up[i])
-			}
-		},
-		forwardHalves: func(dst, gate, up []uint16) {
-			gate, up = gate[:len(dst)], up[:len(dst)]
-			for i := range dst {
-				dst[i] = tensor.F32ToBF16(forward(tensor.BF16ToF32(gate[i]), tensor.BF16ToF32(up[i])))
-			}
-		},
-		backwardHalves: func(dgate, dup, dact, gate, up []uint16) {
-			for i, d := range dact {
-				dg, du := backward(tensor.BF16ToF32(d), tensor.BF16ToF32(gate[i]), tensor.BF16ToF32(up[i]))
-				dgate[i], dup[i] = tensor.F32ToBF16(dg), tensor.F32ToBF16(du)
-			}
-		},
-	}
+func siluGate() gate {
+	return gate{siluGeneric, siluBackwardGeneric, siluHalvesGeneric, siluBackwardHalvesGeneric}
 }
 
-// siluGate is gate·σ(gate)·up.
-func siluGate() gate { return gateOf(siluOf, siluBackwardOf) }
-
-func siluOf(gate, up float32) float32 { return gate / (1 + exp32(-gate)) * up }
-
-// siluBackwardOf is, with s = σ(gate): dup = dact·gate·s and dgate = dact·up·s·(1 + gate·(1−s)).
-func siluBackwardOf(d, g, u float32) (dgate, dup float32) {
-	s := 1 / (1 + exp32(-g))
-	return d * u * (s * (1 + float32(g*(1-s)))), d * (g * s)
+func geluGate() gate {
+	return gate{geluGeneric, geluBackwardGeneric, geluHalvesGeneric, geluBackwardHalvesGeneric}
 }
 
-// geluGate is ½·gate·(1 + tanh(√(2/π)·(gate + 0.044715·gate³)))·up. As ½·(1 + tanh(v)) = σ(2v), it is silu's with another argument of σ, and the tail
-// of negative gates keeps its digits.
-func geluGate() gate { return gateOf(geluOf, geluBackwardOf) }
-
+// gelu's tanh form is ½·g·(1 + tanh(√(2/π)·(g + 0.044715·g³))). As ½·(1 + tanh(v)) = σ(2v), it is silu's with another argument of σ, and the tail of
+// negative gates keeps its digits.
 const (
 	geluA    = 1.5957691216057308  // 2·√(2/π)
 	geluB    = 0.07135481627260025 // 0.044715·geluA
 	geluMost = 256                 // of the square: σ is 0 or 1 long before, and nothing overflows
 )
 
-// geluArgument is gate², bounded, and what σ takes: gate·(A + B·gate²).
+// geluArgument is g², bounded, and what σ takes: g·(A + B·g²).
 func geluArgument(g float32) (square, u float32) {
 	square = min(float32(g*g), geluMost)
 	return square, g * (float32(square*geluB) + geluA)
@@ -83,4 +49,35 @@ func geluBackwardOf(d, g, u float32) (dgate, dup float32) {
 	s := 1 / (1 + e)
 	rest, slope := min(e, math.MaxFloat32)*s, float32(square*(3*geluB))+geluA
 	return d * u * (float32(g*s*float32(rest*slope)) + s), d * (g * s)
+}
+
+// geluGeneric is dst = gelu(gate)·up.
+func geluGeneric(dst, gate, up []float32) {
+	gate, up = gate[:len(dst)], up[:len(dst)]
+	for i := range dst {
+		dst[i] = geluOf(gate[i], up[i])
+	}
+}
+
+// geluBackwardGeneric is geluBackwardOf of each element.
+func geluBackwardGeneric(dgate, dup, dact, gate, up []float32) {
+	for i, d := range dact {
+		dgate[i], dup[i] = geluBackwardOf(d, gate[i], up[i])
+	}
+}
+
+// geluHalvesGeneric is gelu of BF16.
+func geluHalvesGeneric(dst, gate, up []uint16) {
+	gate, up = gate[:len(dst)], up[:len(dst)]
+	for i := range dst {
+		dst[i] = tensor.F32ToBF16(geluOf(tensor.BF16ToF32(gate[i]), tensor.BF16ToF32(up[i])))
+	}
+}
+
+// geluBackwardHalvesGeneric is geluBackward of BF16.
+func geluBackwardHalvesGeneric(dgate, dup, dact, gate, up []uint16) {
+	for i, d := range dact {
+		dg, du := geluBackwardOf(tensor.BF16ToF32(d), tensor.BF16ToF32(gate[i]), tensor.BF16ToF32(up[i]))
+		dgate[i], dup[i] = tensor.F32ToBF16(dg), tensor.F32ToBF16(du)
+	}
 }

@@ -29,3 +29,19 @@ func rotateHalvesGeneric(a, b []uint16, cos, sin []float32, sign float32) {
 		a[j], b[j] = tensor.F32ToBF16(x[0]), tensor.F32ToBF16(y[0])
 	}
 }
+
+// siluHalvesGeneric is silu of BF16.
+func siluHalvesGeneric(dst, gate, up []uint16) {
+	gate, up = gate[:len(dst)], up[:len(dst)]
+	for i := range dst {
+		dst[i] = tensor.F32ToBF16(siluOf(tensor.BF16ToF32(gate[i]), tensor.BF16ToF32(up[i])))
+	}
+}
+
+// siluBackwardHalvesGeneric is siluBackward of BF16. dgate may be gate and dup may be up.
+func siluBackwardHalvesGeneric(dgate, dup, dact, gate, up []uint16) {
+	for i, d := range dact {
+		dg, du := siluBackwardOf(tensor.BF16ToF32(d), tensor.BF16ToF32(gate[i]), tensor.BF16ToF32(up[i]))
+		dgate[i], dup[i] = tensor.F32ToBF16(dg), tensor.F32ToBF16(du)
+	}
+}

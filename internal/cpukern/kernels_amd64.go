@@ -176,58 +176,58 @@ func maximumVec(x *float32, n int) float32
 // expSumVec is expSumGeneric for n > 0, a multiple of 8, with as many partial sums.
 func expSumVec(dst *float32, x *float32, n int, shift float32) float32
 
-// siluVec is the forward rows of siluGate for n > 0, a multiple of 8.
+// siluVec is siluGeneric for n > 0, a multiple of 8.
 func siluVec(dst *float32, gate *float32, up *float32, n int)
 
-// siluBackwardVec is the backward rows of siluGate for n > 0, a multiple of 8.
+// siluBackwardVec is siluBackwardGeneric for n > 0, a multiple of 8.
 func siluBackwardVec(dgate *float32, dup *float32, dact *float32, gate *float32, up *float32, n int)
 
-// siluHalvesVec is the forward rows of siluGate for n > 0, a multiple of 8.
+// siluHalvesVec is siluHalvesGeneric for n > 0, a multiple of 8.
 func siluHalvesVec(dst *uint16, gate *uint16, up *uint16, n int)
 
-// siluBackwardHalvesVec is the backward rows of siluGate for n > 0, a multiple of 8.
+// siluBackwardHalvesVec is siluBackwardHalvesGeneric for n > 0, a multiple of 8.
 func siluBackwardHalvesVec(dgate *uint16, dup *uint16, dact *uint16, gate *uint16, up *uint16, n int)
 
 // expSumVec512 is expSumGeneric for n > 0, a multiple of 16, with as many partial sums.
 func expSumVec512(dst *float32, x *float32, n int, shift float32) float32
 
-// siluVec512 is the forward rows of siluGate for n > 0, a multiple of 16.
+// siluVec512 is siluGeneric for n > 0, a multiple of 16.
 func siluVec512(dst *float32, gate *float32, up *float32, n int)
 
-// siluBackwardVec512 is the backward rows of siluGate for n > 0, a multiple of 16.
+// siluBackwardVec512 is siluBackwardGeneric for n > 0, a multiple of 16.
 func siluBackwardVec512(dgate *float32, dup *float32, dact *float32, gate *float32, up *float32, n int)
 
-// siluHalvesVec512 is the forward rows of siluGate for n > 0, a multiple of 16.
+// siluHalvesVec512 is siluHalvesGeneric for n > 0, a multiple of 16.
 func siluHalvesVec512(dst *uint16, gate *uint16, up *uint16, n int)
 
-// siluBackwardHalvesVec512 is the backward rows of siluGate for n > 0, a multiple of 16.
+// siluBackwardHalvesVec512 is siluBackwardHalvesGeneric for n > 0, a multiple of 16.
 func siluBackwardHalvesVec512(dgate *uint16, dup *uint16, dact *uint16, gate *uint16, up *uint16, n int)
 
-// geluVec is the forward rows of geluGate for n > 0, a multiple of 8.
+// geluVec is geluGeneric for n > 0, a multiple of 8.
 func geluVec(dst *float32, gate *float32, up *float32, n int)
 
-// geluBackwardVec is the backward rows of geluGate for n > 0, a multiple of 8.
+// geluBackwardVec is geluBackwardGeneric for n > 0, a multiple of 8.
 func geluBackwardVec(dgate *float32, dup *float32, dact *float32, gate *float32, up *float32, n int)
 
-// geluHalvesVec is the forward rows of geluGate for n > 0, a multiple of 8.
+// geluHalvesVec is geluHalvesGeneric for n > 0, a multiple of 8.
 func geluHalvesVec(dst *uint16, gate *uint16, up *uint16, n int)
 
-// geluBackwardHalvesVec is the backward rows of geluGate for n > 0, a multiple of 8.
+// geluBackwardHalvesVec is geluBackwardHalvesGeneric for n > 0, a multiple of 8.
 func geluBackwardHalvesVec(dgate *uint16, dup *uint16, dact *uint16, gate *uint16, up *uint16, n int)
 
 // softCapVec is softCapGeneric for n > 0, a multiple of 8.
 func softCapVec(z *float32, n int, inverse float32, limit float32)
 
-// geluVec512 is the forward rows of geluGate for n > 0, a multiple of 16.
+// geluVec512 is geluGeneric for n > 0, a multiple of 16.
 func geluVec512(dst *float32, gate *float32, up *float32, n int)
 
-// geluBackwardVec512 is the backward rows of geluGate for n > 0, a multiple of 16.
+// geluBackwardVec512 is geluBackwardGeneric for n > 0, a multiple of 16.
 func geluBackwardVec512(dgate *float32, dup *float32, dact *float32, gate *float32, up *float32, n int)
 
-// geluHalvesVec512 is the forward rows of geluGate for n > 0, a multiple of 16.
+// geluHalvesVec512 is geluHalvesGeneric for n > 0, a multiple of 16.
 func geluHalvesVec512(dst *uint16, gate *uint16, up *uint16, n int)
 
-// geluBackwardHalvesVec512 is the backward rows of geluGate for n > 0, a multiple of 16.
+// geluBackwardHalvesVec512 is geluBackwardHalvesGeneric for n > 0, a multiple of 16.
 func geluBackwardHalvesVec512(dgate *uint16, dup *uint16, dact *uint16, gate *uint16, up *uint16, n int)
 
 // softCapVec512 is softCapGeneric for n > 0, a multiple of 16.

@@ -157,7 +157,7 @@ func (l lanes) clear(v reg.VecVirtual) {
 
 func (l lanes) silu(e element) {
 	TEXT("silu"+e.name+l.suffix, NOSPLIT, "func(dst, gate, up *"+e.element+", n int)")
-	l.doc("silu"+e.name, "the forward rows of siluGate")
+	l.doc("silu"+e.name, "silu"+e.name+"Generic")
 	dst, gate, up, n := ptr("dst"), ptr("gate"), ptr("up"), ptr("n")
 	limits := l.limits()
 	l.vectors(n, []reg.GPVirtual{dst, gate, up}, []int{e.bytes, e.bytes, e.bytes}, func() {
@@ -186,7 +186,7 @@ func (l lanes) expNeg(g reg.VecVirtual, limits [2]reg.VecVirtual) reg.VecVirtual
 
 func (l lanes) siluBackward(e element) {
 	TEXT("siluBackward"+e.name+l.suffix, NOSPLIT, "func(dgate, dup, dact, gate, up *"+e.element+", n int)")
-	l.doc("siluBackward"+e.name, "the backward rows of siluGate")
+	l.doc("siluBackward"+e.name, "siluBackward"+e.name+"Generic")
 	dgate, dup, dact, gate, up, n := ptr("dgate"), ptr("dup"), ptr("dact"), ptr("gate"), ptr("up"), ptr("n")
 	limits := l.limits()
 	one := l.every(float("floatOne", 1))

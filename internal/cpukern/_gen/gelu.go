@@ -8,7 +8,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// The constants of cpukern's gelu.go.
+// The constants of cpukern's gate.go.
 const (
 	geluA    = 1.5957691216057308
 	geluB    = 0.07135481627260025
@@ -17,7 +17,7 @@ const (
 
 func (l lanes) gelu(e element) {
 	TEXT("gelu"+e.name+l.suffix, NOSPLIT, "func(dst, gate, up *"+e.element+", n int)")
-	l.doc("gelu"+e.name, "the forward rows of geluGate")
+	l.doc("gelu"+e.name, "gelu"+e.name+"Generic")
 	dst, gate, up, n := ptr("dst"), ptr("gate"), ptr("up"), ptr("n")
 	limits := l.limits()
 	l.vectors(n, []reg.GPVirtual{dst, gate, up}, []int{e.bytes, e.bytes, e.bytes}, func() {
@@ -44,7 +44,7 @@ func (l lanes) geluArgument(g reg.VecVirtual) (square, u reg.VecVirtual) {
 
 func (l lanes) geluBackward(e element) {
 	TEXT("geluBackward"+e.name+l.suffix, NOSPLIT, "func(dgate, dup, dact, gate, up *"+e.element+", n int)")
-	l.doc("geluBackward"+e.name, "the backward rows of geluGate")
+	l.doc("geluBackward"+e.name, "geluBackward"+e.name+"Generic")
 	dgate, dup, dact, gate, up, n := ptr("dgate"), ptr("dup"), ptr("dact"), ptr("gate"), ptr("up"), ptr("n")
 	limits := l.limits()
 	one := l.every(float("floatOne", 1))
