@@ -1,6 +1,9 @@
 package bench
 
 import (
+	"slices"
+	"strings"
+
 	"lomo/internal/device"
 	"lomo/internal/model"
 	"lomo/internal/tensor"
@@ -31,14 +34,19 @@ type linear struct {
 	in, out int
 }
 
-// linears are the layers of different shapes.
+// linears are a block's layers of different shapes, each by the first of its names, and the head.
 func linears(c *model.Config) []linear {
-	hd := c.HeadDim
-	all := []linear{{"q_proj", c.HiddenSize, c.NumAttentionHeads * hd}}
-	if c.NumKeyValueHeads != c.NumAttentionHeads {
-		all = append(all, linear{"k_proj", c.HiddenSize, c.NumKeyValueHeads * hd})
+	one := *c
+	one.NumHiddenLayers = 1
+	var all []linear
+	for _, p := range model.NewNetwork(&one).Blocks[0].ForwardUses(true) {
+		parts := strings.Split(p.Name, ".") // … .q_proj.weight
+		l := linear{parts[len(parts)-2], p.Shape[1], p.Shape[0]}
+		if !slices.ContainsFunc(all, func(o linear) bool { return o.in == l.in && o.out == l.out }) {
+			all = append(all, l)
+		}
 	}
-	return append(all, linear{"gate_proj", c.HiddenSize, c.IntermediateSize}, linear{"down_proj", c.IntermediateSize, c.HiddenSize}, linear{"lm_head", c.HiddenSize, 0})
+	return append(all, linear{"lm_head", c.HiddenSize, 0})
 }
 
 // kernels are the five products of training: forward, the input's gradient, and the weights' gradient stored, squared, applied.

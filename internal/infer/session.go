@@ -28,7 +28,7 @@ type Session struct {
 	max   int
 
 	x, y   tensor.Tensor // (rows, C): a block's input and output
-	acts   *model.Acts
+	acts   model.Acts
 	pos    tensor.Tensor // (rows) I32
 	start  tensor.Tensor // (rows) I32, zero: one document
 	idRow  tensor.Tensor // (rows) I32: ids on the device
@@ -39,7 +39,7 @@ type Session struct {
 
 // NewSession takes the memory for sequences of at most max tokens; act is the dtype of activations.
 func NewSession(d device.Device, net *model.Network, st store.Store, max int, act tensor.DType) (*Session, error) {
-	s := &Session{d: d, net: net, store: st, max: max, acts: &model.Acts{}}
+	s := &Session{d: d, net: net, store: st, max: max}
 	c := net.Cfg
 	var err error
 	if s.rope, err = model.NewRope(d, c, max); err != nil {
@@ -58,8 +58,8 @@ func NewSession(d device.Device, net *model.Network, st store.Store, max int, ac
 }
 
 func (s *Session) scratch(rows int, act tensor.DType) error {
-	c, a := s.net.Cfg, s.acts
-	C, F, q, kv := c.HiddenSize, c.IntermediateSize, c.QSize(), c.KVSize()
+	c := s.net.Cfg
+	C := c.HiddenSize
 	for _, e := range []struct {
 		t     *tensor.Tensor
 		dt    tensor.DType
@@ -68,17 +68,15 @@ func (s *Session) scratch(rows int, act tensor.DType) error {
 		{&s.x, act, []int{rows, C}}, {&s.y, act, []int{rows, C}},
 		{&s.pos, tensor.I32, []int{rows}}, {&s.start, tensor.I32, []int{rows}}, {&s.idRow, tensor.I32, []int{rows}},
 		{&s.normed, act, []int{1, C}}, {&s.rstd, tensor.F32, []int{1}}, {&s.logits, tensor.F32, []int{1, c.VocabSize}},
-		{&a.N1, act, []int{rows, C}}, {&a.Rstd1, tensor.F32, []int{rows}}, {&a.Q, act, []int{rows, q}}, {&a.K, act, []int{rows, kv}},
-		{&a.V, act, []int{rows, kv}}, {&a.Att, act, []int{rows, q}}, {&a.LSE, tensor.F32, []int{rows, c.NumAttentionHeads}},
-		{&a.H, act, []int{rows, C}}, {&a.N2, act, []int{rows, C}}, {&a.Rstd2, tensor.F32, []int{rows}},
-		{&a.Gate, act, []int{rows, F}}, {&a.Up, act, []int{rows, F}}, {&a.Hidden, act, []int{rows, F}},
 	} {
 		var err error
 		if *e.t, err = s.d.Alloc("activations", "session", e.dt, e.shape...); err != nil {
 			return err
 		}
 	}
-	return nil
+	var err error
+	s.acts, err = s.net.Blocks[0].NewActs(s.d, act, rows, rows)
+	return err
 }
 
 // Len is the number of tokens seen; Max the most the session holds.
@@ -164,22 +162,11 @@ func (s *Session) chunk(ids []int32, logits bool, more func() bool) ([]float32, 
 
 // block runs one block over the new rows; its queries see the cache.
 func (s *Session) block(l int, b *model.Block, out, x tensor.Tensor) {
-	d, n, c := s.d, x.Shape[0], s.net.Cfg
-	seen, a := len(s.ids), s.rows(n)
+	n, seen := x.Shape[0], len(s.ids)
 	lay := model.Layout{B: 1, T: n, Pos: s.pos.Slice(0, n), Start: s.start.Slice(0, n).View(1, n)}
-	b.Project(d, x, a, lay, s.rope)
-	d.Copy(s.k[l].Slice(seen, seen+n), a.K)
-	d.Copy(s.v[l].Slice(seen, seen+n), a.V)
-	k, v := s.k[l].Slice(0, seen+n).View(1, seen+n, c.KVSize()), s.v[l].Slice(0, seen+n).View(1, seen+n, c.KVSize())
-	d.Attention(a.Att.View(1, n, c.QSize()), a.LSE.View(1, c.NumAttentionHeads, n), a.Q.View(1, n, c.QSize()), k, v, lay.Start, c.HeadDim)
-	b.Finish(d, out, x, a)
-}
-
-// rows is the first n rows of the scratch.
-func (s *Session) rows(n int) *model.Acts {
-	a, at := s.acts, func(t tensor.Tensor) tensor.Tensor { return t.Slice(0, n) }
-	return &model.Acts{N1: at(a.N1), Rstd1: at(a.Rstd1), Q: at(a.Q), K: at(a.K), V: at(a.V), Att: at(a.Att), LSE: at(a.LSE),
-		H: at(a.H), N2: at(a.N2), Rstd2: at(a.Rstd2), Gate: at(a.Gate), Up: at(a.Up), Hidden: at(a.Hidden)}
+	f := b.Frame(s.d, s.acts, nil, 0, 0, lay, s.rope)
+	f.Cache = &model.Cache{K: s.k[l], V: s.v[l], Seen: seen}
+	b.Forward(f, x, out)
 }
 
 // last is the logits of one row.

@@ -14,144 +14,192 @@ type Layout struct {
 	Start tensor.Tensor // (B, T) I32
 }
 
-// Acts is what a block's forward pass leaves for its backward pass, N = B·T rows. With gradient checkpointing
-// one set serves all blocks and is filled again before each block's backward pass.
-type Acts struct {
-	N1, Rstd1        tensor.Tensor // (N, C), (N) F32: input_layernorm
-	Q, K, V          tensor.Tensor // (N, Hq·Hd), (N, Hkv·Hd) ×2, after RoPE
-	Att, LSE         tensor.Tensor // (N, Hq·Hd), (B, Hq, T) F32
-	H                tensor.Tensor // (N, C): x + attention
-	N2, Rstd2        tensor.Tensor // (N, C), (N) F32: post_attention_layernorm
-	Gate, Up, Hidden tensor.Tensor // (N, F): gate, up, silu(gate)⊙up
+// Block is one decoder block: a list of layers over slots. The list is all that is known of it, and all that is done
+// for a block is done from it: its parameters, its passes, the memory that they take (memory.go), and the order in which
+// matrices are read.
+type Block struct {
+	layers []layer
+	slots  []slot
+	out    Slot // the block's output; like its input it is the caller's
+
+	// What the list says, by wire:
+	matrices []Matrix      // in the order in which Backward reads and emits them
+	vectors  []*grad.Param // the other parameters, in the order of the backward pass
+	factor   []bool        // by slot: its activation's memory holds a factor of a matrix's gradient at the end of the backward pass
+	over     []bool        // by slot: its gradient may take its place
+
+	// Use, where it is set, is called with each matrix just before it is read: a store that brings them one at a time needs it.
+	Use func(p *grad.Param)
 }
 
-// Forward computes h = x + attn(norm(x)), out = h + mlp(norm(h)); x, out: (N, C). With out the zero Tensor the last
-// product, which no backward pass reads, is left out (recomputation).
-func (b *Block) Forward(d device.Device, out, x tensor.Tensor, a *Acts, l Layout, r *Rope) {
-	b.Project(d, x, a, l, r)
-	d.Attention(seq(a.Att, l), a.LSE, seq(a.Q, l), seq(a.K, l), seq(a.V, l), l.Start, b.cfg.HeadDim)
-	b.Finish(d, out, x, a)
+// Slot is one tensor of a block that its layers hand on to each other, by its number. A block's input is slot 0.
+type Slot int
+
+// slot is what a tensor of a block is before it has memory. It has N = B·T rows.
+type slot struct {
+	name     string
+	cols     int  // numbers a row
+	f32      bool // whatever the dtype of activations is
+	heads    bool // lies as (B, cols, T)
+	residual bool // part of the residual stream, of which all have one gradient, in F32
+	sum      bool // several products make its gradient, which adds up in F32
 }
 
-// Project is the first part of Forward: a.Q, a.K and a.V of x, rotated to their positions.
-func (b *Block) Project(d device.Device, x tensor.Tensor, a *Acts, l Layout, r *Rope) {
-	d.RMSNorm(a.N1, a.Rstd1, x, b.InputNorm.W, b.cfg.Norm()) // (N, C)
-	d.MatMul(a.Q, a.N1, b.w(b.Q), false)                     // (N, Hq·Hd)
-	d.MatMul(a.K, a.N1, b.w(b.K), false)                     // (N, Hkv·Hd)
-	d.MatMul(a.V, a.N1, b.w(b.V), false)                     // (N, Hkv·Hd)
-	d.RoPE(a.Q, l.Pos, r.Cos, r.Sin, b.cfg.HeadDim, false)
-	d.RoPE(a.K, l.Pos, r.Cos, r.Sin, b.cfg.HeadDim, false)
+// layer is one operation of a block. It reads and writes the tensors of a Frame by their slots.
+type layer interface {
+	forward(f *Frame)
+	// backward turns the gradients of what the layer made into those of what it was given, and emits its matrices' gradients as
+	// soon as their dX have been taken from the old weights.
+	backward(f *Frame) error
+	wires() wires
 }
 
-// Finish is the last part of Forward: from a.Att to out.
-func (b *Block) Finish(d device.Device, out, x tensor.Tensor, a *Acts) {
-	d.Copy(a.H, x)
-	d.MatMul(a.H, a.Att, b.w(b.O), true)                      // (N, C)
-	d.RMSNorm(a.N2, a.Rstd2, a.H, b.PostNorm.W, b.cfg.Norm()) // (N, C)
-	d.MatMul(a.Gate, a.N2, b.w(b.GateProj), false)            // (N, F)
-	d.MatMul(a.Up, a.N2, b.w(b.UpProj), false)                // (N, F)
-	d.SwiGLU(a.Hidden, a.Gate, a.Up)                          // (N, F)
-	if !out.IsZero() {
-		d.Copy(out, a.H)
-		d.MatMul(out, a.Hidden, b.w(b.Down), true) // (N, C)
+// wires is what a layer has to do with a block's slots and parameters.
+type wires struct {
+	from, to []Slot // what it is given and what it makes; the backward pass writes the gradients of from and reads those of to
+	reads    []Slot // what its backward pass reads beside gradients
+	over     bool   // the gradients of from may take their places: nothing else reads them afterwards
+	matrices []Matrix
+	vectors  []*grad.Param
+}
+
+// Matrix is a matrix of a block with the slots of its gradient's factors, dYᵀ·X.
+type Matrix struct {
+	*grad.Param
+	x, y     Slot
+	Residual bool // dY is the gradient of the residual stream, which moves on
+}
+
+// Forward takes the frame's rows x (N, C) through the block into y. With y the zero Tensor what only it needs and no backward
+// pass reads is left out (recomputation).
+func (b *Block) Forward(f *Frame, x, y tensor.Tensor) {
+	f.acts[0], f.acts[b.out] = x, y
+	for _, l := range b.forward(!y.IsZero()) {
+		l.forward(f)
 	}
 }
 
-// Grads is the scratch of a block's backward pass for one micro-batch, N rows.
-type Grads struct {
-	DHidden       tensor.Tensor // (N, F)
-	DGate, DUp    tensor.Tensor // (N, F); may be the Acts' Gate and Up
-	DOut          tensor.Tensor // (N, C): the residual gradient in the dtype of activations; zero Tensor where that is F32
-	DNorm         tensor.Tensor // (N, C) F32
-	DAtt          tensor.Tensor // (N, Hq·Hd)
-	DQ, DK, DV    tensor.Tensor // (N, Hq·Hd), (N, Hkv·Hd) ×2
-	DInput, DPost tensor.Tensor // (C) F32: gradients of the two norm gains
-}
-
-// out is the residual gradient as products take it: where activations are BF16 it is rounded to them, so that both factors of
-// a product are, which hardware multiplies faster. The residual itself adds up in F32.
-func (g *Grads) out(d device.Device, dres tensor.Tensor) tensor.Tensor {
-	if g.DOut.IsZero() {
-		return dres
+// forward is the layers of the forward pass. The last one adds to the residual stream, which leaves nothing else.
+func (b *Block) forward(whole bool) []layer {
+	if whole {
+		return b.layers
 	}
-	d.Copy(g.DOut, dres)
-	return g.DOut
+	return b.layers[:len(b.layers)-1]
 }
 
 // Emit receives a matrix's gradient factors as soon as its dX has been taken from the old weights.
 type Emit func(p *grad.Param, dy, x tensor.Tensor) error
 
 // Backward turns dres (N, C) F32 from the gradient of the block's output into that of its input x, and emits every
-// matrix's gradient on the way. The gains' gradients are left in g.DInput and g.DPost (with acc, added to them).
-func (b *Block) Backward(d device.Device, dres, x tensor.Tensor, a *Acts, g *Grads, l Layout, r *Rope, acc bool, emit Emit) error {
-	if err := b.backwardMLP(d, dres, a, g, acc, emit); err != nil {
-		return err
-	}
-	hd := b.cfg.HeadDim
-	dout := g.out(d, dres)
-	d.MatMulBackwardInput(g.DAtt, dout, b.w(b.O), false) // (N, Hq·Hd)
-	if err := emit(b.O, dout, a.Att); err != nil {
-		return err
-	}
-	d.AttentionBackward(seq(g.DQ, l), seq(g.DK, l), seq(g.DV, l), seq(g.DAtt, l), seq(a.Att, l), a.LSE,
-		seq(a.Q, l), seq(a.K, l), seq(a.V, l), l.Start, hd)
-	d.RoPE(g.DQ, l.Pos, r.Cos, r.Sin, hd, true)
-	d.RoPE(g.DK, l.Pos, r.Cos, r.Sin, hd, true)
-	d.MatMulBackwardInput(g.DNorm, g.DQ, b.w(b.Q), false) // (N, C)
-	d.MatMulBackwardInput(g.DNorm, g.DK, b.w(b.K), true)
-	d.MatMulBackwardInput(g.DNorm, g.DV, b.w(b.V), true)
-	for _, e := range []struct {
-		p  *grad.Param
-		dy tensor.Tensor
-	}{{b.Q, g.DQ}, {b.K, g.DK}, {b.V, g.DV}} {
-		if err := emit(e.p, e.dy, a.N1); err != nil {
+// matrix's gradient on the way. The vectors' gradients are left in the frame's Grads (with acc, added to them).
+func (b *Block) Backward(f *Frame, dres, x tensor.Tensor, acc bool, emit Emit) error {
+	f.acts[0], f.dres, f.acc, f.emit = x, dres, acc, emit
+	for i := len(b.layers) - 1; i >= 0; i-- {
+		if err := b.layers[i].backward(f); err != nil {
 			return err
 		}
 	}
-	d.RMSNormBackward(dres, g.DInput, g.DNorm, x, b.InputNorm.W, a.Rstd1, b.cfg.Norm(), true, acc)
 	return nil
 }
 
-func (b *Block) backwardMLP(d device.Device, dres tensor.Tensor, a *Acts, g *Grads, acc bool, emit Emit) error {
-	dout := g.out(d, dres)
-	d.MatMulBackwardInput(g.DHidden, dout, b.w(b.Down), false) // (N, F)
-	if err := emit(b.Down, dout, a.Hidden); err != nil {
-		return err
+// Params is the block's parameters in the order of the backward pass: the matrices, then the vectors.
+func (b *Block) Params() []*grad.Param { return append(b.BackwardUses(), b.vectors...) }
+
+// Matrices is the block's matrices in the order in which Backward reads and emits them.
+func (b *Block) Matrices() []Matrix { return b.matrices }
+
+// Vectors is the block's other parameters, in the order of the backward pass.
+func (b *Block) Vectors() []*grad.Param { return b.vectors }
+
+// wire reads the list once.
+func (b *Block) wire() {
+	b.factor, b.over = make([]bool, len(b.slots)), make([]bool, len(b.slots))
+	for i := len(b.layers) - 1; i >= 0; i-- {
+		w := b.layers[i].wires()
+		b.matrices, b.vectors = append(b.matrices, w.matrices...), append(b.vectors, w.vectors...)
+		for _, s := range w.from {
+			b.over[s] = b.over[s] || w.over
+		}
 	}
-	d.SwiGLUBackward(g.DGate, g.DUp, g.DHidden, a.Gate, a.Up)
-	d.MatMulBackwardInput(g.DNorm, g.DGate, b.w(b.GateProj), false) // (N, C)
-	d.MatMulBackwardInput(g.DNorm, g.DUp, b.w(b.UpProj), true)
-	if err := emit(b.GateProj, g.DGate, a.N2); err != nil {
-		return err
+	for _, m := range b.matrices {
+		b.factor[m.x] = true
+		b.factor[m.y] = b.factor[m.y] || b.over[m.y]
 	}
-	if err := emit(b.UpProj, g.DUp, a.N2); err != nil {
-		return err
-	}
-	d.RMSNormBackward(dres, g.DPost, g.DNorm, a.H, b.PostNorm.W, a.Rstd2, b.cfg.Norm(), true, acc)
-	return nil
 }
 
-// w is a matrix about to be read.
-func (b *Block) w(p *grad.Param) tensor.Tensor {
-	if b.Use != nil {
-		b.Use(p)
+// MatrixLen is the number of elements of the block's matrices.
+func (b *Block) MatrixLen() int {
+	n := 0
+	for _, m := range b.matrices {
+		n += m.Len()
 	}
-	return p.W
+	return n
 }
 
-// ForwardUses is the matrices in the order that Forward reads them; withOut as Forward has an out.
-func (b *Block) ForwardUses(withOut bool) []*grad.Param {
-	uses := []*grad.Param{b.Q, b.K, b.V, b.O, b.GateProj, b.UpProj}
-	if withOut {
-		uses = append(uses, b.Down)
+// ForwardUses is the matrices in the order that Forward reads them; whole as Forward has an output.
+func (b *Block) ForwardUses(whole bool) []*grad.Param {
+	var out []*grad.Param
+	for _, l := range b.forward(whole) {
+		for _, m := range l.wires().matrices {
+			out = append(out, m.Param)
+		}
 	}
-	return uses
+	return out
 }
 
 // BackwardUses is the matrices in the order that Backward reads them.
 func (b *Block) BackwardUses() []*grad.Param {
-	return []*grad.Param{b.Down, b.GateProj, b.UpProj, b.O, b.Q, b.K, b.V}
+	var out []*grad.Param
+	for _, m := range b.matrices {
+		out = append(out, m.Param)
+	}
+	return out
+}
+
+// Frame is one micro-batch's part of a block's tensors, as Block.Frame cuts it.
+type Frame struct {
+	d      device.Device
+	layout Layout
+	rope   *Rope
+	acts   []tensor.Tensor // by slot
+	use    func(p *grad.Param)
+
+	Cache *Cache // of a text in progress; nil where sequences begin
+
+	// of the backward pass
+	dres  tensor.Tensor   // (N, C) F32
+	grads []tensor.Tensor // by slot, without those of the residual stream
+	dout  tensor.Tensor   // (N, C): dres in the dtype of activations; zero Tensor where that is F32
+	vecs  map[*grad.Param]tensor.Tensor
+	acc   bool
+	emit  Emit
+}
+
+// Cache is the keys and values of a text's tokens so far, of one block.
+type Cache struct {
+	K, V tensor.Tensor // (max, Hkv·Hd)
+	Seen int           // tokens before the frame's
+}
+
+// residual is the residual gradient as products take it: where activations are BF16 it is rounded to them, so that both factors of
+// a product are, which hardware multiplies faster. The residual itself adds up in F32.
+func (f *Frame) residual() tensor.Tensor {
+	if f.dout.IsZero() {
+		return f.dres
+	}
+	f.d.Copy(f.dout, f.dres)
+	return f.dout
+}
+
+// w is a matrix about to be read.
+func (f *Frame) w(p *grad.Param) tensor.Tensor {
+	if f.use != nil {
+		f.use(p)
+	}
+	return p.W
 }
 
 // seq is t (N, n) as (B, T, n).
-func seq(t tensor.Tensor, l Layout) tensor.Tensor { return t.View(l.B, l.T, t.Cols()) }
+func (f *Frame) seq(t tensor.Tensor) tensor.Tensor {
+	return t.View(f.layout.B, f.layout.T, t.Cols())
+}

@@ -14,7 +14,7 @@ type blockSweep struct {
 	b    *model.Block
 	sink grad.Sink
 	hold Hold
-	acts *model.Acts
+	acts model.Acts
 	g    *model.Grads
 
 	sums map[*grad.Param]tensor.Tensor // HoldSums
@@ -23,7 +23,7 @@ type blockSweep struct {
 
 // backwardBlock recomputes block l for each micro-batch, takes dres through it and hands its gradients to the sink.
 func (p *Pass) backwardBlock(l int, sink grad.Sink, dres tensor.Tensor, again bool) error {
-	w := &blockSweep{Pass: p, b: p.s.Net.Blocks[l], sink: sink, hold: p.hold(sink)}
+	w := &blockSweep{Pass: p, b: p.s.Net.Blocks[l], sink: sink, hold: p.hold(p.s.Net.Blocks[l], sink)}
 	return p.s.with(w.b.Params(), !again, func() error { return w.run(l, dres, again) })
 }
 
@@ -31,11 +31,7 @@ func (p *Pass) backwardBlock(l int, sink grad.Sink, dres tensor.Tensor, again bo
 func (w *blockSweep) run(l int, dres tensor.Tensor, again bool) error {
 	s := w.s
 	s.prefetch(l - 1)
-	uses := w.b.BackwardUses()
-	if s.Recompute {
-		uses = append(w.b.ForwardUses(false), uses...)
-	}
-	s.order(w.b, w.most, l-1, uses)
+	s.order(w.b, w.most, l-1, s.backwardUses)
 	mark := s.D.Memory().Mark()
 	defer s.D.Memory().Release(mark)
 	if err := w.open(l, again); err != nil {
@@ -50,49 +46,53 @@ func (w *blockSweep) run(l int, dres tensor.Tensor, again bool) error {
 			return err
 		}
 	}
-	w.missed(w.b, uses)
+	w.missed(w.b, s.backwardUses(w.b))
 	return errors.Join(w.finish(), flush(w.sink))
+}
+
+// backwardUses is the matrices in the order that a block's backward pass reads them.
+func (s *Sweep) backwardUses(b *model.Block) []*grad.Param {
+	if s.Recompute {
+		return append(b.ForwardUses(false), b.BackwardUses()...)
+	}
+	return b.BackwardUses()
 }
 
 // open takes the block's scratch.
 func (w *blockSweep) open(l int, again bool) (err error) {
-	s, held := w.s, w.maxRows
+	s, held, factors := w.s, w.maxRows, 0
 	if w.hold == HoldFactors {
-		held = w.rows
+		held, factors = w.rows, w.rows
 	}
-	inPlace := s.Recompute || !again // kept activations must survive a norm pass
 	if s.Recompute {
-		if w.acts, err = s.newActs(w.maxRows, held); err != nil {
+		if w.acts, err = w.b.NewActs(s.D, s.Act, w.maxRows, held); err != nil {
 			return err
 		}
 	} else {
 		w.acts = w.Pass.acts[l]
 	}
-	var share *model.Acts
+	var share model.Acts
 	if s.Recompute && w.hold != HoldFactors { // else they are other micro-batches' too
 		share = w.acts
 	}
-	if w.g, err = s.newGrads(w.maxRows, held, inPlace, share); err != nil {
+	over := s.Recompute || !again // kept activations must survive a norm pass
+	if w.g, err = w.b.NewGrads(s.D, s.Act, w.maxRows, factors, over, share); err != nil {
 		return err
+	}
+	var all, residual []*grad.Param
+	for _, m := range w.b.Matrices() {
+		if all = append(all, m.Param); m.Residual {
+			residual = append(residual, m.Param)
+		}
 	}
 	switch w.hold {
 	case HoldSums:
-		w.sums, err = w.perMatrix("gradient", tensor.F32, s.gradShape, w.matrices())
+		w.sums, err = w.perMatrix("gradient", tensor.F32, s.gradShape, all)
 	case HoldFactors:
 		shape := func(*grad.Param) []int { return []int{w.rows, s.Net.Cfg.HiddenSize} }
-		w.dy, err = w.perMatrix("gradient factors", s.Act, shape, []*grad.Param{w.b.O, w.b.Down})
+		w.dy, err = w.perMatrix("gradient factors", s.Act, shape, residual)
 	}
 	return err
-}
-
-func (w *blockSweep) matrices() []*grad.Param {
-	var out []*grad.Param
-	for _, p := range w.b.Params() {
-		if p.Matrix() {
-			out = append(out, p)
-		}
-	}
-	return out
 }
 
 func (w *blockSweep) perMatrix(owner string, dt tensor.DType, shape func(*grad.Param) []int, params []*grad.Param) (map[*grad.Param]tensor.Tensor, error) {
@@ -111,9 +111,9 @@ func (w *blockSweep) perMatrix(owner string, dt tensor.DType, shape func(*grad.P
 func (w *blockSweep) microBatch(i int, m micro, x, dres tensor.Tensor) error {
 	s := w.s
 	x, dres = x.Slice(m.row0, m.row0+m.n), dres.Slice(m.row0, m.row0+m.n)
-	acts, g := w.slices(m)
+	f := w.frame(m)
 	if s.Recompute {
-		w.b.Forward(s.D, tensor.Tensor{}, x, acts, m.layout, s.Rope)
+		w.b.Forward(f, x, tensor.Tensor{})
 	}
 	emit := w.sinkNow
 	switch w.hold {
@@ -130,68 +130,47 @@ func (w *blockSweep) microBatch(i int, m micro, x, dres tensor.Tensor) error {
 			return nil
 		}
 	}
-	return w.b.Backward(s.D, dres, x, acts, g, m.layout, s.Rope, i > 0, emit)
+	return w.b.Backward(f, dres, x, i > 0, emit)
 }
 
 func (w *blockSweep) sinkNow(p *grad.Param, dy, x tensor.Tensor) error {
 	return w.sink.Consume(p, grad.FromOuter(dy, x))
 }
 
-// slices is micro-batch m's part of the block's tensors: at its own rows where all micro-batches are held.
-func (w *blockSweep) slices(m micro) (*model.Acts, *model.Grads) {
-	row0 := 0
+// frame is micro-batch m's part of the block's tensors: at its own rows where all micro-batches are held.
+func (w *blockSweep) frame(m micro) *model.Frame {
+	row0, held := 0, 0
 	if !w.s.Recompute {
-		row0 = m.row0
+		row0, held = m.row0, m.row0
 	}
-	held := row0
 	if w.hold == HoldFactors {
 		held = m.row0
 	}
-	acts := w.s.sliceActs(w.acts, row0, held, m)
-	one := func(t tensor.Tensor) tensor.Tensor { return t.Slice(0, m.n) }
-	heldGrad := one
-	if w.hold == HoldFactors {
-		heldGrad = func(t tensor.Tensor) tensor.Tensor { return t.Slice(m.row0, m.row0+m.n) }
-	}
-	g := &model.Grads{DHidden: one(w.g.DHidden), DNorm: one(w.g.DNorm), DAtt: one(w.g.DAtt),
-		DQ: heldGrad(w.g.DQ), DK: heldGrad(w.g.DK), DV: heldGrad(w.g.DV), DInput: w.g.DInput, DPost: w.g.DPost}
-	if !w.g.DOut.IsZero() {
-		g.DOut = one(w.g.DOut)
-	}
-	g.DGate, g.DUp = acts.Gate, acts.Up
-	if !w.g.DGate.IsZero() {
-		g.DGate, g.DUp = heldGrad(w.g.DGate), heldGrad(w.g.DUp)
-	}
-	return acts, g
+	return w.b.Frame(w.s.D, w.acts, w.g, row0, held, m.layout, w.s.Rope)
 }
 
-// finish hands over what was held, and the gains' gradients.
+// finish hands over what was held, and the vectors' gradients.
 func (w *blockSweep) finish() error {
-	b := w.b
-	switch w.hold {
-	case HoldSums:
-		for _, p := range w.matrices() {
-			if err := w.sink.Consume(p, grad.FromDense(w.sums[p])); err != nil {
-				return err
+	for _, m := range w.b.Matrices() {
+		var err error
+		switch w.hold {
+		case HoldSums:
+			err = w.sink.Consume(m.Param, grad.FromDense(w.sums[m.Param]))
+		case HoldFactors:
+			dy, x := w.b.Factors(m, w.acts, w.g)
+			if m.Residual {
+				dy = w.dy[m.Param]
 			}
+			err = w.sinkNow(m.Param, dy, x)
 		}
-	case HoldFactors:
-		dgate, dup := w.acts.Gate, w.acts.Up
-		if !w.g.DGate.IsZero() {
-			dgate, dup = w.g.DGate, w.g.DUp
-		}
-		for _, e := range []struct {
-			p     *grad.Param
-			dy, x tensor.Tensor
-		}{{b.Down, w.dy[b.Down], w.acts.Hidden}, {b.GateProj, dgate, w.acts.N2}, {b.UpProj, dup, w.acts.N2},
-			{b.O, w.dy[b.O], w.acts.Att}, {b.Q, w.g.DQ, w.acts.N1}, {b.K, w.g.DK, w.acts.N1}, {b.V, w.g.DV, w.acts.N1}} {
-			if err := w.sinkNow(e.p, e.dy, e.x); err != nil {
-				return err
-			}
+		if err != nil {
+			return err
 		}
 	}
-	if err := w.sink.Consume(b.PostNorm, grad.FromDense(w.g.DPost)); err != nil {
-		return err
+	for _, p := range w.b.Vectors() {
+		if err := w.sink.Consume(p, grad.FromDense(w.g.Vector(p))); err != nil {
+			return err
+		}
 	}
-	return w.sink.Consume(b.InputNorm, grad.FromDense(w.g.DInput))
+	return nil
 }

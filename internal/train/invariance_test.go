@@ -93,7 +93,7 @@ func TestAccumulationEqualsOneBatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			hold := pass.hold(&collect{})
+			hold := pass.hold(m.net.Blocks[0], &collect{})
 			if want := map[int]Hold{5: HoldFactors, 40: HoldSums}[n]; hold != want {
 				t.Fatalf("%d tokens: the gradient waits as %v, want %v: the test no longer covers both", n, hold, want)
 			}

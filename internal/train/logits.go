@@ -20,10 +20,17 @@ func (s *Sweep) Logits(b data.Batch) ([]float32, error) {
 	}
 	cfg := s.Net.Cfg
 	var normed, rstd, z tensor.Tensor
-	if err := s.take("logits", []sized{{&normed, "hidden", s.Act, []int{p.rows, cfg.HiddenSize}},
-		{&rstd, "rstd", tensor.F32, []int{p.rows}}, {&z, "logits", tensor.F32, []int{p.rows, cfg.VocabSize}}}); err != nil {
-		return nil, err
+	for _, e := range []struct {
+		t    *tensor.Tensor
+		name string
+		dt   tensor.DType
+		cols int
+	}{{&normed, "hidden", s.Act, cfg.HiddenSize}, {&rstd, "rstd", tensor.F32, 1}, {&z, "logits", tensor.F32, cfg.VocabSize}} {
+		if *e.t, err = s.D.Scratch("logits", e.name, e.dt, p.rows, e.cols); err != nil {
+			return nil, err
+		}
 	}
+	rstd = rstd.View(p.rows)
 	raw := make([]byte, z.Bytes())
 	err = s.with([]*grad.Param{s.Net.Norm, s.Net.Head}, false, func() error {
 		s.D.RMSNorm(normed, rstd, p.in.last(), s.Net.Norm.W, cfg.Norm())

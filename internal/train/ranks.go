@@ -64,17 +64,16 @@ func (s *Sweep) prefetch(l int) {
 
 // order tells a store that gathers matrix by matrix what a block will use: uses for each of the micro-batches, and after
 // them the first matrix of block next.
-func (s *Sweep) order(b *model.Block, micros, next int, uses []*grad.Param) {
+func (s *Sweep) order(b *model.Block, micros, next int, uses func(*model.Block) []*grad.Param) {
 	if b.Use == nil {
 		return
 	}
 	var all []*grad.Param
 	for range micros {
-		all = append(all, uses...)
+		all = append(all, uses(b)...)
 	}
 	if next >= 0 && next < len(s.Net.Blocks) {
-		n := s.Net.Blocks[next]
-		all = append(all, map[*grad.Param]*grad.Param{b.Q: n.Q, b.Down: n.Down}[uses[0]])
+		all = append(all, uses(s.Net.Blocks[next])[0])
 	}
 	s.Store.(*store.Shard).Order(all)
 }

@@ -54,9 +54,9 @@ type Pass struct {
 	targets []byte        // (trained) I32 on the host
 	embed   device.Rows   // which table rows the step reads; D is set by the backward sweep
 
-	in   *inputs       // what every block was given: (rows, C)
-	acts []*model.Acts // without recomputation: every block's
-	kept *kept         // of a norm pass
+	in   *inputs      // what every block was given: (rows, C)
+	acts []model.Acts // without recomputation: every block's
+	kept *kept        // of a norm pass
 }
 
 // micro is one micro-batch: rows row0 … row0+n−1 of the step.
@@ -182,20 +182,12 @@ func (p *Pass) Forward(keep bool) error {
 	}
 	p.acts, p.kept = nil, nil
 	if keep && !s.Recompute {
-		for range s.Net.Blocks {
-			a, err := s.newActs(p.rows, p.rows)
+		for _, b := range s.Net.Blocks {
+			a, err := b.NewActs(s.D, s.Act, p.rows, p.rows)
 			if err != nil {
 				return err
 			}
 			p.acts = append(p.acts, a)
-		}
-	}
-	mark := s.D.Memory().Mark()
-	defer s.D.Memory().Release(mark)
-	var scratch *model.Acts
-	if p.acts == nil {
-		if scratch, err = s.newActs(p.maxRows, p.maxRows); err != nil {
-			return err
 		}
 	}
 	if err := p.embedTokens(); err != nil {
@@ -203,7 +195,7 @@ func (p *Pass) Forward(keep bool) error {
 	}
 	for l := range s.Net.Blocks {
 		s.D.Memory().SetPhase(fmt.Sprintf("forward, block %d", l))
-		if err := p.forwardBlock(l, scratch); err != nil {
+		if err := p.forwardBlock(l); err != nil {
 			return err
 		}
 		s.passed(s.Net.Blocks[l], true)
@@ -229,29 +221,39 @@ func (s *Sweep) with(unit []*grad.Param, dirty bool, f func() error) error {
 	return store.With(s.Store, unit, dirty, f)
 }
 
-func (p *Pass) forwardBlock(l int, scratch *model.Acts) error {
+func (p *Pass) forwardBlock(l int) error {
 	s, b := p.s, p.s.Net.Blocks[l]
 	return s.with(b.Params(), false, func() error {
 		s.prefetch(l + 1)
-		s.order(b, p.most, l+1, b.ForwardUses(true))
+		s.order(b, p.most, l+1, forwardUses)
 		out, err := p.in.open(l + 1)
 		if err != nil {
 			return err
 		}
+		mark := s.D.Memory().Mark()
+		defer s.D.Memory().Release(mark)
+		var acts model.Acts
+		if p.acts != nil {
+			acts = p.acts[l]
+		} else if acts, err = b.NewActs(s.D, s.Act, p.maxRows, p.maxRows); err != nil {
+			return err
+		}
 		x := p.in.x[l]
 		for _, m := range p.micro {
-			a := scratch
 			row0 := 0
 			if p.acts != nil {
-				a, row0 = p.acts[l], m.row0
+				row0 = m.row0
 			}
-			b.Forward(s.D, out.Slice(m.row0, m.row0+m.n), x.Slice(m.row0, m.row0+m.n), s.sliceActs(a, row0, row0, m), m.layout, s.Rope)
+			f := b.Frame(s.D, acts, nil, row0, row0, m.layout, s.Rope)
+			b.Forward(f, x.Slice(m.row0, m.row0+m.n), out.Slice(m.row0, m.row0+m.n))
 		}
-		p.missed(b, b.ForwardUses(true))
+		p.missed(b, forwardUses(b))
 		p.in.done(l)
 		return nil
 	})
 }
+
+func forwardUses(b *model.Block) []*grad.Param { return b.ForwardUses(true) }
 
 // sumLoss is the sum of the rows' losses on all ranks, read from the device.
 func (p *Pass) sumLoss(rows tensor.Tensor) (float64, error) {

@@ -1,0 +1,151 @@
+package model
+
+import (
+	"lomo/internal/grad"
+	"lomo/internal/tensor"
+)
+
+// norm is RMSNorm: to = w ⊙ from·rstd.
+type norm struct {
+	w              *grad.Param // (cols of from)
+	eps            float32
+	from, to, rstd Slot
+}
+
+func (l norm) forward(f *Frame) {
+	f.d.RMSNorm(f.acts[l.to], f.acts[l.rstd], f.acts[l.from], l.w.W, l.eps)
+}
+
+// backward adds to the gradient of the residual stream, which from is part of.
+func (l norm) backward(f *Frame) error {
+	f.d.RMSNormBackward(f.dres, f.vecs[l.w], f.grads[l.to], f.acts[l.from], l.w.W, f.acts[l.rstd], f.acc)
+	return nil
+}
+
+func (l norm) wires() wires {
+	return wires{from: []Slot{l.from}, to: []Slot{l.to}, reads: []Slot{l.from, l.rstd}, vectors: []*grad.Param{l.w}}
+}
+
+// project is the linear layers of one input: to = from·wᵀ each. They are one layer because their gradients of the input add up.
+type project struct {
+	from   Slot
+	linear []linear
+}
+
+type linear struct {
+	w  *grad.Param // (cols of to, cols of from)
+	to Slot
+}
+
+func (l project) forward(f *Frame) {
+	for _, p := range l.linear {
+		f.d.MatMul(f.acts[p.to], f.acts[l.from], f.w(p.w), false)
+	}
+}
+
+func (l project) backward(f *Frame) error {
+	for i, p := range l.linear {
+		f.d.MatMulBackwardInput(f.grads[l.from], f.grads[p.to], f.w(p.w), i > 0)
+	}
+	for _, p := range l.linear {
+		if err := f.emit(p.w, f.grads[p.to], f.acts[l.from]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l project) wires() wires {
+	w := wires{from: []Slot{l.from}, reads: []Slot{l.from}}
+	for _, p := range l.linear {
+		w.to = append(w.to, p.to)
+		w.matrices = append(w.matrices, Matrix{Param: p.w, x: l.from, y: p.to})
+	}
+	return w
+}
+
+// rotate is the rotary embedding, in place.
+type rotate struct {
+	of      []Slot
+	headDim int
+}
+
+func (l rotate) forward(f *Frame) { l.turn(f, f.acts, false) }
+
+func (l rotate) backward(f *Frame) error {
+	l.turn(f, f.grads, true)
+	return nil
+}
+
+func (l rotate) turn(f *Frame, t []tensor.Tensor, back bool) {
+	for _, s := range l.of {
+		f.d.RoPE(t[s], f.layout.Pos, f.rope.Cos, f.rope.Sin, l.headDim, back)
+	}
+}
+
+func (l rotate) wires() wires { return wires{from: l.of, to: l.of} }
+
+// attention is causal attention within documents; with a cache, over the tokens before the frame's too.
+type attention struct {
+	q, k, v, to, lse Slot
+	headDim          int
+}
+
+func (l attention) forward(f *Frame) {
+	k, v := f.seq(f.acts[l.k]), f.seq(f.acts[l.v])
+	if c := f.Cache; c != nil {
+		n, end := f.layout.T, c.Seen+f.layout.T
+		f.d.Copy(c.K.Slice(end-n, end), f.acts[l.k])
+		f.d.Copy(c.V.Slice(end-n, end), f.acts[l.v])
+		k, v = c.K.Slice(0, end).View(1, end, c.K.Cols()), c.V.Slice(0, end).View(1, end, c.V.Cols())
+	}
+	f.d.Attention(f.seq(f.acts[l.to]), f.acts[l.lse], f.seq(f.acts[l.q]), k, v, f.layout.Start, l.headDim)
+}
+
+func (l attention) backward(f *Frame) error {
+	a, g := f.acts, f.grads
+	f.d.AttentionBackward(f.seq(g[l.q]), f.seq(g[l.k]), f.seq(g[l.v]), f.seq(g[l.to]), f.seq(a[l.to]), a[l.lse],
+		f.seq(a[l.q]), f.seq(a[l.k]), f.seq(a[l.v]), f.layout.Start, l.headDim)
+	return nil
+}
+
+func (l attention) wires() wires {
+	return wires{from: []Slot{l.q, l.k, l.v}, to: []Slot{l.to}, reads: []Slot{l.q, l.k, l.v, l.to, l.lse}}
+}
+
+// swiglu is to = silu(gate) ⊙ up.
+type swiglu struct{ gate, up, to Slot }
+
+func (l swiglu) forward(f *Frame) { f.d.SwiGLU(f.acts[l.to], f.acts[l.gate], f.acts[l.up]) }
+
+func (l swiglu) backward(f *Frame) error {
+	f.d.SwiGLUBackward(f.grads[l.gate], f.grads[l.up], f.grads[l.to], f.acts[l.gate], f.acts[l.up])
+	return nil
+}
+
+func (l swiglu) wires() wires {
+	both := []Slot{l.gate, l.up}
+	return wires{from: both, to: []Slot{l.to}, reads: both, over: true}
+}
+
+// add is the linear layer whose result goes into the residual stream: to = stream + from·wᵀ.
+type add struct {
+	w                *grad.Param // (C, cols of from)
+	from, stream, to Slot
+}
+
+func (l add) forward(f *Frame) {
+	f.d.Copy(f.acts[l.to], f.acts[l.stream])
+	f.d.MatMul(f.acts[l.to], f.acts[l.from], f.w(l.w), true)
+}
+
+func (l add) backward(f *Frame) error {
+	dy := f.residual()
+	f.d.MatMulBackwardInput(f.grads[l.from], dy, f.w(l.w), false)
+	return f.emit(l.w, dy, f.acts[l.from])
+}
+
+func (l add) wires() wires {
+	return wires{from: []Slot{l.from, l.stream}, to: []Slot{l.to}, reads: []Slot{l.from},
+		matrices: []Matrix{{Param: l.w, x: l.from, y: l.to, Residual: true}}}
+}
