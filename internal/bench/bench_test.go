@@ -11,12 +11,13 @@ import (
 	"lomo/internal/cpukern"
 	"lomo/internal/device"
 	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/tensor"
 )
 
 // tiny has grouped heads, so that k_proj has a shape of its own.
 func tiny() *model.Config {
-	return &model.Config{VocabSize: 40, HiddenSize: 32, IntermediateSize: 48, NumAttentionHeads: 4, NumKeyValueHeads: 2, HeadDim: 8, RMSNormEps: 1e-5}
+	return &model.Config{VocabSize: 40, HiddenSize: 32, IntermediateSize: 48, NumAttentionHeads: 4, NumKeyValueHeads: 2, HeadDim: 8, RMSNormEps: 1e-5, Layers: families.Llama}
 }
 
 func open(t *testing.T, capacity int64) *cpukern.Device {

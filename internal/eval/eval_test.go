@@ -11,6 +11,7 @@ import (
 	"lomo/internal/data"
 	"lomo/internal/device"
 	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/rng"
 	"lomo/internal/store"
 	"lomo/internal/tensor"
@@ -20,7 +21,7 @@ import (
 // newSweep is a small random model on the host.
 func newSweep(t *testing.T) *train.Sweep {
 	t.Helper()
-	cfg, err := model.ParseConfig([]byte(`{"model_type":"llama","vocab_size":41,"hidden_size":24,"intermediate_size":40,"num_hidden_layers":2,"num_attention_heads":4}`))
+	cfg, err := families.Parse([]byte(`{"model_type":"llama","vocab_size":41,"hidden_size":24,"intermediate_size":40,"num_hidden_layers":2,"num_attention_heads":4}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"lomo/internal/checkpoint"
 	"lomo/internal/data"
 	"lomo/internal/golden"
-	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/train"
 )
 
@@ -23,7 +23,7 @@ func goldenSweep(t *testing.T, name string) *train.Sweep {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { src.Close() })
-	cfg, err := model.ParseConfig(src.Config())
+	cfg, err := families.Parse(src.Config())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"lomo/internal/cpukern"
 	"lomo/internal/data"
 	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/rng"
 	"lomo/internal/store"
 	"lomo/internal/tensor"
@@ -25,7 +26,7 @@ func newModel(t *testing.T, kvHeads int) (*cpukern.Device, *model.Network, store
 // newModelOf is newModel with more keys.
 func newModelOf(t *testing.T, kvHeads int, keys string) (*cpukern.Device, *model.Network, store.Store) {
 	t.Helper()
-	cfg, err := model.ParseConfig([]byte(fmt.Sprintf(`{"model_type":"llama","vocab_size":53,"hidden_size":32,"intermediate_size":48,
+	cfg, err := families.Parse([]byte(fmt.Sprintf(`{"model_type":"llama","vocab_size":53,"hidden_size":32,"intermediate_size":48,
 		"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":%d%s}`, kvHeads, keys)))
 	if err != nil {
 		t.Fatal(err)

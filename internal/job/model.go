@@ -17,6 +17,7 @@ import (
 	"lomo/internal/grad"
 	"lomo/internal/hub"
 	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/tensor"
 	"lomo/internal/tokenizer"
 )
@@ -101,7 +102,7 @@ func openModel(path string) (*Model, error) {
 	if err != nil {
 		return nil, advise(copyAgain, fmt.Errorf("model: %w", err))
 	}
-	cfg, err := model.ParseConfig(src.Config())
+	cfg, err := families.Parse(src.Config())
 	if err != nil {
 		src.Close()
 		return nil, advise("this build trains models of the llama family, as their config.json describes them", fmt.Errorf("model %s: %w", path, err))

@@ -9,7 +9,7 @@ import (
 	"lomo/internal/comm"
 	"lomo/internal/data"
 	"lomo/internal/memdev"
-	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/optim"
 	"lomo/internal/tensor"
 	"lomo/internal/train"
@@ -37,7 +37,7 @@ func draw(t *testing.T, rnd *rand.Rand) drawn {
 	t.Helper()
 	heads := pick(rnd, 1, 2, 3, 4)
 	hidden := heads * pick(rnd, 8, 10, 10, 256)
-	cfg, err := model.ParseConfig(fmt.Appendf(nil, `{"model_type":"llama","vocab_size":%d,"hidden_size":%d,"intermediate_size":%d,"num_hidden_layers":%d,
+	cfg, err := families.Parse(fmt.Appendf(nil, `{"model_type":"llama","vocab_size":%d,"hidden_size":%d,"intermediate_size":%d,"num_hidden_layers":%d,
 		"num_attention_heads":%d,"num_key_value_heads":%d,"tie_word_embeddings":%v}`, pick(rnd, 97, 97, 32000, 49152, 128256), hidden,
 		hidden*pick(rnd, 1, 2, 2, 3)+pick(rnd, 0, 0, 1), pick(rnd, 1, 2, 3), heads, pick(rnd, 1, heads, heads), rnd.IntN(2) == 0))
 	if err != nil {

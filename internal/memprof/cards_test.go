@@ -9,7 +9,7 @@ import (
 	"lomo/internal/cudakern/sim"
 	"lomo/internal/data"
 	"lomo/internal/device"
-	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/optim"
 	"lomo/internal/tensor"
 	"lomo/internal/train"
@@ -18,7 +18,7 @@ import (
 // small is a run that a simulated card makes in a moment.
 func small(t *testing.T, optimizer string, offload, inputs train.Place) train.Options {
 	t.Helper()
-	cfg, err := model.ParseConfig([]byte(`{"model_type":"llama","vocab_size":67,"hidden_size":32,"intermediate_size":40,
+	cfg, err := families.Parse([]byte(`{"model_type":"llama","vocab_size":67,"hidden_size":32,"intermediate_size":40,
 		"num_hidden_layers":4,"num_attention_heads":4,"num_key_value_heads":2,"head_dim":8}`))
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"lomo/internal/comm"
 	"lomo/internal/cpukern"
 	"lomo/internal/data"
-	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/optim"
 	"lomo/internal/tensor"
 	"lomo/internal/train"
@@ -22,7 +22,7 @@ func (zeros) ReadRows(_ string, _, _ int, dst []byte, _ tensor.DType) error { cl
 
 func options(t *testing.T, optimizer string, dt tensor.DType, tied, recompute bool, accumulation int, maxNorm float64) train.Options {
 	t.Helper()
-	cfg, err := model.ParseConfig(fmt.Appendf(nil, `{"model_type":"llama","vocab_size":499,"hidden_size":48,"intermediate_size":112,
+	cfg, err := families.Parse(fmt.Appendf(nil, `{"model_type":"llama","vocab_size":499,"hidden_size":48,"intermediate_size":112,
 		"num_hidden_layers":3,"num_attention_heads":4,"num_key_value_heads":2,"tie_word_embeddings":%v}`, tied))
 	if err != nil {
 		t.Fatal(err)

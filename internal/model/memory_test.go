@@ -1,25 +1,26 @@
-package model
+package model_test
 
 import (
 	"fmt"
 	"slices"
 	"testing"
 
+	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/tensor"
 )
 
 // shapes are blocks whose gradients find room in different places: in the MLP's activations, in part of them, in none.
-var shapes = []Config{
-	{HiddenSize: 64, IntermediateSize: 176, NumAttentionHeads: 4, NumKeyValueHeads: 2, HeadDim: 16},
-	{HiddenSize: 64, IntermediateSize: 96, NumAttentionHeads: 4, NumKeyValueHeads: 4, HeadDim: 64},
-	{HiddenSize: 256, IntermediateSize: 32, NumAttentionHeads: 8, NumKeyValueHeads: 8, HeadDim: 32},
-	{HiddenSize: 40, IntermediateSize: 8, NumAttentionHeads: 5, NumKeyValueHeads: 1, HeadDim: 8},
-	{HiddenSize: 4096, IntermediateSize: 11008, NumAttentionHeads: 32, NumKeyValueHeads: 32, HeadDim: 128},
-	{HiddenSize: 576, IntermediateSize: 1536, NumAttentionHeads: 9, NumKeyValueHeads: 3, HeadDim: 64},
+var shapes = []model.Config{
+	{HiddenSize: 64, IntermediateSize: 176, NumAttentionHeads: 4, NumKeyValueHeads: 2, HeadDim: 16, Layers: families.Llama},
+	{HiddenSize: 64, IntermediateSize: 96, NumAttentionHeads: 4, NumKeyValueHeads: 4, HeadDim: 64, Layers: families.Llama},
+	{HiddenSize: 256, IntermediateSize: 32, NumAttentionHeads: 8, NumKeyValueHeads: 8, HeadDim: 32, Layers: families.Llama},
+	{HiddenSize: 40, IntermediateSize: 8, NumAttentionHeads: 5, NumKeyValueHeads: 1, HeadDim: 8, Layers: families.Llama},
+	{HiddenSize: 4096, IntermediateSize: 11008, NumAttentionHeads: 32, NumKeyValueHeads: 32, HeadDim: 128, Layers: families.Llama},
+	{HiddenSize: 576, IntermediateSize: 1536, NumAttentionHeads: 9, NumKeyValueHeads: 3, HeadDim: 64, Layers: families.Llama},
 }
 
-// Whatever shares memory with what, nothing is overwritten before the layer that reads it: the test goes through the backward pass
-// and notes who wrote each byte of a row last.
+// Whatever shares memory with what, nothing is overwritten before the layer that reads it.
 func TestGradientsOverwriteNothing(t *testing.T) {
 	for i, c := range shapes {
 		for _, act := range []tensor.DType{tensor.F32, tensor.BF16} {
@@ -28,88 +29,9 @@ func TestGradientsOverwriteNothing(t *testing.T) {
 				if share && held { // held factors are all micro-batches'
 					continue
 				}
-				b, _ := newBlock(&c, 0)
 				t.Run(fmt.Sprintf("shape %d, %v, over=%v, share=%v, held=%v", i, act, over, share, held), func(t *testing.T) {
-					walk(t, b, act, over, share, held)
+					model.Walk(t, model.NewBlock(&c, 0), act, over, share, held)
 				})
-			}
-		}
-	}
-}
-
-func walk(t *testing.T, b *Block, act tensor.DType, over, share, held bool) {
-	at, own := b.places(act, over, share, held)
-	type part struct {
-		room     string
-		off, end int64
-	}
-	width := func(s Slot) int64 { return int64(b.slots[s].cols * act.Size()) }
-	activation := func(s Slot) part { return part{fmt.Sprint("activation ", s), 0, width(s)} }
-	gradient := func(s Slot) part {
-		n := int64(b.slots[s].cols * b.slots[s].gradient(act).Size())
-		switch p := at[s]; p.kind {
-		case apart:
-			return part{fmt.Sprint("apart ", s), 0, n}
-		case ofItsOwn:
-			if n > own[p.room].bytes {
-				t.Errorf("the gradient of %s takes %d bytes a row of %d", b.slots[s].name, n, own[p.room].bytes)
-			}
-			return part{fmt.Sprint("own ", p.room), 0, n}
-		case within:
-			if p.off+n > width(Slot(p.room)) || p.off%64 != 0 {
-				t.Errorf("the gradient of %s lies at %d to %d of %s, which has %d", b.slots[s].name, p.off, p.off+n, b.slots[p.room].name, width(Slot(p.room)))
-			}
-			return part{fmt.Sprint("activation ", p.room), p.off, p.off + n}
-		}
-		if !over || !b.over[s] {
-			t.Errorf("the gradient of %s has no place", b.slots[s].name)
-		}
-		return activation(s)
-	}
-	type mark struct {
-		what string
-		part
-	}
-	var memory []mark
-	write := func(what string, p part) {
-		memory = slices.DeleteFunc(memory, func(m mark) bool { return m.room == p.room && m.off < p.end && p.off < m.end })
-		memory = append(memory, mark{what, p})
-	}
-	read := func(what string, p part) {
-		if !slices.Contains(memory, mark{what, p}) {
-			t.Errorf("%s is read and was overwritten", what)
-		}
-	}
-	for _, s := range b.own() {
-		if !b.slots[s].f32 {
-			write("the activation "+b.slots[s].name, activation(s))
-		}
-	}
-	for i := len(b.layers) - 1; i >= 0; i-- {
-		w := b.layers[i].wires()
-		for _, s := range w.reads {
-			if s != 0 && !b.slots[s].f32 {
-				read("the activation "+b.slots[s].name, activation(s))
-			}
-		}
-		for _, s := range w.to {
-			if !b.slots[s].residual {
-				read("the gradient of "+b.slots[s].name, gradient(s))
-			}
-		}
-		for _, s := range w.from {
-			if !b.slots[s].residual {
-				write("the gradient of "+b.slots[s].name, gradient(s))
-			}
-		}
-		for _, s := range w.reads { // a layer may write while it reads, but for gradients over their activations
-			if s != 0 && !b.slots[s].f32 && !(over && w.over && slices.Contains(w.from, s)) {
-				read("the activation "+b.slots[s].name, activation(s))
-			}
-		}
-		for _, s := range w.to {
-			if !b.slots[s].residual {
-				read("the gradient of "+b.slots[s].name, gradient(s))
 			}
 		}
 	}
@@ -121,12 +43,7 @@ func TestGradientsTakeLittle(t *testing.T) {
 		shape int
 		want  []int64 // bytes a row, BF16
 	}{{0, []int64{352}}, {4, []int64{22016}}, {5, []int64{3072}}, {1, []int64{512, 512, 512, 512}}} {
-		b, _ := newBlock(&shapes[e.shape], 0)
-		_, own := b.places(tensor.BF16, true, true, false)
-		var got []int64
-		for _, r := range own {
-			got = append(got, r.bytes)
-		}
+		got := model.OwnBytes(model.NewBlock(&shapes[e.shape], 0), tensor.BF16)
 		if !slices.Equal(got, e.want) {
 			t.Errorf("shape %d: %v bytes a row, want %v", e.shape, got, e.want)
 		}
@@ -138,7 +55,7 @@ func TestOrderOfParameters(t *testing.T) {
 	c := shapes[0]
 	c.NumHiddenLayers, c.VocabSize = 1, 8
 	var got []string
-	for i, p := range NewNetwork(&c).Params() {
+	for i, p := range model.NewNetwork(&c).Params() {
 		if p.ID != uint32(i) {
 			t.Errorf("%s has the number %d, want %d", p.Name, p.ID, i)
 		}

@@ -10,6 +10,7 @@ import (
 	"lomo/internal/checkpoint"
 	"lomo/internal/grad"
 	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/rng"
 	"lomo/internal/tensor"
 )
@@ -41,7 +42,7 @@ func Create(dir, name string, o Options) (*model.Config, error) {
 	if raw, err = merge(raw, o.Extra); err != nil {
 		return nil, err
 	}
-	cfg, err := model.ParseConfig(raw)
+	cfg, err := families.Parse(raw)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/suggest"
 )
 
@@ -127,5 +128,5 @@ func Config(name string) (*model.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return model.ParseConfig(data)
+	return families.Parse(data)
 }

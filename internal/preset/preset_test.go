@@ -9,6 +9,7 @@ import (
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/tensor"
 )
 
@@ -54,7 +55,7 @@ func create(t *testing.T, o Options) (string, checkpoint.Source) {
 
 func TestCreate(t *testing.T) {
 	_, src := create(t, Options{DType: tensor.F32, Seed: 3})
-	cfg, err := model.ParseConfig(src.Config())
+	cfg, err := families.Parse(src.Config())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"lomo/internal/golden"
-	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/optim"
 )
 
@@ -26,7 +26,7 @@ func TestGoldenConfigs(t *testing.T) {
 	g := openGolden(t, "gqa_untied")
 	worst, n := 0.0, 0
 	for _, c := range file.Cases {
-		cfg, err := model.ParseConfig(c.Config)
+		cfg, err := families.Parse(c.Config)
 		if err != nil { // model.TestConfigsOfTransformers says which
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"lomo/internal/data"
 	"lomo/internal/memdev"
 	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/optim"
 	"lomo/internal/tensor"
 )
@@ -17,7 +18,7 @@ func countStep(t *testing.T, optimizer string, tied bool, batches ...data.Batch)
 	if tied {
 		raw += `,"tie_word_embeddings":true`
 	}
-	cfg, err := model.ParseConfig([]byte(raw + "}"))
+	cfg, err := families.Parse([]byte(raw + "}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,7 @@ func align(n int64) int64 { return (n + 63) &^ 63 }
 // TestSmallerStepsFit: the arena has the size of a run's largest step, so no step of shorter sequences or fewer
 // micro-batches, as the end of an epoch brings them, may take more.
 func TestSmallerStepsFit(t *testing.T) {
-	cfg, err := model.ParseConfig([]byte(`{"model_type":"llama","vocab_size":320,"hidden_size":64,"intermediate_size":176,
+	cfg, err := families.Parse([]byte(`{"model_type":"llama","vocab_size":320,"hidden_size":64,"intermediate_size":176,
 		"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"tie_word_embeddings":true}`))
 	if err != nil {
 		t.Fatal(err)

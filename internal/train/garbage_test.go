@@ -8,7 +8,7 @@ import (
 	"lomo/internal/cpukern"
 	"lomo/internal/data"
 	"lomo/internal/device"
-	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/optim"
 	"lomo/internal/tensor"
 )
@@ -18,7 +18,7 @@ import (
 func TestStepTakesNoMemory(t *testing.T) {
 	const bound = 700 << 10 // measured 480 KB, closures and shapes of some hundred operations
 	perStep := func(optimizer string, hidden int) float64 {
-		cfg, err := model.ParseConfig(fmt.Appendf(nil, `{"model_type":"llama","vocab_size":61,"hidden_size":%d,"intermediate_size":%d,
+		cfg, err := families.Parse(fmt.Appendf(nil, `{"model_type":"llama","vocab_size":61,"hidden_size":%d,"intermediate_size":%d,
 			"num_hidden_layers":3,"num_attention_heads":4,"tie_word_embeddings":true}`, hidden, 2*hidden))
 		if err != nil {
 			t.Fatal(err)

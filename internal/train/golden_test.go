@@ -11,6 +11,7 @@ import (
 	"lomo/internal/data"
 	"lomo/internal/golden"
 	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/optim"
 	"lomo/internal/tensor"
 )
@@ -35,7 +36,7 @@ func openGolden(t *testing.T, name string) *goldenModel {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { src.Close() })
-	cfg, err := model.ParseConfig(src.Config())
+	cfg, err := families.Parse(src.Config())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"lomo/internal/device"
 	"lomo/internal/grad"
 	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/rng"
 	"lomo/internal/store"
 	"lomo/internal/tensor"
@@ -47,7 +48,7 @@ func newTiny(t *testing.T, o tinyOptions) *tiny {
 	if o.keys != "" {
 		o.keys = "," + o.keys
 	}
-	cfg, err := model.ParseConfig([]byte(fmt.Sprintf(`{"model_type":"llama","vocab_size":61,"hidden_size":24,"intermediate_size":40,
+	cfg, err := families.Parse([]byte(fmt.Sprintf(`{"model_type":"llama","vocab_size":61,"hidden_size":24,"intermediate_size":40,
 		"num_hidden_layers":%d,"num_attention_heads":4,"num_key_value_heads":%d,"head_dim":6,"tie_word_embeddings":%v%s}`, o.layers, o.kvHeads, o.tied, o.keys)))
 	if err != nil {
 		t.Fatal(err)

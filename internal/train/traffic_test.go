@@ -11,6 +11,7 @@ import (
 	"lomo/internal/device"
 	"lomo/internal/memdev"
 	"lomo/internal/model"
+	"lomo/internal/model/families"
 	"lomo/internal/optim"
 	"lomo/internal/tensor"
 )
@@ -104,7 +105,7 @@ func TestTraffic(t *testing.T) {
 		vocab     int // 499: a table larger than two blocks, which has a buffer of its own
 	}{{"lomo", false, 0, false, tensor.BF16, 61}, {"lomo", true, 1, false, tensor.F32, 61}, {"lomo", true, 1, false, tensor.F32, 499},
 		{"adalomo", true, 1, true, tensor.BF16, 61}, {"adamw", false, 1, false, tensor.BF16, 61}, {"adamw", false, 1, false, tensor.BF16, 499}} {
-		cfg, err := model.ParseConfig(fmt.Appendf(nil, `{"model_type":"llama","vocab_size":%d,"hidden_size":24,"intermediate_size":40,
+		cfg, err := families.Parse(fmt.Appendf(nil, `{"model_type":"llama","vocab_size":%d,"hidden_size":24,"intermediate_size":40,
 			"num_hidden_layers":4,"num_attention_heads":4,"num_key_value_heads":2,"tie_word_embeddings":%v}`, c.vocab, c.tied))
 		if err != nil {
 			t.Fatal(err)

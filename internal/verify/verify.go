@@ -13,6 +13,7 @@ import (
 	"lomo/internal/cudakern/driver"
 	"lomo/internal/device"
 	"lomo/internal/model"
+	"lomo/internal/model/families"
 )
 
 // Options say what is verified, and how much.
@@ -76,16 +77,16 @@ func (r *Report) problem(format string, args ...any) {
 
 // shapes of the comparison: grouped heads, tails in every tile, and whole tiles.
 func small() *model.Config {
-	return &model.Config{VocabSize: 72, HiddenSize: 64, IntermediateSize: 96, NumAttentionHeads: 4, NumKeyValueHeads: 2, HeadDim: 16, RMSNormEps: 1e-5}
+	return &model.Config{VocabSize: 72, HiddenSize: 64, IntermediateSize: 96, NumAttentionHeads: 4, NumKeyValueHeads: 2, HeadDim: 16, RMSNormEps: 1e-5, Layers: families.Llama}
 }
 
 func medium() *model.Config {
-	return &model.Config{VocabSize: 1000, HiddenSize: 512, IntermediateSize: 1400, NumAttentionHeads: 4, NumKeyValueHeads: 2, HeadDim: 128, RMSNormEps: 1e-5}
+	return &model.Config{VocabSize: 1000, HiddenSize: 512, IntermediateSize: 1400, NumAttentionHeads: 4, NumKeyValueHeads: 2, HeadDim: 128, RMSNormEps: 1e-5, Layers: families.Llama}
 }
 
 // seven is LLaMA-7B, whose kernels are timed.
 func seven() *model.Config {
-	return &model.Config{VocabSize: 32000, HiddenSize: 4096, IntermediateSize: 11008, NumAttentionHeads: 32, NumKeyValueHeads: 32, HeadDim: 128, RMSNormEps: 1e-6}
+	return &model.Config{VocabSize: 32000, HiddenSize: 4096, IntermediateSize: 11008, NumAttentionHeads: 32, NumKeyValueHeads: 32, HeadDim: 128, RMSNormEps: 1e-6, Layers: families.Llama}
 }
 
 // Arenas: what the comparisons hold, and the largest group of bench at the shapes of 7B with a few thousand tokens.

@@ -1,4 +1,4 @@
-package model
+package families
 
 import (
 	"encoding/json"
@@ -48,7 +48,7 @@ func TestConfigsOfTransformers(t *testing.T) {
 }
 
 func (k configCase) check(t *testing.T) {
-	c, err := ParseConfig(k.Config)
+	c, err := Parse(k.Config)
 	if key := refusedHere[k.Name]; key != "" {
 		if err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("error %v, want one that names %s", err, key)

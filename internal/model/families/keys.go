@@ -1,4 +1,4 @@
-package model
+package families
 
 import (
 	"fmt"
@@ -6,11 +6,13 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"lomo/internal/model"
 )
 
 // keyRule says for which values a key changes nothing in what lomo computes.
 type keyRule struct {
-	neutral func(c *Config, v any) bool
+	neutral func(c *model.Config, v any) bool
 	what    string // what another value asks for
 	advice  string // "": otherFamily
 
@@ -19,7 +21,7 @@ type keyRule struct {
 
 const otherFamily = "the model is of another family than its model_type says, or take the key out of config.json if it is left over"
 
-func off(_ *Config, v any) bool {
+func off(_ *model.Config, v any) bool {
 	switch x := v.(type) {
 	case nil:
 		return true
@@ -37,44 +39,44 @@ func off(_ *Config, v any) bool {
 	return false
 }
 
-func one(_ *Config, v any) bool { return v == nil || v == 1.0 }
+func one(_ *model.Config, v any) bool { return v == nil || v == 1.0 }
 
-func on(_ *Config, v any) bool { return v == nil || v == true }
+func on(_ *model.Config, v any) bool { return v == nil || v == true }
 
 // equal wants the number that f gives.
-func equal(f func(c *Config) float64) func(*Config, any) bool {
-	return func(c *Config, v any) bool {
+func equal(f func(c *model.Config) float64) func(*model.Config, any) bool {
+	return func(c *model.Config, v any) bool {
 		x, ok := v.(float64)
 		return v == nil || ok && math.Abs(x-f(c)) <= 1e-6*math.Abs(f(c))
 	}
 }
 
 // word wants one of these, in any case.
-func word(names ...string) func(*Config, any) bool {
-	return func(_ *Config, v any) bool {
+func word(names ...string) func(*model.Config, any) bool {
+	return func(_ *model.Config, v any) bool {
 		s, ok := v.(string)
 		return v == nil || ok && slices.Contains(names, strings.ToLower(s))
 	}
 }
 
 // allOf wants a list of nothing but x.
-func allOf(ok func(x any) bool) func(*Config, any) bool {
-	return func(_ *Config, v any) bool {
+func allOf(ok func(x any) bool) func(*model.Config, any) bool {
+	return func(_ *model.Config, v any) bool {
 		list, isList := v.([]any)
 		return v == nil || isList && !slices.ContainsFunc(list, func(x any) bool { return !ok(x) })
 	}
 }
 
-func headDim(c *Config) float64 { return float64(c.HeadDim) }
-func hidden(c *Config) float64  { return float64(c.HiddenSize) }
-func theta(c *Config) float64   { return c.RopeTheta }
+func headDim(c *model.Config) float64 { return float64(c.HeadDim) }
+func hidden(c *model.Config) float64  { return float64(c.HiddenSize) }
+func theta(c *model.Config) float64   { return c.RopeTheta }
 
 // rules are the keys that change the mathematics of a model, with the values at which they do not. Keys that are not here pass:
 // they name files, versions and settings of generation, or transformers ignores them and no family that we know means anything by them.
 var rules = map[string]keyRule{}
 
 func init() {
-	add := func(neutral func(*Config, any) bool, what string, keys ...string) {
+	add := func(neutral func(*model.Config, any) bool, what string, keys ...string) {
 		for _, k := range keys {
 			rules[k] = keyRule{neutral: neutral, what: what}
 		}
@@ -97,9 +99,9 @@ func init() {
 	add(one, "a multiplier of another family", "embedding_multiplier", "residual_multiplier", "logits_scaling", "logit_scale", "scale_emb", "embedding_scale",
 		"embedding_multiplier_scale", "output_multiplier_scale", "lm_head_multiplier", "key_multiplier", "attention_in_multiplier", "attention_out_multiplier",
 		"residual_scale", "mup_width_scale")
-	add(equal(func(c *Config) float64 { return math.Pow(headDim(c), -0.5) }), "a scale of attention scores of another family", "attention_multiplier", "attention_scale")
+	add(equal(func(c *model.Config) float64 { return math.Pow(headDim(c), -0.5) }), "a scale of attention scores of another family", "attention_multiplier", "attention_scale")
 	add(equal(headDim), "a scale of attention scores of another family", "query_pre_attn_scalar")
-	add(equal(func(c *Config) float64 { return math.Sqrt(float64(c.NumHiddenLayers)) }), "a scale of residuals of another family", "scale_depth")
+	add(equal(func(c *model.Config) float64 { return math.Sqrt(float64(c.NumHiddenLayers)) }), "a scale of residuals of another family", "scale_depth")
 	add(equal(hidden), "a scale of logits of another family", "dim_model_base")
 	add(off, "scaled by width, as in another family", "mup_enabled", "use_mup", "mup_scale_factor")
 	add(off, "capped scores or logits are of another family", "attn_logit_softcapping", "final_logit_softcapping", "attention_logit_cap", "logits_soft_cap", "clip_qkv")
@@ -149,7 +151,7 @@ func init() {
 var epsNames = []string{"norm_eps", "layer_norm_eps", "layer_norm_epsilon", "layernorm_epsilon", "rms_norm_epsilon", "norm_epsilon"}
 
 // mathematics refuses keys that ask for what is not computed.
-func (c *Config) mathematics(r *reader) error {
+func mathematics(c *model.Config, r *reader) error {
 	var keys []string
 	for k := range r.raw {
 		keys = append(keys, k)
@@ -167,8 +169,8 @@ func (c *Config) mathematics(r *reader) error {
 		if !rule.training {
 			return err
 		}
-		if c.training == nil {
-			c.training = err
+		if c.Untrained == nil {
+			c.Untrained = err
 		}
 	}
 	for _, k := range epsNames {
@@ -176,14 +178,14 @@ func (c *Config) mathematics(r *reader) error {
 			return &ConfigError{Msg: fmt.Sprintf("%s is %v and rms_norm_eps is missing, which means %v", k, v, c.RMSNormEps), Advice: "set rms_norm_eps in config.json"}
 		}
 	}
-	if err := c.noRopeInterval(r); err != nil {
+	if err := noRopeInterval(c, r); err != nil {
 		return err
 	}
-	return errorsOf(c.layerTypes(r), c.architectures(r))
+	return errorsOf(layerTypes(c, r), architectures(c, r))
 }
 
 // noRopeInterval is smollm3's: without a list of its own every n-th layer is not rotated.
-func (c *Config) noRopeInterval(r *reader) error {
+func noRopeInterval(c *model.Config, r *reader) error {
 	const key = "no_rope_layer_interval"
 	if v := r.value(key); !off(c, v) && !r.given("no_rope_layers") {
 		return &ConfigError{Msg: fmt.Sprintf("%s is %v: layers without rotation are of another family", key, v), Advice: otherFamily}
@@ -192,7 +194,7 @@ func (c *Config) noRopeInterval(r *reader) error {
 }
 
 // layerTypes accepts layers that all see everything, or as far as sliding_window says.
-func (c *Config) layerTypes(r *reader) error {
+func layerTypes(c *model.Config, r *reader) error {
 	list, ok := r.value("layer_types").([]any)
 	if !ok && r.given("layer_types") {
 		return &ConfigError{Msg: fmt.Sprintf("layer_types is %s, want a list of one kind for each layer", valueOf(r.raw["layer_types"])), Advice: again}
@@ -207,7 +209,7 @@ func (c *Config) layerTypes(r *reader) error {
 }
 
 // architectures must name the class that model_type does: where they differ somebody changed one of them.
-func (c *Config) architectures(r *reader) error {
+func architectures(c *model.Config, r *reader) error {
 	list, ok := r.value("architectures").([]any)
 	if !ok {
 		if r.given("architectures") {

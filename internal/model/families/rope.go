@@ -1,4 +1,4 @@
-package model
+package families
 
 import (
 	"encoding/json"
@@ -6,12 +6,14 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+
+	"lomo/internal/model"
 )
 
 // rope reads the rotary settings with the precedence of transformers: the dictionary is rope_scaling where it is not empty, else
 // rope_parameters; θ is the dictionary's, else the top level's, else 10000; a top-level original_max_position_embeddings wins over
 // the dictionary's. Spellings that say something else than what is used are noted.
-func (c *Config) rope(r *reader) {
+func rope(c *model.Config, r *reader) {
 	scaling, params := r.dict("rope_scaling"), r.dict("rope_parameters")
 	used, other := scaling, params
 	if scaling == nil {
@@ -25,11 +27,11 @@ func (c *Config) rope(r *reader) {
 		c.RopeTheta = r.float("rope_theta", 0)
 	}
 	if used != nil {
-		c.ropeDict(r, used, true)
+		ropeDict(c, r, used, true)
 		r.adopt(used)
 	}
 	if other != nil && r.err == nil {
-		c.otherRope(r, used, other)
+		otherRope(c, r, used, other)
 	}
 	if r.err == nil && !(c.RopeTheta > 0) {
 		r.fail(&ConfigError{Msg: fmt.Sprintf("rope_theta is %v, want a number above 0", c.RopeTheta), Advice: again})
@@ -44,16 +46,16 @@ func (r *reader) adopt(d *reader) {
 }
 
 // otherRope notes what the dictionary says that is not used.
-func (c *Config) otherRope(r, used, other *reader) {
-	alt := &Config{MaxPositions: c.MaxPositions, HeadDim: c.HeadDim, RopeTheta: 10000}
+func otherRope(c *model.Config, r, used, other *reader) {
+	alt := &model.Config{MaxPositions: c.MaxPositions, HeadDim: c.HeadDim, RopeTheta: 10000}
 	if r.has("rope_theta") && !other.has("rope_theta") {
 		alt.RopeTheta = c.RopeTheta
 	}
-	alt.ropeDict(r, other, false)
+	ropeDict(alt, r, other, false)
 	if other.err == nil && alt.RopeTheta == c.RopeTheta && reflect.DeepEqual(alt.RopeScaling, c.RopeScaling) {
 		return
 	}
-	c.note("rope_scaling is used, as transformers does: %s (rope_theta %v); rope_parameters says otherwise: %s",
+	note(c, "rope_scaling is used, as transformers does: %s (rope_theta %v); rope_parameters says otherwise: %s",
 		shown(used), c.RopeTheta, shown(other))
 }
 
@@ -63,10 +65,10 @@ func shown(d *reader) string {
 }
 
 // ropeDict reads one dictionary; notes says whether what contradicts it elsewhere is noted.
-func (c *Config) ropeDict(r, d *reader, notes bool) {
+func ropeDict(c *model.Config, r, d *reader, notes bool) {
 	note := func(format string, args ...any) {
 		if notes {
-			c.note(format, args...)
+			note(c, format, args...)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(d.raw)) { // so that the same file always has the same fault
@@ -88,12 +90,12 @@ func (c *Config) ropeDict(r, d *reader, notes bool) {
 	if d.err != nil || kind == "default" {
 		return
 	}
-	s := &RopeScaling{Type: kind, Factor: d.required("factor", kind)}
+	s := &model.RopeScaling{Type: kind, Factor: d.required("factor", kind)}
 	if kind == "llama3" {
 		s.LowFreqFactor, s.HighFreqFactor = d.required("low_freq_factor", kind), d.required("high_freq_factor", kind)
-		s.OriginalPosition = c.originalPositions(r, d, note)
+		s.OriginalPosition = originalPositions(c, r, d, note)
 	}
-	s.check(d)
+	checkScaling(s, d)
 	c.RopeScaling = s
 }
 
@@ -120,7 +122,7 @@ func (d *reader) ropeKind(note func(format string, args ...any)) string {
 }
 
 // originalPositions is the length that a llama3 model was first trained with: the top level's, else the dictionary's, else all positions.
-func (c *Config) originalPositions(r, d *reader, note func(format string, args ...any)) float64 {
+func originalPositions(c *model.Config, r, d *reader, note func(format string, args ...any)) float64 {
 	const key = "original_max_position_embeddings"
 	inner, top := d.given(key), r.given(key)
 	switch {
@@ -136,7 +138,7 @@ func (c *Config) originalPositions(r, d *reader, note func(format string, args .
 }
 
 // check refuses values that scale nothing.
-func (s *RopeScaling) check(d *reader) {
+func checkScaling(s *model.RopeScaling, d *reader) {
 	switch a := d.value("alpha"); {
 	case d.err != nil:
 	case s.Type == "dynamic" && a != nil:

@@ -1,4 +1,4 @@
-package model
+package families
 
 import (
 	"encoding/json"
@@ -6,10 +6,12 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"lomo/internal/model"
 )
 
 // parse reads a configuration of 16 hidden units with the given keys over it.
-func parse(t *testing.T, keys string) (*Config, error) {
+func parse(t *testing.T, keys string) (*model.Config, error) {
 	t.Helper()
 	all := map[string]any{"model_type": "llama", "vocab_size": 32, "hidden_size": 16, "intermediate_size": 24,
 		"num_hidden_layers": 2, "num_attention_heads": 4}
@@ -24,7 +26,7 @@ func parse(t *testing.T, keys string) (*Config, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ParseConfig(raw)
+	return Parse(raw)
 }
 
 func TestParseConfigDefaults(t *testing.T) {
@@ -46,14 +48,14 @@ func TestParseConfigDefaults(t *testing.T) {
 
 // TestInvFreqLlama3: frequencies of theta 5e5, head size 64, factor 32, as transformers computes them.
 func TestInvFreqLlama3(t *testing.T) {
-	c := &Config{HeadDim: 64, RopeTheta: 5e5, RopeScaling: &RopeScaling{Type: "llama3", Factor: 32, LowFreqFactor: 1, HighFreqFactor: 4, OriginalPosition: 8192}}
+	c := &model.Config{HeadDim: 64, RopeTheta: 5e5, RopeScaling: &model.RopeScaling{Type: "llama3", Factor: 32, LowFreqFactor: 1, HighFreqFactor: 4, OriginalPosition: 8192}}
 	inv := c.InvFreq()
 	for i, want := range map[int]float64{14: 3.2114464e-3, 15: 1.2905479e-3, 16: 4.2955684e-4, 17: 9.7082878e-5, 31: 9.4183067e-8} {
 		if math.Abs(inv[i]/want-1) > 1e-6 { // the recorded values are float32
 			t.Errorf("frequency %d: %v, want %v", i, inv[i], want)
 		}
 	}
-	c.RopeScaling = &RopeScaling{Type: "linear", Factor: 4}
+	c.RopeScaling = &model.RopeScaling{Type: "linear", Factor: 4}
 	if got, want := c.InvFreq()[1], math.Pow(5e5, -2.0/64)/4; got != want {
 		t.Errorf("linear: %v, want %v", got, want)
 	}
@@ -173,7 +175,7 @@ func TestReach(t *testing.T) {
 
 // TestMistralDefaults: keys that are missing mean what MistralConfig says.
 func TestMistralDefaults(t *testing.T) {
-	c, err := ParseConfig([]byte(`{"model_type": "mistral"}`))
+	c, err := Parse([]byte(`{"model_type": "mistral"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,11 +198,11 @@ func TestNotJSON(t *testing.T) {
 		"{\n\"a\": 1\n\"b\": 2}":        "config.json: line 3: '\"' found in an object, want a comma or its end",
 		"<!DOCTYPE html>\n<html>":       "config.json: '<' found, want a value",
 	} {
-		if _, err := ParseConfig([]byte(text)); err == nil || err.Error() != want {
+		if _, err := Parse([]byte(text)); err == nil || err.Error() != want {
 			t.Errorf("%q:\n %v, want\n %s", text, err, want)
 		}
 	}
-	if _, err := ParseConfig([]byte("\xef\xbb\xbf{\"model_type\": \"llama\"}")); err != nil {
+	if _, err := Parse([]byte("\xef\xbb\xbf{\"model_type\": \"llama\"}")); err != nil {
 		t.Errorf("after a byte order mark: %v", err)
 	}
 }
@@ -233,16 +235,16 @@ func TestJSONKeepsKeys(t *testing.T) {
 	}
 }
 
-func FuzzParseConfig(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"model_type":"llama","rope_scaling":{"type":"llama3","factor":8},"eos_token_id":[1]}`))
 	f.Add([]byte(`{"model_type":"llama","num_attention_heads":0}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		c, err := ParseConfig(raw)
+		c, err := Parse(raw)
 		if err != nil {
 			return
 		}
 		if c.NumHiddenLayers < 1000 { // what is accepted has a table of parameters and frequencies
-			NewNetwork(c)
+			model.NewNetwork(c)
 		}
 		if len(c.InvFreq()) != c.HeadDim/2 {
 			t.Errorf("%d frequencies for head_dim %d", len(c.InvFreq()), c.HeadDim)

@@ -1,0 +1,153 @@
+// Package families reads config.json: one file a family of models says how its keys are read, which of them ask for what is not
+// computed, and which layers a block has.
+package families
+
+import (
+	"fmt"
+
+	"lomo/internal/model"
+)
+
+// Family is what is particular to the models of one model_type.
+type Family struct {
+	Defaults
+	Layers func(b *model.Builder, x model.Slot) model.Slot // a block's
+}
+
+// Defaults is what transformers takes for keys that are not there.
+type Defaults struct{ Intermediate, KVHeads, Positions, Window int }
+
+// all is the families by model_type.
+var all = map[string]Family{
+	"llama":   llama,
+	"mistral": mistral,
+}
+
+// Parse reads config.json. Keys are exact. Models of another family, or with parts lomo does not compute, are refused
+// with the key that says so, also where a key of another family stands in a file whose model_type is llama: such a model
+// would train as something else in silence.
+func Parse(data []byte) (*model.Config, error) {
+	raw, err := object(data)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{raw: raw}
+	kind := r.text("model_type", "")
+	family, ok := all[kind]
+	if !ok && r.err == nil && !r.given("model_type") {
+		return nil, &ConfigError{Msg: "model_type is missing: which family the model is of is not known", Advice: "where it is one, set model_type to \"llama\" or \"mistral\" in config.json"}
+	}
+	if !ok && r.err == nil {
+		return nil, &ConfigError{Msg: fmt.Sprintf("model_type is %q; this build trains the llama family (llama, mistral)", kind)}
+	}
+	c := &model.Config{ModelType: kind, Raw: raw, Layers: family.Layers}
+	c.VocabSize = r.int("vocab_size", 32000)
+	c.HiddenSize = r.int("hidden_size", 4096)
+	c.IntermediateSize = r.int("intermediate_size", family.Intermediate)
+	c.NumHiddenLayers = r.int("num_hidden_layers", 32)
+	c.NumAttentionHeads = r.int("num_attention_heads", 32)
+	c.NumKeyValueHeads = c.NumAttentionHeads
+	if family.KVHeads > 0 && !r.has("num_key_value_heads") {
+		c.NumKeyValueHeads = family.KVHeads
+	}
+	c.NumKeyValueHeads = r.intOrNull("num_key_value_heads", c.NumKeyValueHeads)
+	c.MaxPositions = r.int("max_position_embeddings", family.Positions)
+	c.RMSNormEps = float32(r.float("rms_norm_eps", 1e-6))
+	c.TieWordEmbeddings = r.bool("tie_word_embeddings", false)
+	c.InitializerRange = r.float("initializer_range", 0.02)
+	c.BOSTokenID = r.intOrNull("bos_token_id", -1)
+	c.EOSTokenIDs = r.ints("eos_token_id")
+	dtype(c, r)
+	if c.NumAttentionHeads > 0 {
+		c.HeadDim = r.intOrNull("head_dim", c.HiddenSize/c.NumAttentionHeads)
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	if err := check(c); err != nil {
+		return nil, err
+	}
+	padding(c, r)
+	rope(c, r)
+	window(c, r, family)
+	if r.err == nil {
+		r.err = mathematics(c, r)
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	return c, nil
+}
+
+// dtype reads the dtype under its two names; transformers prefers the new one.
+func dtype(c *model.Config, r *reader) {
+	old := r.textOrNull("torch_dtype")
+	if c.DType = r.textOrNull("dtype"); c.DType == "" {
+		c.DType = old
+	} else if old != "" && old != c.DType {
+		note(c, "dtype %s is used, as transformers does; torch_dtype says %s", c.DType, old)
+	}
+}
+
+// padding reads pad_token_id as nn.Embedding does its padding_idx: negative ones count from the end of the table.
+func padding(c *model.Config, r *reader) {
+	c.PaddingRow = -1
+	if !r.given("pad_token_id") {
+		return
+	}
+	id := r.int("pad_token_id", 0)
+	switch {
+	case r.err != nil:
+	case id >= c.VocabSize || id < -c.VocabSize:
+		r.fail(&ConfigError{Msg: fmt.Sprintf("pad_token_id is %d, vocab_size is %d: the embedding has no such row", id, c.VocabSize),
+			Advice: "set pad_token_id in config.json to a token's id, or to null where the model has no padding token"})
+	case id < 0:
+		c.PaddingRow = c.VocabSize + id
+		note(c, "pad_token_id %d means row %d of the embedding, counted from the end as PyTorch does: lookups of it are not learned", id, c.PaddingRow)
+	default:
+		c.PaddingRow = id
+	}
+}
+
+// window reads sliding_window, which is that of every layer.
+func window(c *model.Config, r *reader, family Family) {
+	if c.SlidingWindow = r.intOrNull("sliding_window", 0); !r.has("sliding_window") {
+		c.SlidingWindow = family.Window
+	}
+	if r.given("use_sliding_window") && !r.bool("use_sliding_window", true) && c.ModelType != "mistral" { // not a key of mistral's
+		c.SlidingWindow = 0
+	}
+	if r.given("sliding_window") && r.err == nil && r.int("sliding_window", 1) < 1 {
+		r.fail(&ConfigError{Msg: fmt.Sprintf("sliding_window is %s, want a number of tokens, or null for none", r.raw["sliding_window"]), Advice: again})
+	}
+}
+
+func note(c *model.Config, format string, args ...any) {
+	c.Notes = append(c.Notes, "config.json: "+fmt.Sprintf(format, args...))
+}
+
+func check(c *model.Config) error {
+	for _, d := range []struct {
+		key string
+		v   int
+	}{{"vocab_size", c.VocabSize}, {"hidden_size", c.HiddenSize}, {"intermediate_size", c.IntermediateSize},
+		{"num_hidden_layers", c.NumHiddenLayers}, {"num_attention_heads", c.NumAttentionHeads},
+		{"num_key_value_heads", c.NumKeyValueHeads}, {"head_dim", c.HeadDim}, {"max_position_embeddings", c.MaxPositions}} {
+		if d.v <= 0 || d.v > model.MaxDim {
+			return &ConfigError{Msg: fmt.Sprintf("%s is %d, want 1 to %d", d.key, d.v, model.MaxDim), Advice: again}
+		}
+	}
+	if c.ModelType == "llama" && c.HiddenSize%c.NumAttentionHeads != 0 {
+		return &ConfigError{Msg: fmt.Sprintf("hidden_size %d is not a multiple of num_attention_heads %d, which transformers wants of a llama", c.HiddenSize, c.NumAttentionHeads), Advice: again}
+	}
+	if c.NumAttentionHeads%c.NumKeyValueHeads != 0 {
+		return &ConfigError{Msg: fmt.Sprintf("num_attention_heads %d is not a multiple of num_key_value_heads %d", c.NumAttentionHeads, c.NumKeyValueHeads), Advice: again}
+	}
+	if c.HeadDim%2 != 0 {
+		return &ConfigError{Msg: fmt.Sprintf("head_dim %d is odd; rotary embeddings need pairs", c.HeadDim), Advice: again}
+	}
+	if !(c.RMSNormEps >= 0) {
+		return &ConfigError{Msg: fmt.Sprintf("rms_norm_eps %v must be positive", c.RMSNormEps), Advice: again}
+	}
+	return nil
+}
