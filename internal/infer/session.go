@@ -29,12 +29,13 @@ type Session struct {
 
 	x, y   tensor.Tensor // (rows, C): a block's input and output
 	acts   model.Acts
-	pos    tensor.Tensor // (rows) I32
-	start  tensor.Tensor // (rows) I32, zero: one document
-	idRow  tensor.Tensor // (rows) I32: ids on the device
-	normed tensor.Tensor // (1, C)
-	rstd   tensor.Tensor // (1) F32
-	logits tensor.Tensor // (1, V) F32
+	pos    tensor.Tensor         // (rows) I32
+	start  tensor.Tensor         // (rows) I32, zero: one document
+	starts map[int]tensor.Tensor // the same through the windows that layers have
+	idRow  tensor.Tensor         // (rows) I32: ids on the device
+	normed tensor.Tensor         // (1, C)
+	rstd   tensor.Tensor         // (1) F32
+	logits tensor.Tensor         // (1, V) F32
 }
 
 // NewSession takes the memory for sequences of at most max tokens; act is the dtype of activations.
@@ -75,6 +76,12 @@ func (s *Session) scratch(rows int, act tensor.DType) error {
 		}
 	}
 	var err error
+	s.starts = map[int]tensor.Tensor{}
+	for _, w := range c.WindowSizes() {
+		if s.starts[w], err = s.d.Alloc("activations", "session", tensor.I32, rows); err != nil {
+			return err
+		}
+	}
 	s.acts, err = s.net.Blocks[0].NewActs(s.d, act, rows, rows)
 	return err
 }
@@ -140,6 +147,13 @@ func (s *Session) chunk(ids []int32, logits bool, more func() bool) ([]float32, 
 	}
 	d.CopyIn(s.idRow.Slice(0, n), raw)
 	d.CopyIn(s.pos.Slice(0, n), at)
+	for w, t := range s.starts {
+		from := make([]byte, 4*n)
+		for i := range n {
+			binary.LittleEndian.PutUint32(from[4*i:], uint32(model.WindowStart(seen+i, 0, w)))
+		}
+		d.CopyIn(t.Slice(0, n), from)
+	}
 	x, y := s.x.Slice(0, n), s.y.Slice(0, n)
 	if err := s.with([]*grad.Param{s.net.Embed}, func() { d.GatherRows(x, s.net.Embed.W, s.idRow.Slice(0, n)) }); err != nil {
 		return nil, err
@@ -163,7 +177,10 @@ func (s *Session) chunk(ids []int32, logits bool, more func() bool) ([]float32, 
 // block runs one block over the new rows; its queries see the cache.
 func (s *Session) block(l int, b *model.Block, out, x tensor.Tensor) {
 	n, seen := x.Shape[0], len(s.ids)
-	lay := model.Layout{B: 1, T: n, Pos: s.pos.Slice(0, n), Start: s.start.Slice(0, n).View(1, n)}
+	lay := model.Layout{B: 1, T: n, Pos: s.pos.Slice(0, n), Start: s.start.Slice(0, n).View(1, n), Windows: map[int]tensor.Tensor{}}
+	for w, t := range s.starts {
+		lay.Windows[w] = t.Slice(0, n).View(1, n)
+	}
 	f := b.Frame(s.d, s.acts, nil, 0, 0, lay, s.rope)
 	f.Cache = &model.Cache{K: s.k[l], V: s.v[l], Seen: seen}
 	b.Forward(f, x, out)

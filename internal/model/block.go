@@ -12,7 +12,20 @@ type Layout struct {
 	B, T  int
 	Pos   tensor.Tensor // (B·T) I32
 	Start tensor.Tensor // (B, T) I32
+
+	Windows map[int]tensor.Tensor // by the windows that layers have: Start, no farther back than the window
 }
+
+// starts is where the tokens that each one sees begin, through a window or without.
+func (l Layout) starts(window int) tensor.Tensor {
+	if window == 0 {
+		return l.Start
+	}
+	return l.Windows[window]
+}
+
+// WindowStart is the first of the tokens 0 … i that token i of a sequence sees through a window, where its document begins at start.
+func WindowStart(i, start, window int) int { return max(start, i-window+1) }
 
 // Block is one decoder block: a list of layers over slots. The list is all that is known of it, and all that is done
 // for a block is done from it: its parameters, its passes, the memory that they take (memory.go), and the order in which

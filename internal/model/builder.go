@@ -78,12 +78,26 @@ func (b *Builder) Linear(name string, from Slot, cols int) Slot {
 	return w.to
 }
 
-// Rotate turns slots to their tokens' positions.
-func (b *Builder) Rotate(of ...Slot) { b.then(rotate{of: of, headDim: b.Cfg.HeadDim}) }
+// HeadNorm is RMSNorm over each head of a slot.
+func (b *Builder) HeadNorm(name string, from Slot) Slot {
+	heads := b.slots[from].cols / b.Cfg.HeadDim
+	l := norm{w: b.param(name, b.Cfg.HeadDim), eps: b.Cfg.RMSNormEps, from: from, heads: heads}
+	l.to = b.slot(slot{name: name, cols: b.slots[from].cols})
+	l.rstd = b.slot(slot{name: "rstd of " + name, cols: heads, f32: true})
+	b.then(l)
+	return l.to
+}
 
-// Attention is of queries, keys and values.
+// Rotate turns slots to their tokens' positions, in layers that do so.
+func (b *Builder) Rotate(of ...Slot) {
+	if b.Cfg.Rotates(b.Layer) {
+		b.then(rotate{of: of, headDim: b.Cfg.HeadDim})
+	}
+}
+
+// Attention is of queries, keys and values, within the layer's window.
 func (b *Builder) Attention(q, k, v Slot) Slot {
-	l := attention{q: q, k: k, v: v, headDim: b.Cfg.HeadDim}
+	l := attention{q: q, k: k, v: v, headDim: b.Cfg.HeadDim, window: b.Cfg.Window(b.Layer)}
 	l.to = b.slot(slot{name: "att", cols: b.slots[q].cols})
 	l.lse = b.slot(slot{name: "lse", cols: b.Cfg.NumAttentionHeads, f32: true, heads: true})
 	b.then(l)

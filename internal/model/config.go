@@ -2,7 +2,10 @@
 // names, one block forward and backward, head and loss. It knows no parallelism, no files and no optimizer.
 package model
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // Config is what config.json says about a model (formats.md 1). Keys it does not name stay in Raw and are
 // written back as they were.
@@ -19,7 +22,9 @@ type Config struct {
 	RMSNormEps        float32
 	RopeTheta         float64
 	RopeScaling       *RopeScaling
-	SlidingWindow     int // a token sees the SlidingWindow tokens up to itself; 0: all before it
+	SlidingWindow     int    // of a family that computes none: what is longer is refused; 0: none
+	Windows           []int  // by layer: a token sees so many up to itself; 0: all before it; nil: all layers do
+	NoRope            []bool // by layer: it rotates nothing; nil: all layers rotate
 	TieWordEmbeddings bool
 	DType             string // "float32", "bfloat16", "float16"; "" when the file does not say
 	BOSTokenID        int    // −1 when absent
@@ -76,6 +81,24 @@ func (c *Config) Reach() int {
 	}
 	return c.Positions()
 }
+
+// Window is how many tokens up to itself a token of layer i sees; 0: all.
+func (c *Config) Window(i int) int {
+	if c.Windows == nil {
+		return 0
+	}
+	return c.Windows[i]
+}
+
+// WindowSizes is the windows that layers have, each once, in order.
+func (c *Config) WindowSizes() []int {
+	all := slices.Clone(c.Windows)
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(w int) bool { return w == 0 })
+}
+
+// Rotates reports whether layer i turns its queries and keys to their positions.
+func (c *Config) Rotates(i int) bool { return c.NoRope == nil || !c.NoRope[i] }
 
 // QSize and KVSize are the widths of the query and of the key and value projections.
 func (c *Config) QSize() int  { return c.NumAttentionHeads * c.HeadDim }

@@ -5,22 +5,38 @@ import (
 	"lomo/internal/tensor"
 )
 
-// norm is RMSNorm: to = w ⊙ from·rstd.
+// norm is RMSNorm: to = w ⊙ from·rstd, of whole rows or of each head.
 type norm struct {
-	w              *grad.Param // (cols of from)
+	w              *grad.Param // (cols of from / heads)
 	eps            float32
 	from, to, rstd Slot
+	heads          int // 0: whole rows, which are the residual stream's
 }
 
 func (l norm) forward(f *Frame) {
-	f.d.RMSNorm(f.acts[l.to], f.acts[l.rstd], f.acts[l.from], l.w.W, l.eps)
+	f.d.RMSNorm(l.rows(f.acts[l.to]), l.stats(f.acts[l.rstd]), l.rows(f.acts[l.from]), l.w.W, l.eps)
 }
 
-// backward adds to the gradient of the residual stream, which from is part of.
+// backward adds to the gradient of the residual stream, where from is part of it.
 func (l norm) backward(f *Frame) error {
-	f.d.RMSNormBackward(f.dres, f.vecs[l.w], f.grads[l.to], f.acts[l.from], l.w.W, f.acts[l.rstd], f.acc)
+	dx := f.dres
+	if l.heads > 0 {
+		dx = f.grads[l.from]
+		f.d.Zero(dx)
+	}
+	f.d.RMSNormBackward(l.rows(dx), f.vecs[l.w], l.rows(f.grads[l.to]), l.rows(f.acts[l.from]), l.w.W, l.stats(f.acts[l.rstd]), f.acc)
 	return nil
 }
+
+// rows is t (N, cols) as what is normed: with heads (N·heads, cols/heads).
+func (l norm) rows(t tensor.Tensor) tensor.Tensor {
+	if l.heads == 0 {
+		return t
+	}
+	return t.View(t.Shape[0]*l.heads, t.Cols()/l.heads)
+}
+
+func (l norm) stats(t tensor.Tensor) tensor.Tensor { return t.View(t.Len()) }
 
 func (l norm) wires() wires {
 	return wires{from: []Slot{l.from}, to: []Slot{l.to}, reads: []Slot{l.from, l.rstd}, vectors: []*grad.Param{l.w}}
@@ -88,7 +104,7 @@ func (l rotate) wires() wires { return wires{from: l.of, to: l.of} }
 // attention is causal attention within documents; with a cache, over the tokens before the frame's too.
 type attention struct {
 	q, k, v, to, lse Slot
-	headDim          int
+	headDim, window  int // window 0: all tokens before
 }
 
 func (l attention) forward(f *Frame) {
@@ -99,13 +115,13 @@ func (l attention) forward(f *Frame) {
 		f.d.Copy(c.V.Slice(end-n, end), f.acts[l.v])
 		k, v = c.K.Slice(0, end).View(1, end, c.K.Cols()), c.V.Slice(0, end).View(1, end, c.V.Cols())
 	}
-	f.d.Attention(f.seq(f.acts[l.to]), f.acts[l.lse], f.seq(f.acts[l.q]), k, v, f.layout.Start, l.headDim)
+	f.d.Attention(f.seq(f.acts[l.to]), f.acts[l.lse], f.seq(f.acts[l.q]), k, v, f.layout.starts(l.window), l.headDim)
 }
 
 func (l attention) backward(f *Frame) error {
 	a, g := f.acts, f.grads
 	f.d.AttentionBackward(f.seq(g[l.q]), f.seq(g[l.k]), f.seq(g[l.v]), f.seq(g[l.to]), f.seq(a[l.to]), a[l.lse],
-		f.seq(a[l.q]), f.seq(a[l.k]), f.seq(a[l.v]), f.layout.Start, l.headDim)
+		f.seq(a[l.q]), f.seq(a[l.k]), f.seq(a[l.v]), f.layout.starts(l.window), l.headDim)
 	return nil
 }
 

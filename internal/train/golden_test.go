@@ -16,7 +16,8 @@ import (
 	"lomo/internal/tensor"
 )
 
-var goldenModels = []string{"mha_tied", "mha_untied", "gqa_tied", "gqa_untied", "gqa_llama3", "gqa_headdim", "pad_tied", "pad_untied"}
+var goldenModels = []string{"mha_tied", "mha_untied", "gqa_tied", "gqa_untied", "gqa_llama3", "gqa_headdim", "pad_tied", "pad_untied",
+	"mistral_window", "ministral_mixed", "qwen3_gqa", "qwen3_window", "smollm3_nope", "smollm3_window"}
 
 // goldenModel is a tiny model that transformers wrote, with what PyTorch and lomo-optim compute on it.
 type goldenModel struct {

@@ -113,11 +113,18 @@ func (s *Sweep) load(batches []data.Batch, idle data.Batch, whole int) (*Pass, e
 	}
 	p.trained, p.targets, p.most = len(labeled), bytesOf(targets), len(p.micro)
 	var posT, startT tensor.Tensor
-	for _, c := range []struct {
+	type list = struct {
 		t    *tensor.Tensor
 		name string
 		v    []int32
-	}{{&p.ids, "ids", ids}, {&posT, "positions", pos}, {&startT, "document starts", start}, {&p.labeled, "labeled rows", labeled}} {
+	}
+	lists := []list{{&p.ids, "ids", ids}, {&posT, "positions", pos}, {&startT, "document starts", start}, {&p.labeled, "labeled rows", labeled}}
+	sizes := s.Net.Cfg.WindowSizes()
+	windows := make([]tensor.Tensor, len(sizes))
+	for i, w := range sizes {
+		lists = append(lists, list{&windows[i], fmt.Sprintf("starts of windows of %d", w), p.windowed(start, w)})
+	}
+	for _, c := range lists {
 		if err := s.copyIn(c.t, c.name, c.v); err != nil {
 			return nil, err
 		}
@@ -125,9 +132,27 @@ func (s *Sweep) load(batches []data.Batch, idle data.Batch, whole int) (*Pass, e
 	for i := range p.micro {
 		m := &p.micro[i]
 		m.layout.Pos = posT.Slice(m.row0, m.row0+m.n)
-		m.layout.Start = startT.Slice(m.row0, m.row0+m.n).View(m.layout.B, m.layout.T)
+		part := func(t tensor.Tensor) tensor.Tensor { return t.Slice(m.row0, m.row0+m.n).View(m.layout.B, m.layout.T) }
+		m.layout.Start = part(startT)
+		for i, w := range sizes {
+			if m.layout.Windows == nil {
+				m.layout.Windows = map[int]tensor.Tensor{}
+			}
+			m.layout.Windows[w] = part(windows[i])
+		}
 	}
 	return p, p.indexRows(ids)
+}
+
+// windowed is start as tokens see it through a window.
+func (p *Pass) windowed(start []int32, window int) []int32 {
+	out := make([]int32, len(start))
+	for _, m := range p.micro {
+		for i := range m.n {
+			out[m.row0+i] = int32(model.WindowStart(i%m.layout.T, int(start[m.row0+i]), window))
+		}
+	}
+	return out
 }
 
 func (s *Sweep) copyIn(t *tensor.Tensor, name string, v []int32) (err error) {

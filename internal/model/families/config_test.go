@@ -157,9 +157,9 @@ func TestReach(t *testing.T) {
 		`"max_position_embeddings": 64, "rope_scaling": {"type": "dynamic", "factor": 4}`:                       {64, 64, 64},
 		`"max_position_embeddings": 64, "sliding_window": 48`:                                                   {64, 48, 48},
 		`"max_position_embeddings": 64, "sliding_window": 48, "use_sliding_window": false`:                      {64, 0, 64},
-		`"model_type": "mistral", "num_key_value_heads": 4`:                                                     {131072, 4096, 4096},
+		`"model_type": "mistral", "num_key_value_heads": 4`:                                                     {131072, 0, 131072},
 		`"model_type": "mistral", "num_key_value_heads": 4, "sliding_window": null`:                             {131072, 0, 131072},
-		`"model_type": "mistral", "num_key_value_heads": 4, "max_position_embeddings": 512`:                     {512, 4096, 512},
+		`"model_type": "mistral", "num_key_value_heads": 4, "max_position_embeddings": 512`:                     {512, 0, 512},
 		`"max_position_embeddings": 64, "sliding_window": 99, "rope_scaling": {"type": "dynamic", "factor": 4}`: {64, 64, 64},
 	} {
 		c, err := parse(t, keys)
@@ -179,7 +179,7 @@ func TestMistralDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.HiddenSize != 4096 || c.IntermediateSize != 14336 || c.NumKeyValueHeads != 8 || c.HeadDim != 128 || c.MaxPositions != 131072 || c.SlidingWindow != 4096 || c.VocabSize != 32000 {
+	if c.HiddenSize != 4096 || c.IntermediateSize != 14336 || c.NumKeyValueHeads != 8 || c.HeadDim != 128 || c.MaxPositions != 131072 || c.Window(0) != 4096 || c.Window(31) != 4096 || c.VocabSize != 32000 {
 		t.Errorf("%+v", c)
 	}
 }

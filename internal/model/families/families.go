@@ -3,24 +3,43 @@
 package families
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"lomo/internal/model"
 )
 
 // Family is what is particular to the models of one model_type.
 type Family struct {
+	Class string // how the names of its classes begin, in lower case
 	Defaults
+	Reads  []string                                        // keys of the table rules that it honours
+	Read   func(c *model.Config, r *reader, d Defaults)    // reads them; nil: none
 	Layers func(b *model.Builder, x model.Slot) model.Slot // a block's
 }
 
-// Defaults is what transformers takes for keys that are not there.
-type Defaults struct{ Intermediate, KVHeads, Positions, Window int }
+// Defaults is what transformers takes for keys that are not there. Zero is as the llama family has it.
+type Defaults struct {
+	Vocab, Hidden, Intermediate, Layers, Heads int
+	KVHeads                                    int // 0: as many as heads
+	HeadDim                                    int // 0: hidden_size / num_attention_heads
+	Positions                                  int
+	Window                                     int
+	Theta                                      float64
+	Tied                                       bool
+	Padding                                    int // 0: none
+}
 
 // all is the families by model_type.
 var all = map[string]Family{
-	"llama":   llama,
-	"mistral": mistral,
+	"llama":     llama,
+	"ministral": ministral,
+	"mistral":   mistral,
+	"qwen3":     qwen3,
+	"smollm3":   smollm3,
 }
 
 // Parse reads config.json. Keys are exact. Models of another family, or with parts lomo does not compute, are refused
@@ -38,28 +57,29 @@ func Parse(data []byte) (*model.Config, error) {
 		return nil, &ConfigError{Msg: "model_type is missing: which family the model is of is not known", Advice: "where it is one, set model_type to \"llama\" or \"mistral\" in config.json"}
 	}
 	if !ok && r.err == nil {
-		return nil, &ConfigError{Msg: fmt.Sprintf("model_type is %q; this build trains the llama family (llama, mistral)", kind)}
+		return nil, &ConfigError{Msg: fmt.Sprintf("model_type is %q; this build trains %s", kind, strings.Join(slices.Sorted(maps.Keys(all)), ", "))}
 	}
+	d := family.Defaults
 	c := &model.Config{ModelType: kind, Raw: raw, Layers: family.Layers}
-	c.VocabSize = r.int("vocab_size", 32000)
-	c.HiddenSize = r.int("hidden_size", 4096)
-	c.IntermediateSize = r.int("intermediate_size", family.Intermediate)
-	c.NumHiddenLayers = r.int("num_hidden_layers", 32)
-	c.NumAttentionHeads = r.int("num_attention_heads", 32)
+	c.VocabSize = r.int("vocab_size", cmp.Or(d.Vocab, 32000))
+	c.HiddenSize = r.int("hidden_size", cmp.Or(d.Hidden, 4096))
+	c.IntermediateSize = r.int("intermediate_size", d.Intermediate)
+	c.NumHiddenLayers = r.int("num_hidden_layers", cmp.Or(d.Layers, 32))
+	c.NumAttentionHeads = r.int("num_attention_heads", cmp.Or(d.Heads, 32))
 	c.NumKeyValueHeads = c.NumAttentionHeads
-	if family.KVHeads > 0 && !r.has("num_key_value_heads") {
-		c.NumKeyValueHeads = family.KVHeads
+	if d.KVHeads > 0 && !r.has("num_key_value_heads") {
+		c.NumKeyValueHeads = d.KVHeads
 	}
 	c.NumKeyValueHeads = r.intOrNull("num_key_value_heads", c.NumKeyValueHeads)
-	c.MaxPositions = r.int("max_position_embeddings", family.Positions)
+	c.MaxPositions = r.int("max_position_embeddings", d.Positions)
 	c.RMSNormEps = float32(r.float("rms_norm_eps", 1e-6))
-	c.TieWordEmbeddings = r.bool("tie_word_embeddings", false)
+	c.TieWordEmbeddings = r.bool("tie_word_embeddings", d.Tied)
 	c.InitializerRange = r.float("initializer_range", 0.02)
 	c.BOSTokenID = r.intOrNull("bos_token_id", -1)
 	c.EOSTokenIDs = r.ints("eos_token_id")
 	dtype(c, r)
 	if c.NumAttentionHeads > 0 {
-		c.HeadDim = r.intOrNull("head_dim", c.HiddenSize/c.NumAttentionHeads)
+		c.HeadDim = r.intOrNull("head_dim", cmp.Or(d.HeadDim, c.HiddenSize/c.NumAttentionHeads))
 	}
 	if r.err != nil {
 		return nil, r.err
@@ -67,11 +87,13 @@ func Parse(data []byte) (*model.Config, error) {
 	if err := check(c); err != nil {
 		return nil, err
 	}
-	padding(c, r)
-	rope(c, r)
-	window(c, r, family)
+	padding(c, r, d)
+	rope(c, r, cmp.Or(d.Theta, 10000))
+	if family.Read != nil {
+		family.Read(c, r, d)
+	}
 	if r.err == nil {
-		r.err = mathematics(c, r)
+		r.err = mathematics(c, r, family)
 	}
 	if r.err != nil {
 		return nil, r.err
@@ -90,12 +112,12 @@ func dtype(c *model.Config, r *reader) {
 }
 
 // padding reads pad_token_id as nn.Embedding does its padding_idx: negative ones count from the end of the table.
-func padding(c *model.Config, r *reader) {
+func padding(c *model.Config, r *reader, d Defaults) {
 	c.PaddingRow = -1
-	if !r.given("pad_token_id") {
+	if r.has("pad_token_id") && !r.given("pad_token_id") || !r.has("pad_token_id") && d.Padding == 0 {
 		return
 	}
-	id := r.int("pad_token_id", 0)
+	id := r.int("pad_token_id", d.Padding)
 	switch {
 	case r.err != nil:
 	case id >= c.VocabSize || id < -c.VocabSize:
@@ -106,19 +128,6 @@ func padding(c *model.Config, r *reader) {
 		note(c, "pad_token_id %d means row %d of the embedding, counted from the end as PyTorch does: lookups of it are not learned", id, c.PaddingRow)
 	default:
 		c.PaddingRow = id
-	}
-}
-
-// window reads sliding_window, which is that of every layer.
-func window(c *model.Config, r *reader, family Family) {
-	if c.SlidingWindow = r.intOrNull("sliding_window", 0); !r.has("sliding_window") {
-		c.SlidingWindow = family.Window
-	}
-	if r.given("use_sliding_window") && !r.bool("use_sliding_window", true) && c.ModelType != "mistral" { // not a key of mistral's
-		c.SlidingWindow = 0
-	}
-	if r.given("sliding_window") && r.err == nil && r.int("sliding_window", 1) < 1 {
-		r.fail(&ConfigError{Msg: fmt.Sprintf("sliding_window is %s, want a number of tokens, or null for none", r.raw["sliding_window"]), Advice: again})
 	}
 }
 

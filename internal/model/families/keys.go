@@ -151,7 +151,7 @@ func init() {
 var epsNames = []string{"norm_eps", "layer_norm_eps", "layer_norm_epsilon", "layernorm_epsilon", "rms_norm_epsilon", "norm_epsilon"}
 
 // mathematics refuses keys that ask for what is not computed.
-func mathematics(c *model.Config, r *reader) error {
+func mathematics(c *model.Config, r *reader, f Family) error {
 	var keys []string
 	for k := range r.raw {
 		keys = append(keys, k)
@@ -159,7 +159,7 @@ func mathematics(c *model.Config, r *reader) error {
 	sort.Strings(keys) // so that the same file always has the same first fault
 	for _, k := range keys {
 		rule, ok := rules[k]
-		if !ok || rule.neutral(c, r.value(k)) {
+		if !ok || slices.Contains(f.Reads, k) || rule.neutral(c, r.value(k)) {
 			continue
 		}
 		err := &ConfigError{Msg: fmt.Sprintf("%s is %s: %s", k, valueOf(r.raw[k]), rule.what), Advice: rule.advice}
@@ -178,10 +178,12 @@ func mathematics(c *model.Config, r *reader) error {
 			return &ConfigError{Msg: fmt.Sprintf("%s is %v and rms_norm_eps is missing, which means %v", k, v, c.RMSNormEps), Advice: "set rms_norm_eps in config.json"}
 		}
 	}
-	if err := noRopeInterval(c, r); err != nil {
-		return err
+	if !slices.Contains(f.Reads, "no_rope_layers") {
+		if err := noRopeInterval(c, r); err != nil {
+			return err
+		}
 	}
-	return errorsOf(layerTypes(c, r), architectures(c, r))
+	return architectures(c, r, f.Class)
 }
 
 // noRopeInterval is smollm3's: without a list of its own every n-th layer is not rotated.
@@ -193,23 +195,8 @@ func noRopeInterval(c *model.Config, r *reader) error {
 	return nil
 }
 
-// layerTypes accepts layers that all see everything, or as far as sliding_window says.
-func layerTypes(c *model.Config, r *reader) error {
-	list, ok := r.value("layer_types").([]any)
-	if !ok && r.given("layer_types") {
-		return &ConfigError{Msg: fmt.Sprintf("layer_types is %s, want a list of one kind for each layer", valueOf(r.raw["layer_types"])), Advice: again}
-	}
-	for i, x := range list {
-		if x == "full_attention" || x == "attention" || x == "sliding_attention" && c.SlidingWindow > 0 {
-			continue
-		}
-		return &ConfigError{Msg: fmt.Sprintf("layer_types: layer %d is %v: layers of other kinds are of another family", i, x), Advice: otherFamily}
-	}
-	return nil
-}
-
 // architectures must name the class that model_type does: where they differ somebody changed one of them.
-func architectures(c *model.Config, r *reader) error {
+func architectures(c *model.Config, r *reader, class string) error {
 	list, ok := r.value("architectures").([]any)
 	if !ok {
 		if r.given("architectures") {
@@ -219,18 +206,9 @@ func architectures(c *model.Config, r *reader) error {
 	}
 	for _, x := range list {
 		name, _ := x.(string)
-		if !strings.HasPrefix(strings.ToLower(name), c.ModelType) {
+		if !strings.HasPrefix(strings.ToLower(name), class) {
 			return &ConfigError{Msg: fmt.Sprintf("architectures names %v, model_type is %q: which of them is meant?", x, c.ModelType),
 				Advice: "a model of another family does not become a llama by its model_type; where it is one, set architectures to [\"LlamaForCausalLM\"]"}
-		}
-	}
-	return nil
-}
-
-func errorsOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
 		}
 	}
 	return nil

@@ -1,3 +1,23 @@
 package families
 
-var mistral = Family{Defaults: Defaults{Intermediate: 14336, KVHeads: 8, Positions: 131072, Window: 4096}, Layers: Llama}
+import (
+	"slices"
+
+	"lomo/internal/model"
+)
+
+var mistralDefaults = Defaults{Intermediate: 14336, KVHeads: 8, Positions: 131072, Window: 4096}
+
+// mistral is LLaMA with a window in all layers.
+var mistral = Family{Class: "mistral", Defaults: mistralDefaults, Read: func(c *model.Config, r *reader, d Defaults) {
+	w := window(r, d.Window)
+	windows(c, r, w, func(int) bool { return true })
+	if w > 0 && (c.Windows == nil || slices.Contains(c.Windows, 0)) { // transformers does not read layer_types here
+		r.fail(&ConfigError{Msg: "layer_types has layers without a window: mistral has the same in all layers", Advice: "set model_type to \"ministral\" where that is meant"})
+	}
+}, Layers: Llama}
+
+// ministral has it in the layers that layer_types names.
+var ministral = Family{Class: "ministral", Defaults: mistralDefaults, Read: func(c *model.Config, r *reader, d Defaults) {
+	windows(c, r, window(r, d.Window), func(int) bool { return true })
+}, Layers: Llama}

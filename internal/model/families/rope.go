@@ -11,9 +11,9 @@ import (
 )
 
 // rope reads the rotary settings with the precedence of transformers: the dictionary is rope_scaling where it is not empty, else
-// rope_parameters; θ is the dictionary's, else the top level's, else 10000; a top-level original_max_position_embeddings wins over
+// rope_parameters; θ is the dictionary's, else the top level's, else theta; a top-level original_max_position_embeddings wins over
 // the dictionary's. Spellings that say something else than what is used are noted.
-func rope(c *model.Config, r *reader) {
+func rope(c *model.Config, r *reader, theta float64) {
 	scaling, params := r.dict("rope_scaling"), r.dict("rope_parameters")
 	used, other := scaling, params
 	if scaling == nil {
@@ -22,7 +22,7 @@ func rope(c *model.Config, r *reader) {
 	if r.err != nil {
 		return
 	}
-	c.RopeTheta = 10000
+	c.RopeTheta = theta
 	if r.has("rope_theta") && (used == nil || !used.has("rope_theta")) {
 		c.RopeTheta = r.float("rope_theta", 0)
 	}
@@ -31,7 +31,7 @@ func rope(c *model.Config, r *reader) {
 		r.adopt(used)
 	}
 	if other != nil && r.err == nil {
-		otherRope(c, r, used, other)
+		otherRope(c, r, used, other, theta)
 	}
 	if r.err == nil && !(c.RopeTheta > 0) {
 		r.fail(&ConfigError{Msg: fmt.Sprintf("rope_theta is %v, want a number above 0", c.RopeTheta), Advice: again})
@@ -46,8 +46,8 @@ func (r *reader) adopt(d *reader) {
 }
 
 // otherRope notes what the dictionary says that is not used.
-func otherRope(c *model.Config, r, used, other *reader) {
-	alt := &model.Config{MaxPositions: c.MaxPositions, HeadDim: c.HeadDim, RopeTheta: 10000}
+func otherRope(c *model.Config, r, used, other *reader, theta float64) {
+	alt := &model.Config{MaxPositions: c.MaxPositions, HeadDim: c.HeadDim, RopeTheta: theta}
 	if r.has("rope_theta") && !other.has("rope_theta") {
 		alt.RopeTheta = c.RopeTheta
 	}
