@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"lomo/internal/fault"
 	"lomo/internal/job"
 	"lomo/internal/report"
 	"lomo/internal/train"
@@ -127,6 +128,15 @@ func printModel(s *Streams, m *job.Model, f *modelFacts) {
 	}
 	if n, key := c.Exact(); n > 0 {
 		fmt.Fprintf(s.Out, "sequences of up to %d tokens (%s)\n", n, key)
+	}
+	for _, w := range c.WindowSizes() {
+		n := 0
+		for i := range c.NumHiddenLayers {
+			if c.Window(i) == w {
+				n++
+			}
+		}
+		fmt.Fprintf(s.Out, "a window of %d tokens in %d of %s\n", w, n, fault.Count(c.NumHiddenLayers, "block"))
 	}
 	if c.PaddingRow >= 0 {
 		fmt.Fprintf(s.Out, "padding token %d: lookups of it are not learned\n", c.PaddingRow)

@@ -10,7 +10,7 @@ import (
 // Config is what config.json says about a model (formats.md 1). Keys it does not name stay in Raw and are
 // written back as they were.
 type Config struct {
-	ModelType         string // llama or mistral
+	ModelType         string // the family
 	VocabSize         int
 	HiddenSize        int // C
 	IntermediateSize  int // F

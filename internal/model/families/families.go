@@ -33,6 +33,9 @@ type Defaults struct {
 	Padding                                    int // 0: none
 }
 
+// maxLayers is more than any model has.
+const maxLayers = 1 << 16
+
 // all is the families by model_type.
 var all = map[string]Family{
 	"llama":     llama,
@@ -41,6 +44,9 @@ var all = map[string]Family{
 	"qwen3":     qwen3,
 	"smollm3":   smollm3,
 }
+
+// Names is every model_type, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(all)) }
 
 // Parse reads config.json. Keys are exact. Models of another family, or with parts lomo does not compute, are refused
 // with the key that says so, also where a key of another family stands in a file whose model_type is llama: such a model
@@ -57,7 +63,7 @@ func Parse(data []byte) (*model.Config, error) {
 		return nil, &ConfigError{Msg: "model_type is missing: which family the model is of is not known", Advice: "where it is one, set model_type to \"llama\" or \"mistral\" in config.json"}
 	}
 	if !ok && r.err == nil {
-		return nil, &ConfigError{Msg: fmt.Sprintf("model_type is %q; this build trains %s", kind, strings.Join(slices.Sorted(maps.Keys(all)), ", "))}
+		return nil, &ConfigError{Msg: fmt.Sprintf("model_type is %q; this build trains %s", kind, strings.Join(Names(), ", "))}
 	}
 	d := family.Defaults
 	c := &model.Config{ModelType: kind, Raw: raw, Layers: family.Layers}
@@ -86,6 +92,9 @@ func Parse(data []byte) (*model.Config, error) {
 	}
 	if err := check(c); err != nil {
 		return nil, err
+	}
+	if n := c.NumHiddenLayers; n > maxLayers && family.Class != llama.Class { // lists by layer must not take what a number in a file says
+		return nil, &ConfigError{Msg: fmt.Sprintf("num_hidden_layers is %d, want 1 to %d", n, maxLayers), Advice: again}
 	}
 	padding(c, r, d)
 	rope(c, r, cmp.Or(d.Theta, 10000))

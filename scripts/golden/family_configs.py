@@ -1,0 +1,80 @@
+"""What transformers makes of config.json files of families beside LLaMA: which layers have a window, which rotate, and what missing keys mean.
+It writes testdata/golden/family_configs.json.
+
+Run:  python scripts/golden/family_configs.py          (needs torch, transformers)
+"""
+
+import hashlib
+import json
+import pathlib
+from importlib import metadata
+
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.utils import logging
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OUT = ROOT / "testdata" / "golden" / "family_configs.json"
+TINY = dict(vocab_size=32, hidden_size=16, intermediate_size=24, num_hidden_layers=6, num_attention_heads=4, num_key_value_heads=2)
+SLIDING, FULL = "sliding_attention", "full_attention"
+MIXED = [SLIDING, FULL, SLIDING, FULL, FULL, SLIDING]
+
+CASES = [  # model_type alone: what is missing
+    dict(model_type="llama"), dict(model_type="mistral"), dict(model_type="ministral"), dict(model_type="qwen3"), dict(model_type="smollm3"),
+    dict(TINY, model_type="mistral", sliding_window=None),
+    dict(TINY, model_type="mistral", sliding_window=7),
+    dict(TINY, model_type="ministral", head_dim=4, sliding_window=7, layer_types=MIXED),
+    dict(TINY, model_type="ministral", head_dim=4, sliding_window=None),
+    dict(TINY, model_type="ministral", head_dim=4, sliding_window=3),
+    dict(TINY, model_type="qwen3", head_dim=8),
+    dict(TINY, model_type="qwen3", sliding_window=7, max_window_layers=2),
+    dict(TINY, model_type="qwen3", use_sliding_window=True, max_window_layers=4),
+    dict(TINY, model_type="qwen3", use_sliding_window=True, sliding_window=5, max_window_layers=2),
+    dict(TINY, model_type="qwen3", use_sliding_window=True, sliding_window=5, layer_types=MIXED),
+    dict(TINY, model_type="qwen3", use_sliding_window=True, sliding_window=None, max_window_layers=0),
+    dict(TINY, model_type="smollm3", pad_token_id=None),
+    dict(TINY, model_type="smollm3", pad_token_id=3, no_rope_layer_interval=2),
+    dict(TINY, model_type="smollm3", pad_token_id=None, no_rope_layers=[1, 0, 0, 1, 1, 1]),
+    dict(TINY, model_type="smollm3", pad_token_id=None, no_rope_layers=[1, 0, 0, 1, 1, 1, 0, 0]),
+    dict(TINY, model_type="smollm3", pad_token_id=None, use_sliding_window=True, sliding_window=9),
+    dict(TINY, model_type="smollm3", pad_token_id=None, use_sliding_window=True, sliding_window=9, layer_types=MIXED),
+    dict(TINY, model_type="smollm3", pad_token_id=None, sliding_window=9, tie_word_embeddings=False),
+]
+
+
+def read(case):
+    config = AutoConfig.for_model(**case)
+    types = getattr(config, "layer_types", None)
+    window = getattr(config, "sliding_window", None) if config.model_type != "llama" else None
+    layers = range(config.num_hidden_layers)
+    rotates = getattr(config, "no_rope_layers", None)
+    found = {k: getattr(config, k) for k in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+                                             "num_key_value_heads", "max_position_embeddings", "tie_word_embeddings", "rms_norm_eps")}
+    found |= {"head_dim": getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
+              "rope_theta": config.rope_parameters["rope_theta"],
+              "windows": [(window or 0) if types is None or types[i] == SLIDING else 0 for i in layers],
+              "rotates": [bool(rotates[i]) if rotates else True for i in layers]}
+    if case.get("hidden_size") == TINY["hidden_size"]:  # what the modules themselves say
+        model = AutoModelForCausalLM.from_config(config)
+        found["padding_idx"] = model.model.embed_tokens.padding_idx
+        for i, layer in enumerate(model.model.layers):
+            attention = layer.self_attn
+            if hasattr(attention, "sliding_window"):
+                assert (attention.sliding_window or 0) == found["windows"][i], (case, i)
+            if hasattr(attention, "use_rope"):
+                assert bool(attention.use_rope) == found["rotates"][i], (case, i)
+    else:
+        found["padding_idx"] = config.pad_token_id
+    return {"config": case, **found}
+
+
+def main():
+    logging.set_verbosity_error()
+    here = pathlib.Path(__file__).resolve()
+    meta = {"scripts": {str(here.relative_to(ROOT)): hashlib.sha256(here.read_bytes()).hexdigest()},
+            "versions": {n: metadata.version(n) for n in ("torch", "transformers")}}
+    OUT.write_text(json.dumps({**meta, "cases": [read(c) for c in CASES]}, indent=0) + "\n")
+    print(len(CASES), "cases")
+
+
+if __name__ == "__main__":
+    main()
