@@ -20,6 +20,7 @@ var layers = []string{
 	"comm checkpoint/meta",
 	"grad checkpoint cpukern cudakern memdev devtest commtest tokenizer cudakern/simserver cudakern/ladder doctor",
 	"hub/pull model optim store data",
+	"model/families",
 	"train preset infer report bench",
 	"eval memprof config verify",
 	"config/peers",
