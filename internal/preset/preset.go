@@ -13,29 +13,48 @@ import (
 	"lomo/internal/suggest"
 )
 
-// geometry is what tells one LLaMA model from another.
+// geometry is what tells one model from another.
 type geometry struct {
 	vocab, hidden, intermediate, layers, heads, kvHeads, positions int
 	theta, eps                                                     float64
 	tied                                                           bool
-	llama3                                                         float64 // factor of llama3 rope scaling, 0: none
+	llama3                                                         float64        // factor of llama3 rope scaling, 0: none
+	more                                                           map[string]any // other keys, or other values of these
 }
 
+// Keys of other families.
+var (
+	qwen3   = map[string]any{"model_type": "qwen3", "architectures": []string{"Qwen3ForCausalLM"}, "head_dim": 128, "use_sliding_window": false}
+	mistral = map[string]any{"model_type": "mistral", "architectures": []string{"MistralForCausalLM"}, "sliding_window": 4096}
+	smollm3 = map[string]any{"model_type": "smollm3", "architectures": []string{"SmolLM3ForCausalLM"}, "pad_token_id": 128004}
+)
+
 var presets = map[string]geometry{
-	"tiny":           {320, 64, 176, 2, 4, 2, 512, 1e4, 1e-5, true, 0},
-	"15m":            {2048, 288, 768, 12, 6, 6, 1024, 1e4, 1e-5, true, 0},
-	"135m":           {49152, 576, 1536, 30, 9, 3, 8192, 1e5, 1e-5, true, 0},
-	"360m":           {49152, 960, 2560, 32, 15, 5, 8192, 1e5, 1e-5, true, 0},
-	"1.7b":           {49152, 2048, 8192, 24, 32, 32, 8192, 1.3e5, 1e-5, true, 0},
-	"tinyllama-1.1b": {32000, 2048, 5632, 22, 32, 4, 2048, 1e4, 1e-5, false, 0},
-	"llama-7b":       {32000, 4096, 11008, 32, 32, 32, 2048, 1e4, 1e-6, false, 0},
-	"llama-13b":      {32000, 5120, 13824, 40, 40, 40, 2048, 1e4, 1e-6, false, 0},
-	"llama-30b":      {32000, 6656, 17920, 60, 52, 52, 2048, 1e4, 1e-6, false, 0},
-	"llama-65b":      {32000, 8192, 22016, 80, 64, 64, 2048, 1e4, 1e-5, false, 0},
-	"llama2-7b":      {32000, 4096, 11008, 32, 32, 32, 4096, 1e4, 1e-5, false, 0},
-	"llama2-70b":     {32000, 8192, 28672, 80, 64, 8, 4096, 1e4, 1e-5, false, 0},
-	"llama3-8b":      {128256, 4096, 14336, 32, 32, 8, 8192, 5e5, 1e-5, false, 0},
-	"llama3.2-1b":    {128256, 2048, 8192, 16, 32, 8, 131072, 5e5, 1e-5, true, 32},
+	"tiny":           {320, 64, 176, 2, 4, 2, 512, 1e4, 1e-5, true, 0, nil},
+	"15m":            {2048, 288, 768, 12, 6, 6, 1024, 1e4, 1e-5, true, 0, nil},
+	"135m":           {49152, 576, 1536, 30, 9, 3, 8192, 1e5, 1e-5, true, 0, nil},
+	"360m":           {49152, 960, 2560, 32, 15, 5, 8192, 1e5, 1e-5, true, 0, nil},
+	"1.7b":           {49152, 2048, 8192, 24, 32, 32, 8192, 1.3e5, 1e-5, true, 0, nil},
+	"tinyllama-1.1b": {32000, 2048, 5632, 22, 32, 4, 2048, 1e4, 1e-5, false, 0, nil},
+	"llama-7b":       {32000, 4096, 11008, 32, 32, 32, 2048, 1e4, 1e-6, false, 0, nil},
+	"llama-13b":      {32000, 5120, 13824, 40, 40, 40, 2048, 1e4, 1e-6, false, 0, nil},
+	"llama-30b":      {32000, 6656, 17920, 60, 52, 52, 2048, 1e4, 1e-6, false, 0, nil},
+	"llama-65b":      {32000, 8192, 22016, 80, 64, 64, 2048, 1e4, 1e-5, false, 0, nil},
+	"llama2-7b":      {32000, 4096, 11008, 32, 32, 32, 4096, 1e4, 1e-5, false, 0, nil},
+	"llama2-70b":     {32000, 8192, 28672, 80, 64, 8, 4096, 1e4, 1e-5, false, 0, nil},
+	"llama3-8b":      {128256, 4096, 14336, 32, 32, 8, 8192, 5e5, 1e-5, false, 0, nil},
+	"llama3.2-1b":    {128256, 2048, 8192, 16, 32, 8, 131072, 5e5, 1e-5, true, 32, nil},
+	"llama3.1-8b":    {128256, 4096, 14336, 32, 32, 8, 131072, 5e5, 1e-5, false, 8, nil},
+	"llama3.1-70b":   {128256, 8192, 28672, 80, 64, 8, 131072, 5e5, 1e-5, false, 8, nil},
+	"llama3.2-3b":    {128256, 3072, 8192, 28, 24, 8, 131072, 5e5, 1e-5, true, 32, nil},
+	"mistral-7b":     {32000, 4096, 14336, 32, 32, 8, 32768, 1e4, 1e-5, false, 0, mistral},
+	"qwen3-0.6b":     {151936, 1024, 3072, 28, 16, 8, 40960, 1e6, 1e-6, true, 0, qwen3},
+	"qwen3-1.7b":     {151936, 2048, 6144, 28, 16, 8, 40960, 1e6, 1e-6, true, 0, qwen3},
+	"qwen3-4b":       {151936, 2560, 9728, 36, 32, 8, 40960, 1e6, 1e-6, true, 0, qwen3},
+	"qwen3-8b":       {151936, 4096, 12288, 36, 32, 8, 40960, 1e6, 1e-6, false, 0, qwen3},
+	"qwen3-14b":      {151936, 5120, 17408, 40, 40, 8, 40960, 1e6, 1e-6, false, 0, qwen3},
+	"qwen3-32b":      {151936, 5120, 25600, 64, 64, 8, 40960, 1e6, 1e-6, false, 0, qwen3},
+	"smollm3-3b":     {128256, 2048, 11008, 36, 16, 4, 65536, 5e6, 1e-6, true, 0, smollm3},
 }
 
 var aliases = map[string]string{
@@ -118,6 +137,7 @@ func ConfigJSON(name, dtype string) ([]byte, error) {
 		c["rope_scaling"] = map[string]any{"rope_type": "llama3", "factor": g.llama3, "low_freq_factor": 1.0,
 			"high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 	}
+	maps.Copy(c, g.more)
 	data, err := json.MarshalIndent(c, "", "  ")
 	return append(data, '\n'), err
 }
