@@ -41,7 +41,7 @@ It takes under a minute and, as matrices are made one shape at a time, 1 GB for 
 		RunE: func(c *cobra.Command, _ []string) error {
 			for _, m := range o.Models {
 				if !preset.Has(m) {
-					return usage(seeHelp(c), "--model-shape %q is not one of %s", m, strings.Join(preset.Names(), ", "))
+					return usage("`lomo new --help` lists them", "--model-shape %q is no preset", m)
 				}
 			}
 			if o.Threads < 0 {

@@ -24,7 +24,7 @@ func Profile(c *config.Loaded, cards Cards) (*memprof.Profile, *model.Config, er
 	case err != nil && !preset.Has(c.Model):
 		return nil, nil, fmt.Errorf("model %w", err)
 	case !preset.Has(c.Model):
-		return nil, nil, hint("give a folder, a .gguf file or one of "+strings.Join(preset.Names(), ", "), "model %s: no such file or preset", c.Model)
+		return nil, nil, hint("give a folder, a .gguf file or a preset: `lomo new --help` lists them", "model %s: no such file or preset", c.Model)
 	default:
 		cfg, err := preset.Config(c.Model)
 		if err != nil {

@@ -81,32 +81,17 @@ func Aliases() map[string][]string {
 	return out
 }
 
-// List is every preset with its other names in parentheses.
-func List() string {
-	var list []string
-	also := Aliases()
-	for _, n := range Names() {
-		if a := also[n]; a != nil {
-			n += " (" + strings.Join(a, ", ") + ")"
-		}
-		list = append(list, n)
-	}
-	return strings.Join(list, ", ")
-}
-
 // UnknownError is a name that is no preset.
 type UnknownError struct{ Name string }
 
-func (e *UnknownError) Error() string {
-	return fmt.Sprintf("preset %q is not known; there are %s", e.Name, List())
-}
+func (e *UnknownError) Error() string { return fmt.Sprintf("preset %q is not known", e.Name) }
 
-// Hint suggests the nearest.
+// Hint suggests the nearest, or where all are.
 func (e *UnknownError) Hint() string {
 	if near := suggest.Nearest(strings.ToLower(e.Name), append(Names(), slices.Collect(maps.Keys(aliases))...)); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
-	return ""
+	return fmt.Sprintf("`lomo new --help` lists the %d presets", len(presets))
 }
 
 // Has reports whether name is a preset or an alias of one.
