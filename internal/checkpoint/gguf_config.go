@@ -182,8 +182,8 @@ func (m *ggufModel) configJSON() ([]byte, error) {
 	for name, id := range m.tokens {
 		c[name] = id
 	}
-	if m.window > 0 {
-		c["sliding_window"] = m.window
+	if m.window > 0 { // the family that computes one; transformers' llama does not
+		c["model_type"], c["architectures"], c["sliding_window"] = "mistral", []string{"MistralForCausalLM"}, m.window
 	}
 	data, err := json.MarshalIndent(c, "", "  ")
 	return append(data, '\n'), err

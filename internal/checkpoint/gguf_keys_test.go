@@ -56,13 +56,17 @@ func TestGGUFSettings(t *testing.T) {
 			continue
 		}
 		got := struct {
-			Pad    *int `json:"pad_token_id"`
-			Window int  `json:"sliding_window"`
+			Pad    *int   `json:"pad_token_id"`
+			Window int    `json:"sliding_window"`
+			Type   string `json:"model_type"`
 		}{}
 		unmarshal(t, g.Config(), &got)
 		pad := -1
 		if got.Pad != nil {
 			pad = *got.Pad
+		}
+		if kind := map[bool]string{false: "llama", true: "mistral"}[c.window > 0]; got.Type != kind {
+			t.Errorf("%s %v: model_type %s, want %s", c.key, c.value, got.Type, kind)
 		}
 		if pad != c.padding || got.Window != c.window {
 			t.Errorf("%s %v: pad_token_id %d, sliding_window %d, want %d and %d", c.key, c.value, pad, got.Window, c.padding, c.window)
