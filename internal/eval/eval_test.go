@@ -47,11 +47,11 @@ func hostSweep(t *testing.T, cfg *model.Config, positions int) *train.Sweep {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rope, err := model.NewRope(d, cfg, positions)
+	rope, err := model.NewRopes(d, cfg, positions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &train.Sweep{D: d, Net: net, Store: st, Rope: rope, Act: tensor.F32, Recompute: true, Comm: comm.Single()}
+	return &train.Sweep{D: d, Net: net, Store: st, Ropes: rope, Act: tensor.F32, Recompute: true, Comm: comm.Single()}
 }
 
 // sequence has n tokens, of which those from first on count.

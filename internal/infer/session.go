@@ -22,7 +22,7 @@ type Session struct {
 	d     device.Device
 	net   *model.Network
 	store store.Store
-	rope  *model.Rope
+	ropes model.Ropes
 	k, v  []tensor.Tensor // per block (max, Hkv·Hd)
 	ids   []int32         // tokens seen
 	max   int
@@ -43,7 +43,7 @@ func NewSession(d device.Device, net *model.Network, st store.Store, max int, ac
 	s := &Session{d: d, net: net, store: st, max: max}
 	c := net.Cfg
 	var err error
-	if s.rope, err = model.NewRope(d, c, max); err != nil {
+	if s.ropes, err = model.NewRopes(d, c, max); err != nil {
 		return nil, err
 	}
 	s.k, s.v = make([]tensor.Tensor, c.NumHiddenLayers), make([]tensor.Tensor, c.NumHiddenLayers)
@@ -155,7 +155,7 @@ func (s *Session) chunk(ids []int32, logits bool, more func() bool) ([]float32, 
 		d.CopyIn(t.Slice(0, n), from)
 	}
 	x, y := s.x.Slice(0, n), s.y.Slice(0, n)
-	if err := s.with([]*grad.Param{s.net.Embed}, func() { d.GatherRows(x, s.net.Embed.W, s.idRow.Slice(0, n)) }); err != nil {
+	if err := s.with([]*grad.Param{s.net.Embed}, func() { s.net.Embedded(d, x, s.idRow.Slice(0, n)) }); err != nil {
 		return nil, err
 	}
 	for l, b := range s.net.Blocks {
@@ -181,7 +181,7 @@ func (s *Session) block(l int, b *model.Block, out, x tensor.Tensor) {
 	for w, t := range s.starts {
 		lay.Windows[w] = t.Slice(0, n).View(1, n)
 	}
-	f := b.Frame(s.d, s.acts, nil, 0, 0, lay, s.rope)
+	f := b.Frame(s.d, s.acts, nil, 0, 0, lay, s.ropes)
 	f.Cache = &model.Cache{K: s.k[l], V: s.v[l], Seen: seen}
 	b.Forward(f, x, out)
 }
@@ -189,8 +189,7 @@ func (s *Session) block(l int, b *model.Block, out, x tensor.Tensor) {
 // last is the logits of one row.
 func (s *Session) last(x tensor.Tensor) ([]float32, error) {
 	err := s.with([]*grad.Param{s.net.Norm, s.net.Head}, func() {
-		s.d.RMSNorm(s.normed, s.rstd, x, s.net.Norm.W, s.net.Cfg.Norm())
-		s.d.MatMul(s.logits, s.normed, s.net.Head.W, false)
+		s.net.Logits(s.d, s.logits, s.normed, s.rstd, x)
 	})
 	if err != nil {
 		return nil, err

@@ -114,11 +114,11 @@ func wholeSequence(t *testing.T, d *cpukern.Device, net *model.Network, st store
 			b.Targets[i] = ids[i+1]
 		}
 	}
-	rope, err := model.NewRope(d, net.Cfg, n)
+	rope, err := model.NewRopes(d, net.Cfg, n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &train.Sweep{D: d, Net: net, Store: st, Rope: rope, Act: tensor.F32, Recompute: true, Comm: comm.Single()}
+	s := &train.Sweep{D: d, Net: net, Store: st, Ropes: rope, Act: tensor.F32, Recompute: true, Comm: comm.Single()}
 	losses, err := s.TokenLosses(b)
 	if err != nil {
 		t.Fatal(err)

@@ -142,11 +142,11 @@ func (l *Loaded) loadRank(r *Rank, offload string, positions int) (err error) {
 	if r.store, err = l.openStore(r, c, offload); err != nil {
 		return err
 	}
-	rope, err := model.NewRope(r.Device, l.Config, positions)
+	rope, err := model.NewRopes(r.Device, l.Config, positions)
 	if err != nil {
 		return err
 	}
-	r.Sweep = &train.Sweep{D: r.Device, Net: r.Net, Store: r.store, Rope: rope, Act: l.DType, Recompute: true}
+	r.Sweep = &train.Sweep{D: r.Device, Net: r.Net, Store: r.store, Ropes: rope, Act: l.DType, Recompute: true}
 	if err := r.Sweep.Join(c); err != nil {
 		return err
 	}

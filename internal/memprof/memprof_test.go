@@ -9,6 +9,7 @@ import (
 	"lomo/internal/comm"
 	"lomo/internal/cpukern"
 	"lomo/internal/data"
+	"lomo/internal/model"
 	"lomo/internal/model/families"
 	"lomo/internal/optim"
 	"lomo/internal/tensor"

@@ -173,7 +173,7 @@ func (b *Block) BackwardUses() []*grad.Param {
 type Frame struct {
 	d      device.Device
 	layout Layout
-	rope   *Rope
+	ropes  Ropes
 	acts   []tensor.Tensor // by slot
 	use    func(p *grad.Param)
 
@@ -192,6 +192,14 @@ type Frame struct {
 type Cache struct {
 	K, V tensor.Tensor // (max, Hkv·Hd)
 	Seen int           // tokens before the frame's
+}
+
+// grad is the gradient of a slot that products and norms add to: of the residual stream it is one for all.
+func (f *Frame) grad(s Slot, stream bool) tensor.Tensor {
+	if stream {
+		return f.dres
+	}
+	return f.grads[s]
 }
 
 // residual is the residual gradient as products take it: where activations are BF16 it is rounded to them, so that both factors of

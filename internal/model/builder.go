@@ -10,7 +10,7 @@ import (
 )
 
 // Builder makes a block: a family's file calls it layer by layer, in the order of the forward pass, and each call returns the slots that
-// it makes. Parameters have their Hugging Face names within the block, without ".weight".
+// it makes. Names are Hugging Face's within the block, without ".weight" and ".bias".
 type Builder struct {
 	Cfg   *Config
 	Layer int // the block's number
@@ -42,7 +42,7 @@ func (b *Builder) rank(p *grad.Param) int {
 func (b *Builder) name(s string) string { return fmt.Sprintf("model.layers.%d.%s", b.Layer, s) }
 
 func (b *Builder) param(name string, shape ...int) *grad.Param {
-	p := &grad.Param{Name: b.name(name + ".weight"), Block: b.Layer, Shape: shape}
+	p := &grad.Param{Name: b.name(name), Block: b.Layer, Shape: shape}
 	b.params = append(b.params, p)
 	return p
 }
@@ -54,44 +54,51 @@ func (b *Builder) slot(s slot) Slot {
 
 func (b *Builder) then(l layer) { b.layers = append(b.layers, l) }
 
-// Norm is RMSNorm of a slot of the residual stream.
-func (b *Builder) Norm(name string, from Slot) Slot {
-	l := norm{w: b.param(name, b.slots[from].cols), eps: b.Cfg.RMSNormEps, from: from}
-	l.to = b.slot(slot{name: name, cols: b.slots[from].cols})
-	l.rstd = b.slot(slot{name: "rstd of " + name, f32: true})
-	b.then(l)
-	return l.to
-}
-
-// Linear is a linear layer that makes cols numbers a row. Linear layers of one input, one after another, are one layer of the block.
-func (b *Builder) Linear(name string, from Slot, cols int) Slot {
-	w := linear{w: b.param(name, cols, b.slots[from].cols), to: b.slot(slot{name: name, cols: cols})}
-	b.slots[from].sum = true
-	if last := len(b.layers) - 1; last >= 0 {
-		if l, ok := b.layers[last].(project); ok && l.from == from {
-			l.linear = append(l.linear, w)
-			b.layers[last] = l
-			return w.to
-		}
-	}
-	b.then(project{from: from, linear: []linear{w}})
-	return w.to
-}
+// Norm is RMSNorm of a slot.
+func (b *Builder) Norm(name string, from Slot) Slot { return b.norm(name, from, 0) }
 
 // HeadNorm is RMSNorm over each head of a slot.
 func (b *Builder) HeadNorm(name string, from Slot) Slot {
-	heads := b.slots[from].cols / b.Cfg.HeadDim
-	l := norm{w: b.param(name, b.Cfg.HeadDim), eps: b.Cfg.RMSNormEps, from: from, heads: heads}
-	l.to = b.slot(slot{name: name, cols: b.slots[from].cols})
+	return b.norm(name, from, b.slots[from].cols/b.Cfg.HeadDim)
+}
+
+func (b *Builder) norm(name string, from Slot, heads int) Slot {
+	of := b.slots[from]
+	l := norm{kind: b.Cfg.Norm(), from: from, heads: heads, stream: of.residual}
+	l.w = b.param(name+".weight", of.cols/max(1, heads))
+	l.to = b.slot(slot{name: name, cols: of.cols})
 	l.rstd = b.slot(slot{name: "rstd of " + name, cols: heads, f32: true})
 	b.then(l)
 	return l.to
 }
 
-// Rotate turns slots to their tokens' positions, in layers that do so.
-func (b *Builder) Rotate(of ...Slot) {
+// Linear is a linear layer that makes cols numbers a row. Linear layers of one input, one after another, are one layer of the block.
+func (b *Builder) Linear(name string, from Slot, cols int, bias bool) Slot {
+	w := linear{w: b.param(name+".weight", cols, b.slots[from].cols), bias: b.bias(name, cols, bias), to: b.slot(slot{name: name, cols: cols})}
+	if last := len(b.layers) - 1; last >= 0 {
+		if l, ok := b.layers[last].(project); ok && l.from == from {
+			l.linear = append(l.linear, w)
+			b.layers[last] = l
+			b.slots[from].sum = true
+			return w.to
+		}
+	}
+	b.then(project{from: from, stream: b.slots[from].residual, linear: []linear{w}})
+	return w.to
+}
+
+func (b *Builder) bias(name string, cols int, is bool) *grad.Param {
+	if !is {
+		return nil
+	}
+	return b.param(name+".bias", cols)
+}
+
+// Rotate turns queries and keys to their tokens' positions, in layers that do so.
+func (b *Builder) Rotate(q, k Slot) {
 	if b.Cfg.Rotates(b.Layer) {
-		b.then(rotate{of: of, headDim: b.Cfg.HeadDim})
+		tq, tk := b.Cfg.tables(b.Layer)
+		b.then(rotate{of: []Slot{q, k}, tables: []int{tq, tk}, headDim: b.Cfg.HeadDim})
 	}
 }
 
@@ -104,17 +111,25 @@ func (b *Builder) Attention(q, k, v Slot) Slot {
 	return l.to
 }
 
-// SwiGLU is the product of a gate and what it lets through.
-func (b *Builder) SwiGLU(gate, up Slot) Slot {
-	l := swiglu{gate: gate, up: up, to: b.slot(slot{name: "hidden", cols: b.slots[gate].cols})}
+// Gated is the product of a gate, through silu or gelu, and what it lets through.
+func (b *Builder) Gated(gate, up Slot, gelu bool) Slot {
+	l := gated{gate: gate, up: up, to: b.slot(slot{name: "hidden", cols: b.slots[gate].cols}), gelu: gelu}
 	b.then(l)
 	return l.to
 }
 
 // Add is the linear layer that adds what it makes of from to the residual stream, and returns the stream after it.
-func (b *Builder) Add(name string, from, stream Slot) Slot {
-	l := add{w: b.param(name, b.slots[stream].cols, b.slots[from].cols), from: from, stream: stream}
-	l.to = b.slot(slot{name: "h", cols: b.slots[stream].cols, residual: true})
+func (b *Builder) Add(name string, from, stream Slot, bias bool) Slot {
+	cols := b.slots[stream].cols
+	l := add{w: b.param(name+".weight", cols, b.slots[from].cols), bias: b.bias(name, cols, bias), from: from, stream: stream}
+	l.to = b.slot(slot{name: "h", cols: cols, residual: true})
+	b.then(l)
+	return l.to
+}
+
+// Join adds a slot, times scale, to the residual stream, and returns the stream after it.
+func (b *Builder) Join(from, stream Slot, scale float32) Slot {
+	l := join{from: from, stream: stream, scale: scale, to: b.slot(slot{name: "h", cols: b.slots[stream].cols, residual: true})}
 	b.then(l)
 	return l.to
 }

@@ -105,7 +105,7 @@ func (h *Head) gradient(l logits, z, lse, targets tensor.Tensor, v0 int, scale f
 	if !l.act.IsZero() {
 		dz = l.act.Slice(0, z.Len()).View(z.Shape...)
 	}
-	h.d.SoftmaxGrad(dz, z, lse, targets, v0, scale, 0)
+	h.d.SoftmaxGrad(dz, z, lse, targets, v0, scale, float32(h.net.Cfg.LogitCap))
 	return dz
 }
 
@@ -119,7 +119,7 @@ type HeadPass struct {
 // Forward fills Normed, LSE and Loss from X, and as p asks dX and the head's gradient. It writes no weight.
 func (h *Head) Forward(p HeadPass) error {
 	d := h.d
-	d.RMSNorm(h.Normed, h.Rstd, h.X, h.norm.W, h.net.Cfg.Norm())
+	h.net.normed(d, h.Normed, h.Rstd, h.X)
 	return h.chunks(func(z, stats tensor.Tensor, buf logits, r, e int) {
 		x, t, lse := h.Normed.Slice(r, e), h.Targets.Slice(r, e), h.LSE.Slice(r, e)
 		d.SoftmaxStats(stats, z, t, 0, true)
@@ -160,7 +160,7 @@ func (h *Head) chunks(f func(z, stats tensor.Tensor, buf logits, r, e int)) erro
 	for r := 0; r < rows; r += step {
 		e := min(r+step, rows)
 		z := buf.f32.Slice(0, (e-r)*vocab).View(e-r, vocab)
-		d.MatMul(z, h.Normed.Slice(r, e), h.w.W, false)
+		h.net.logits(d, z, h.Normed.Slice(r, e), h.w)
 		f(z, stats.Slice(0, e-r), buf, r, e)
 	}
 	return nil
@@ -187,7 +187,7 @@ func (h *Head) Blocks(sink grad.Sink, scale float32, dnormed tensor.Tensor, rows
 	for v := 0; v < vocab; v += step {
 		e := min(v+step, vocab)
 		w, z := h.w.Rows(v, e), buf.f32.Slice(0, n*(e-v)).View(n, e-v)
-		d.MatMul(z, h.Normed, w.W, false)
+		h.net.logits(d, z, h.Normed, w)
 		dz := h.gradient(buf, z, h.LSE, h.Targets, v, scale)
 		if !dnormed.IsZero() {
 			d.MatMulBackwardInput(dnormed, dz, w.W, v > 0)
@@ -208,5 +208,6 @@ func (h *Head) Blocks(sink grad.Sink, scale float32, dnormed tensor.Tensor, rows
 
 // BackwardNorm takes the gradient through the final norm: dx (R, C) F32 = …, dw (C) F32 = ….
 func (h *Head) BackwardNorm(dx, dw, dnormed tensor.Tensor) {
+	h.net.times(h.d, dnormed, h.net.Cfg.LogitScale)
 	h.d.RMSNormBackward(dx, dw, dnormed, h.X, h.norm.W, h.Rstd, h.net.Cfg.Norm(), false, false)
 }

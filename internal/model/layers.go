@@ -1,30 +1,27 @@
 package model
 
 import (
+	"lomo/internal/device"
 	"lomo/internal/grad"
 	"lomo/internal/tensor"
 )
 
-// norm is RMSNorm: to = w ⊙ from·rstd, of whole rows or of each head.
+// norm is RMSNorm of whole rows or of each head.
 type norm struct {
 	w              *grad.Param // (cols of from / heads)
-	eps            float32
+	kind           device.Norm
 	from, to, rstd Slot
-	heads          int // 0: whole rows, which are the residual stream's
+	heads          int  // 0: whole rows
+	stream         bool // from is part of the residual stream
 }
 
 func (l norm) forward(f *Frame) {
-	f.d.RMSNorm(l.rows(f.acts[l.to]), l.stats(f.acts[l.rstd]), l.rows(f.acts[l.from]), l.w.W, l.eps)
+	f.d.RMSNorm(l.rows(f.acts[l.to]), l.stats(f.acts[l.rstd]), l.rows(f.acts[l.from]), l.w.W, l.kind)
 }
 
-// backward adds to the gradient of the residual stream, where from is part of it.
 func (l norm) backward(f *Frame) error {
-	dx := f.dres
-	if l.heads > 0 {
-		dx = f.grads[l.from]
-		f.d.Zero(dx)
-	}
-	f.d.RMSNormBackward(l.rows(dx), f.vecs[l.w], l.rows(f.grads[l.to]), l.rows(f.acts[l.from]), l.w.W, l.stats(f.acts[l.rstd]), f.acc)
+	dx := f.grad(l.from, l.stream)
+	f.d.RMSNormBackward(l.rows(dx), f.vecs[l.w], l.rows(f.grads[l.to]), l.rows(f.acts[l.from]), l.w.W, l.stats(f.acts[l.rstd]), l.kind, l.stream, f.acc)
 	return nil
 }
 
@@ -42,28 +39,37 @@ func (l norm) wires() wires {
 	return wires{from: []Slot{l.from}, to: []Slot{l.to}, reads: []Slot{l.from, l.rstd}, vectors: []*grad.Param{l.w}}
 }
 
-// project is the linear layers of one input: to = from·wᵀ each. They are one layer because their gradients of the input add up.
+// project is the linear layers of one input: to = from·wᵀ + bias each. They are one layer because their gradients of the input add up.
 type project struct {
 	from   Slot
+	stream bool // from is part of the residual stream
 	linear []linear
 }
 
 type linear struct {
-	w  *grad.Param // (cols of to, cols of from)
-	to Slot
+	w    *grad.Param // (cols of to, cols of from)
+	bias *grad.Param // (cols of to); nil: none
+	to   Slot
 }
 
 func (l project) forward(f *Frame) {
 	for _, p := range l.linear {
 		f.d.MatMul(f.acts[p.to], f.acts[l.from], f.w(p.w), false)
+		if p.bias != nil {
+			f.d.AddRow(f.acts[p.to], p.bias.W)
+		}
 	}
 }
 
 func (l project) backward(f *Frame) error {
+	dx := f.grad(l.from, l.stream)
 	for i, p := range l.linear {
-		f.d.MatMulBackwardInput(f.grads[l.from], f.grads[p.to], f.w(p.w), i > 0)
+		f.d.MatMulBackwardInput(dx, f.grads[p.to], f.w(p.w), l.stream || i > 0)
 	}
 	for _, p := range l.linear {
+		if p.bias != nil {
+			f.d.ColumnSum(f.vecs[p.bias], f.grads[p.to], f.acc)
+		}
 		if err := f.emit(p.w, f.grads[p.to], f.acts[l.from]); err != nil {
 			return err
 		}
@@ -76,13 +82,17 @@ func (l project) wires() wires {
 	for _, p := range l.linear {
 		w.to = append(w.to, p.to)
 		w.matrices = append(w.matrices, Matrix{Param: p.w, x: l.from, y: p.to})
+		if p.bias != nil {
+			w.vectors = append(w.vectors, p.bias)
+		}
 	}
 	return w
 }
 
-// rotate is the rotary embedding, in place.
+// rotate is the rotary embedding, in place, each slot by a table of its own.
 type rotate struct {
 	of      []Slot
+	tables  []int
 	headDim int
 }
 
@@ -94,8 +104,9 @@ func (l rotate) backward(f *Frame) error {
 }
 
 func (l rotate) turn(f *Frame, t []tensor.Tensor, back bool) {
-	for _, s := range l.of {
-		f.d.RoPE(t[s], f.layout.Pos, f.rope.Cos, f.rope.Sin, l.headDim, back)
+	for i, s := range l.of {
+		r := f.ropes[l.tables[i]]
+		f.d.RoPE(t[s], f.layout.Pos, r.Cos, r.Sin, l.headDim, back)
 	}
 }
 
@@ -129,39 +140,87 @@ func (l attention) wires() wires {
 	return wires{from: []Slot{l.q, l.k, l.v}, to: []Slot{l.to}, reads: []Slot{l.q, l.k, l.v, l.to, l.lse}}
 }
 
-// swiglu is to = silu(gate) ⊙ up.
-type swiglu struct{ gate, up, to Slot }
+// gated is to = act(gate) ⊙ up, with silu or the tanh form of gelu.
+type gated struct {
+	gate, up, to Slot
+	gelu         bool
+}
 
-func (l swiglu) forward(f *Frame) { f.d.SwiGLU(f.acts[l.to], f.acts[l.gate], f.acts[l.up]) }
+func (l gated) forward(f *Frame) {
+	glu := f.d.SwiGLU
+	if l.gelu {
+		glu = f.d.GeGLU
+	}
+	glu(f.acts[l.to], f.acts[l.gate], f.acts[l.up])
+}
 
-func (l swiglu) backward(f *Frame) error {
-	f.d.SwiGLUBackward(f.grads[l.gate], f.grads[l.up], f.grads[l.to], f.acts[l.gate], f.acts[l.up])
+func (l gated) backward(f *Frame) error {
+	glu := f.d.SwiGLUBackward
+	if l.gelu {
+		glu = f.d.GeGLUBackward
+	}
+	glu(f.grads[l.gate], f.grads[l.up], f.grads[l.to], f.acts[l.gate], f.acts[l.up])
 	return nil
 }
 
-func (l swiglu) wires() wires {
+func (l gated) wires() wires {
 	both := []Slot{l.gate, l.up}
 	return wires{from: both, to: []Slot{l.to}, reads: both, over: true}
 }
 
-// add is the linear layer whose result goes into the residual stream: to = stream + from·wᵀ.
+// add is the linear layer whose result goes into the residual stream: to = stream + from·wᵀ + bias.
 type add struct {
 	w                *grad.Param // (C, cols of from)
+	bias             *grad.Param // (C); nil: none
 	from, stream, to Slot
 }
 
 func (l add) forward(f *Frame) {
 	f.d.Copy(f.acts[l.to], f.acts[l.stream])
 	f.d.MatMul(f.acts[l.to], f.acts[l.from], f.w(l.w), true)
+	if l.bias != nil {
+		f.d.AddRow(f.acts[l.to], l.bias.W)
+	}
 }
 
 func (l add) backward(f *Frame) error {
 	dy := f.residual()
 	f.d.MatMulBackwardInput(f.grads[l.from], dy, f.w(l.w), false)
+	if l.bias != nil {
+		f.d.ColumnSum(f.vecs[l.bias], dy, f.acc)
+	}
 	return f.emit(l.w, dy, f.acts[l.from])
 }
 
 func (l add) wires() wires {
-	return wires{from: []Slot{l.from, l.stream}, to: []Slot{l.to}, reads: []Slot{l.from},
+	w := wires{from: []Slot{l.from, l.stream}, to: []Slot{l.to}, reads: []Slot{l.from},
 		matrices: []Matrix{{Param: l.w, x: l.from, y: l.to, Residual: true}}}
+	if l.bias != nil {
+		w.vectors = []*grad.Param{l.bias}
+	}
+	return w
 }
+
+// join adds a slot to the residual stream: to = stream + scale·from.
+type join struct {
+	from, stream, to Slot
+	scale            float32
+}
+
+func (l join) forward(f *Frame) {
+	f.d.Copy(f.acts[l.to], f.acts[l.stream])
+	f.d.AddScaled(f.acts[l.to], f.acts[l.from], l.scale)
+}
+
+func (l join) backward(f *Frame) error {
+	f.d.Copy(f.grads[l.from], f.dres)
+	if l.scale != 1 {
+		scale(f.d, f.grads[l.from], l.scale)
+	}
+	return nil
+}
+
+func (l join) wires() wires { return wires{from: []Slot{l.from, l.stream}, to: []Slot{l.to}} }
+
+// scale is t *= by, as t + (by−1)·t: rounded once.
+func scale(d device.Device, t tensor.Tensor, by float32) { d.AddScaled(t, t, by-1) }

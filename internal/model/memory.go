@@ -54,7 +54,7 @@ func (s slot) take(d device.Device, act tensor.DType, rows int) (tensor.Tensor, 
 func (b *Block) Held() (factors, residual int) {
 	seen := make([]bool, len(b.slots))
 	count := func(s Slot) {
-		if !seen[s] {
+		if !seen[s] && s != 0 { // a block's input is kept anyway
 			factors += b.slots[s].cols
 		}
 		seen[s] = true
@@ -287,9 +287,9 @@ func (r *room) find(size int64, u user) (off int64, ok bool) {
 
 // Frame is the part of a block's tensors for a micro-batch arranged as l: factors begin at row held, the other activations at own. g is nil in a
 // forward pass.
-func (b *Block) Frame(d device.Device, a Acts, g *Grads, own, held int, l Layout, r *Rope) *Frame {
+func (b *Block) Frame(d device.Device, a Acts, g *Grads, own, held int, l Layout, r Ropes) *Frame {
 	n := l.B * l.T
-	f := &Frame{d: d, layout: l, rope: r, use: b.Use, acts: make([]tensor.Tensor, len(b.slots))}
+	f := &Frame{d: d, layout: l, ropes: r, use: b.Use, acts: make([]tensor.Tensor, len(b.slots))}
 	for _, s := range b.own() {
 		from := own
 		if b.factor[s] {
@@ -320,8 +320,9 @@ func (b *Block) Frame(d device.Device, a Acts, g *Grads, own, held int, l Layout
 	return f
 }
 
-// Factors is the factors of a matrix's gradient over all the rows that were held; dy is the zero Tensor where it is the residual gradient's.
-func (b *Block) Factors(m Matrix, a Acts, g *Grads) (dy, x tensor.Tensor) {
+// Factors is the factors of a matrix's gradient over all the rows that were held, of which in is the block's input; dy is the zero Tensor where
+// it is the residual gradient's.
+func (b *Block) Factors(m Matrix, a Acts, g *Grads, in tensor.Tensor) (dy, x tensor.Tensor) {
 	switch {
 	case m.Residual:
 	case g.at[m.y].IsZero():
@@ -329,7 +330,10 @@ func (b *Block) Factors(m Matrix, a Acts, g *Grads) (dy, x tensor.Tensor) {
 	default:
 		dy = g.at[m.y]
 	}
-	return dy, a[m.x]
+	if x = a[m.x]; m.x == 0 {
+		x = in
+	}
+	return dy, x
 }
 
 // Vector is the gradient of a parameter that is no matrix.

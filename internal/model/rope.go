@@ -43,9 +43,50 @@ func (s *RopeScaling) scale(f float64) float64 {
 	return (1-smooth)*f/s.Factor + smooth*f
 }
 
-// NewRope makes the table for the given number of positions.
-func NewRope(d device.Device, c *Config, positions int) (*Rope, error) {
-	half := c.HeadDim / 2
+// Ropes is the rotary tables of a model's layers.
+type Ropes []*Rope
+
+// tables is the tables that layer i turns queries and keys by. Scores of another scale are made by a table for queries that stretches them.
+func (c *Config) tables(i int) (q, k int) {
+	if c.LocalTheta > 0 && c.Window(i) > 0 {
+		k = 1
+	}
+	if c.ScoreScale == 0 {
+		return k, k
+	}
+	n := 1
+	if c.LocalTheta > 0 {
+		n = 2
+	}
+	return k + n, k
+}
+
+// NewRopes makes the tables for the given number of positions.
+func NewRopes(d device.Device, c *Config, positions int) (Ropes, error) {
+	kinds := [][]float64{c.InvFreq()}
+	if c.LocalTheta > 0 {
+		local := &Config{HeadDim: c.HeadDim, RopeTheta: c.LocalTheta}
+		kinds = append(kinds, local.InvFreq())
+	}
+	scales := []float64{1}
+	if c.ScoreScale > 0 {
+		scales = append(scales, c.ScoreScale*math.Sqrt(float64(c.HeadDim)))
+	}
+	var all Ropes
+	for _, scale := range scales {
+		for _, inv := range kinds {
+			r, err := newRope(d, inv, scale, positions)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, r)
+		}
+	}
+	return all, nil
+}
+
+func newRope(d device.Device, inv []float64, scale float64, positions int) (*Rope, error) {
+	half := len(inv)
 	var r Rope
 	var err error
 	if r.Cos, err = d.Scratch("rope", "rope.cos", tensor.F32, positions, half); err != nil {
@@ -54,7 +95,6 @@ func NewRope(d device.Device, c *Config, positions int) (*Rope, error) {
 	if r.Sin, err = d.Scratch("rope", "rope.sin", tensor.F32, positions, half); err != nil {
 		return nil, fmt.Errorf("rotary table: %w", err)
 	}
-	inv := c.InvFreq()
 	row := make([]byte, 4*half)
 	fill := func(t tensor.Tensor, f func(float64) float64) {
 		for p := 0; p < positions; p++ {
@@ -62,7 +102,7 @@ func NewRope(d device.Device, c *Config, positions int) (*Rope, error) {
 				// transformers forms position·inv_freq in float32: at long positions the angle's
 				// rounding shows, so it is rounded the same way here.
 				angle := float32(p) * float32(inv[i])
-				binary.LittleEndian.PutUint32(row[4*i:], math.Float32bits(float32(f(float64(angle)))))
+				binary.LittleEndian.PutUint32(row[4*i:], math.Float32bits(float32(scale*f(float64(angle)))))
 			}
 			d.CopyIn(t.Slice(p, p+1), row)
 		}

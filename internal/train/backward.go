@@ -219,6 +219,7 @@ func (p *Pass) backwardEmbedding(sink grad.Sink, dres tensor.Tensor, t top, dirt
 func (p *Pass) embedding(sink grad.Sink, dres tensor.Tensor, t top) error {
 	s := p.s
 	rows := p.embed
+	s.Net.BackwardEmbedded(s.D, dres)
 	rows.D = dres
 	var err error
 	switch {

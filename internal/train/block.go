@@ -47,7 +47,7 @@ func (w *blockSweep) run(l int, dres tensor.Tensor, again bool) error {
 		}
 	}
 	w.missed(w.b, s.backwardUses(w.b))
-	return errors.Join(w.finish(), flush(w.sink))
+	return errors.Join(w.finish(x), flush(w.sink))
 }
 
 // backwardUses is the matrices in the order that a block's backward pass reads them.
@@ -146,18 +146,18 @@ func (w *blockSweep) frame(m micro) *model.Frame {
 	if w.hold == HoldFactors {
 		held = m.row0
 	}
-	return w.b.Frame(w.s.D, w.acts, w.g, row0, held, m.layout, w.s.Rope)
+	return w.b.Frame(w.s.D, w.acts, w.g, row0, held, m.layout, w.s.Ropes)
 }
 
-// finish hands over what was held, and the vectors' gradients.
-func (w *blockSweep) finish() error {
+// finish hands over what was held, and the vectors' gradients; in is the block's input.
+func (w *blockSweep) finish(in tensor.Tensor) error {
 	for _, m := range w.b.Matrices() {
 		var err error
 		switch w.hold {
 		case HoldSums:
 			err = w.sink.Consume(m.Param, grad.FromDense(w.sums[m.Param]))
 		case HoldFactors:
-			dy, x := w.b.Factors(m, w.acts, w.g)
+			dy, x := w.b.Factors(m, w.acts, w.g, in)
 			if m.Residual {
 				dy = w.dy[m.Param]
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"lomo/internal/checkpoint"
@@ -17,7 +18,8 @@ import (
 )
 
 var goldenModels = []string{"mha_tied", "mha_untied", "gqa_tied", "gqa_untied", "gqa_llama3", "gqa_headdim", "pad_tied", "pad_untied",
-	"mistral_window", "ministral_mixed", "qwen3_gqa", "qwen3_window", "smollm3_nope", "smollm3_window"}
+	"mistral_window", "ministral_mixed", "qwen3_gqa", "qwen3_window", "smollm3_nope", "smollm3_window",
+	"llama_biases", "qwen2_gqa", "qwen2_window", "olmo2_mha", "olmo2_gqa", "granite_tied", "granite_untied"}
 
 // goldenModel is a tiny model that transformers wrote, with what PyTorch and lomo-optim compute on it.
 type goldenModel struct {
@@ -188,13 +190,17 @@ func (g *goldenModel) losses(t *testing.T, name string, r golden.Run) {
 			t.Errorf("step %d: loss %.7f, want %.7f", s+1, m.Loss, want[s])
 		}
 		if g.Has("norms/" + name) {
-			golden.Close(t, "norm", []float32{float32(*m.GradNorm)}, g.F32("norms/" + name)[s:s+1], 1e-6) // measured 2.3e-7
+			golden.Close(t, "norm", []float32{float32(*m.GradNorm)}, g.F32("norms/" + name)[s:s+1], 5e-6) // measured 1.7e-6, of LLaMA's 2.3e-7
 		}
 	}
 	t.Logf("losses differ by at most %.1e", worst)
 	for _, p := range tr.net.Params() {
 		if key := "final/" + name + "/" + p.Name; g.Has(key) {
-			golden.Close(t, key, values(tr.d, p.W), g.F32(key), 6e-6) // measured 1.3e-6
+			bound := 6e-6 // measured 1.3e-6
+			if strings.HasSuffix(key, "k_proj.bias") {
+				bound = 1e-4 // measured 3.3e-5: a shift of all keys changes scores by the rotation alone, so that its gradient is what is left of large sums
+			}
+			golden.Close(t, key, values(tr.d, p.W), g.F32(key), bound)
 		}
 	}
 }

@@ -33,8 +33,7 @@ func (s *Sweep) Logits(b data.Batch) ([]float32, error) {
 	rstd = rstd.View(p.rows)
 	raw := make([]byte, z.Bytes())
 	err = s.with([]*grad.Param{s.Net.Norm, s.Net.Head}, false, func() error {
-		s.D.RMSNorm(normed, rstd, p.in.last(), s.Net.Norm.W, cfg.Norm())
-		s.D.MatMul(z, normed, s.Net.Head.W, false)
+		s.Net.Logits(s.D, z, normed, rstd, p.in.last())
 		s.D.CopyOut(raw, z)
 		return s.D.Sync()
 	})

@@ -20,7 +20,7 @@ type Sweep struct {
 	D         device.Device
 	Net       *model.Network
 	Store     store.Store
-	Rope      *model.Rope
+	Ropes     model.Ropes
 	Act       tensor.DType // of activations: F32, or BF16 with BF16 weights
 	Recompute bool         // gradient checkpointing: keep block inputs only
 
@@ -235,7 +235,7 @@ func (p *Pass) embedTokens() error {
 		s.D.Memory().SetPhase("forward, embedding")
 		x, err := p.in.open(0)
 		if err == nil {
-			s.D.GatherRows(x, s.Net.Embed.W, p.ids)
+			s.Net.Embedded(s.D, x, p.ids)
 		}
 		return err
 	})
@@ -269,7 +269,7 @@ func (p *Pass) forwardBlock(l int) error {
 			if p.acts != nil {
 				row0 = m.row0
 			}
-			f := b.Frame(s.D, acts, nil, row0, row0, m.layout, s.Rope)
+			f := b.Frame(s.D, acts, nil, row0, row0, m.layout, s.Ropes)
 			b.Forward(f, x.Slice(m.row0, m.row0+m.n), out.Slice(m.row0, m.row0+m.n))
 		}
 		p.missed(b, forwardUses(b))

@@ -66,11 +66,11 @@ func newTiny(t *testing.T, o tinyOptions) *tiny {
 	for _, p := range net.Params() {
 		fillRandom(d, p)
 	}
-	rope, err := model.NewRope(d, cfg, 64)
+	rope, err := model.NewRopes(d, cfg, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &tiny{d: d, net: net, sweep: &Sweep{D: d, Net: net, Store: st, Rope: rope, Act: o.dtype, Recompute: o.recompute, Comm: comm.Single()}}
+	return &tiny{d: d, net: net, sweep: &Sweep{D: d, Net: net, Store: st, Ropes: rope, Act: o.dtype, Recompute: o.recompute, Comm: comm.Single()}}
 }
 
 func fillRandom(d device.Device, p *grad.Param) {

@@ -71,11 +71,11 @@ func NewRank(d device.Device, c comm.Comm, o Options) (*Trainer, error) {
 	if t.store, err = openStore(d, c, t.net, o); err != nil {
 		return nil, err
 	}
-	rope, err := model.NewRope(d, o.Model, o.SequenceLen)
+	rope, err := model.NewRopes(d, o.Model, o.SequenceLen)
 	if err != nil {
 		return nil, err
 	}
-	t.sweep = &Sweep{D: d, Net: t.net, Store: t.store, Rope: rope, Act: o.DType, Recompute: o.Recompute, SpillInputs: o.SpillInputs, Comm: c}
+	t.sweep = &Sweep{D: d, Net: t.net, Store: t.store, Ropes: rope, Act: o.DType, Recompute: o.Recompute, SpillInputs: o.SpillInputs, Comm: c}
 	t.sweep.MicroRows = o.MicroBatch * o.SequenceLen
 	t.sweep.StepRows = o.Accumulation * t.sweep.MicroRows
 	if err := errors.Join(t.sweep.join(o), t.openSpill()); err != nil {

@@ -31,6 +31,16 @@ MODELS = {
     "smollm3_nope": dict(model_type="smollm3", num_hidden_layers=4, head_dim=6, tie_word_embeddings=True, rope_parameters=dict(ROPE, rope_theta=2e6)),
     "smollm3_window": dict(model_type="smollm3", head_dim=6, num_key_value_heads=4, tie_word_embeddings=False, rope_parameters=ROPE,
                            no_rope_layers=[0, 1, 0], use_sliding_window=True, sliding_window=7),
+    "llama_biases": dict(model_type="llama", head_dim=6, tie_word_embeddings=True, attention_bias=True, mlp_bias=True, rope_parameters=ROPE),
+    "qwen2_gqa": dict(model_type="qwen2", head_dim=6, tie_word_embeddings=True, rope_parameters=dict(ROPE, rope_theta=1e6)),
+    "qwen2_window": dict(model_type="qwen2", head_dim=6, num_key_value_heads=4, tie_word_embeddings=False, rope_parameters=ROPE, use_sliding_window=True,
+                         sliding_window=5, layer_types=["sliding_attention", "full_attention", "full_attention"]),
+    "olmo2_mha": dict(model_type="olmo2", head_dim=6, num_key_value_heads=4, tie_word_embeddings=False, rope_parameters=dict(ROPE, rope_theta=5e5)),
+    "olmo2_gqa": dict(model_type="olmo2", head_dim=6, tie_word_embeddings=True, attention_bias=True, rope_parameters=ROPE),
+    "granite_tied": dict(model_type="granite", head_dim=6, tie_word_embeddings=True, embedding_multiplier=3.5, logits_scaling=2.5, residual_multiplier=0.6,
+                         attention_multiplier=0.3, rope_parameters=ROPE),
+    "granite_untied": dict(model_type="granite", head_dim=6, num_key_value_heads=4, tie_word_embeddings=False, embedding_multiplier=1.5, logits_scaling=1.7,
+                           residual_multiplier=0.4, attention_multiplier=0.25, attention_bias=True, mlp_bias=True, rope_parameters=ROPE),
 }
 LENGTH = 64
 

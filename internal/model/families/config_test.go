@@ -83,7 +83,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		`"rope_scaling": {"rope_type": "default", "partial_rotary_factor": 0.25}`:                                 "partial_rotary_factor is 0.25",
 		`"rope_parameters": {"full_attention": {"rope_type": "default"}, "sliding_attention": {"rope_theta": 5}}`: "differ by layer type",
 		// mathematics of a llama that is not computed
-		`"hidden_act": "gelu"`: `hidden_act is "gelu"`, `"hidden_act": 3`: "hidden_act is 3", `"attention_bias": true`: "attention_bias is true", `"mlp_bias": true`: "mlp_bias is true",
+		`"hidden_act": "gelu"`: `hidden_act is "gelu"`, `"hidden_act": 3`: "hidden_act is 3",
 		`"quantization_config": {"bits": 4}`: "quantization_config is", `"quantization": {"bits": 4, "group_size": 64}`: "quantization is",
 		// other families' keys under the name of a llama
 		`"embedding_multiplier": 12.0`: "embedding_multiplier is 12.0", `"logits_scaling": 8`: "logits_scaling is 8", `"residual_multiplier": 0.22`: "residual_multiplier",

@@ -30,7 +30,8 @@ type Defaults struct {
 	Window                                     int
 	Theta                                      float64
 	Tied                                       bool
-	Padding                                    int // 0: none
+	Padding                                    int     // 0: none
+	Eps                                        float64 // 0: 1e-6
 }
 
 // maxLayers is more than any model has.
@@ -38,9 +39,12 @@ const maxLayers = 1 << 16
 
 // all is the families by model_type.
 var all = map[string]Family{
+	"granite":   granite,
 	"llama":     llama,
 	"ministral": ministral,
 	"mistral":   mistral,
+	"olmo2":     olmo2,
+	"qwen2":     qwen2,
 	"qwen3":     qwen3,
 	"smollm3":   smollm3,
 }
@@ -78,7 +82,7 @@ func Parse(data []byte) (*model.Config, error) {
 	}
 	c.NumKeyValueHeads = r.intOrNull("num_key_value_heads", c.NumKeyValueHeads)
 	c.MaxPositions = r.int("max_position_embeddings", d.Positions)
-	c.RMSNormEps = float32(r.float("rms_norm_eps", 1e-6))
+	c.RMSNormEps = float32(r.float("rms_norm_eps", cmp.Or(d.Eps, 1e-6)))
 	c.TieWordEmbeddings = r.bool("tie_word_embeddings", d.Tied)
 	c.InitializerRange = r.float("initializer_range", 0.02)
 	c.BOSTokenID = r.intOrNull("bos_token_id", -1)

@@ -71,7 +71,7 @@ func TestFamiliesOfTransformers(t *testing.T) {
 func TestFamiliesRefuse(t *testing.T) {
 	const tiny = `"vocab_size": 32, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": null`
 	for keys, want := range map[string]string{
-		`"model_type": "qwen3", "attention_bias": true`:                                                             "attention_bias is true: biases",
+		`"model_type": "qwen3", "mlp_bias": true`:                                                                   "mlp_bias is true: biases",
 		`"model_type": "qwen3", "sliding_window": 0, "use_sliding_window": true`:                                    "sliding_window is 0, want",
 		`"model_type": "qwen3", "layer_types": ["sliding_attention", "full_attention"]`:                             "layer 0 is sliding_attention, and the model has no sliding_window",
 		`"model_type": "qwen3", "use_sliding_window": true, "layer_types": ["sliding_attention"]`:                   "layer_types lists 1 layers, num_hidden_layers is 2",
@@ -87,7 +87,11 @@ func TestFamiliesRefuse(t *testing.T) {
 		`"model_type": "smollm3", "no_rope_layers": [1]`:                                                            "no_rope_layers is [1], want a list",
 		`"model_type": "smollm3", "no_rope_layers": [1, 2]`:                                                         "no_rope_layers: layer 1 is 2",
 		`"model_type": "smollm3", "no_rope_layer_interval": 0`:                                                      "no_rope_layer_interval is 0",
-		`"model_type": "smollm3", "mlp_bias": true`:                                                                 "mlp_bias is true: biases",
+		`"model_type": "qwen2", "attention_bias": true`:                                                             "attention_bias is true: biases",
+		`"model_type": "olmo2", "mlp_bias": true`:                                                                   "mlp_bias is true: biases",
+		`"model_type": "granite", "logits_scaling": 0`:                                                              "logits_scaling is 0, want a number above 0",
+		`"model_type": "granite", "attention_multiplier": "big"`:                                                    "attention_multiplier is \"big\", want a number",
+		`"model_type": "qwen3", "embedding_multiplier": 12`:                                                         "embedding_multiplier is 12: a multiplier",
 		`"model_type": "mistral", "layer_types": ["sliding_attention", "full_attention"]`:                           "mistral has the same in all layers",
 		`"model_type": "mistral", "layer_types": ["full_attention", "full_attention"]`:                              "mistral has the same in all layers",
 		`"model_type": "ministral", "sliding_window": null, "layer_types": ["sliding_attention", "full_attention"]`: "the model has no sliding_window",

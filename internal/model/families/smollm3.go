@@ -9,9 +9,10 @@ import (
 // smollm3 is LLaMA with layers that rotate nothing, which may have a window.
 var smollm3 = Family{Class: "smollm3", Defaults: Defaults{Vocab: 128256, Hidden: 2048, Intermediate: 11008, Layers: 36, Heads: 16, KVHeads: 4, Positions: 32768,
 	Theta: 2e6, Tied: true, Padding: 128004},
-	Reads: []string{"no_rope_layers", "no_rope_layer_interval"},
+	Reads: []string{"no_rope_layers", "no_rope_layer_interval", "attention_bias", "mlp_bias"},
 	Read: func(c *model.Config, r *reader, d Defaults) {
 		noRope(c, r)
+		biases(c, r)
 		windows(c, r, used(r, window(r, d.Window)), func(layer int) bool { return !c.Rotates(layer) })
 	},
 	Layers: Llama}

@@ -1,0 +1,19 @@
+package families
+
+import "lomo/internal/model"
+
+// olmo2 has its norms behind attention and MLP, and norms over all of the queries and keys.
+var olmo2 = Family{Class: "olmo2", Defaults: Defaults{Vocab: 50304, Intermediate: 11008, Positions: 2048, Padding: 1, Eps: 1e-5}, Reads: []string{"attention_bias"},
+	Read: func(c *model.Config, r *reader, d Defaults) {
+		c.QKVBias = r.bool("attention_bias", false)
+		c.OutBias = c.QKVBias
+	},
+	Layers: func(b *model.Builder, x model.Slot) model.Slot {
+		c := b.Cfg
+		q, k, v := qkv(b, x)
+		q, k = b.Norm("self_attn.q_norm", q), b.Norm("self_attn.k_norm", k)
+		att := b.Linear("self_attn.o_proj", attention(b, q, k, v), c.HiddenSize, c.OutBias)
+		h := b.Join(b.Norm("post_attention_layernorm", att), x, 1)
+		down := b.Linear("mlp.down_proj", gatedMLP(b, h, false), c.HiddenSize, false)
+		return b.Join(b.Norm("post_feedforward_layernorm", down), h, 1)
+	}}
