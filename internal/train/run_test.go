@@ -38,8 +38,13 @@ func eachFixture(t *testing.T, layers int, test func(t *testing.T, f *fixture)) 
 
 func newFixture(t *testing.T, layers int, tied bool) *fixture {
 	t.Helper()
+	return newFixtureOf(t, tinyOptions{tied: tied, layers: layers})
+}
+
+func newFixtureOf(t *testing.T, o tinyOptions) *fixture {
+	t.Helper()
 	dir := t.TempDir()
-	m := newTiny(t, tinyOptions{tied: tied, layers: layers})
+	m := newTiny(t, o)
 	tr := &Trainer{o: Options{Model: m.net.Cfg, DType: tensor.F32}, d: m.d, net: m.net, store: m.sweep.Store, sweep: m.sweep}
 	if err := tr.writeModel(dir, false); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -29,6 +30,7 @@ type tinyOptions struct {
 	tied, recompute bool
 	kvHeads         int // of 4
 	layers          int
+	kind            string // model_type; "": llama
 	keys            string // more of the configuration
 	dtype           tensor.DType
 	threads         int
@@ -48,8 +50,8 @@ func newTiny(t *testing.T, o tinyOptions) *tiny {
 	if o.keys != "" {
 		o.keys = "," + o.keys
 	}
-	cfg, err := families.Parse([]byte(fmt.Sprintf(`{"model_type":"llama","vocab_size":61,"hidden_size":24,"intermediate_size":40,
-		"num_hidden_layers":%d,"num_attention_heads":4,"num_key_value_heads":%d,"head_dim":6,"tie_word_embeddings":%v%s}`, o.layers, o.kvHeads, o.tied, o.keys)))
+	cfg, err := families.Parse([]byte(fmt.Sprintf(`{"model_type":%q,"vocab_size":61,"hidden_size":24,"intermediate_size":40,
+		"num_hidden_layers":%d,"num_attention_heads":4,"num_key_value_heads":%d,"head_dim":6,"tie_word_embeddings":%v%s}`, cmp.Or(o.kind, "llama"), o.layers, o.kvHeads, o.tied, o.keys)))
 	if err != nil {
 		t.Fatal(err)
 	}
