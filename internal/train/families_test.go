@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"lomo/internal/cudakern/sim"
 	"lomo/internal/data"
 	"lomo/internal/model/families"
 	"lomo/internal/tensor"
@@ -116,5 +117,31 @@ func TestFamiliesOnRanks(t *testing.T) {
 			t.Fatal(err)
 		}
 		sameFiles(t, filepath.Join(one.OutputDir, "model.safetensors"), filepath.Join(again.OutputDir, "model.safetensors"))
+	})
+}
+
+// TestFamiliesOnCards: two simulated cards give what two ranks on the host give.
+func TestFamiliesOnCards(t *testing.T) {
+	eachKind(t, func(t *testing.T, o tinyOptions) {
+		if o.tied {
+			return
+		}
+		f := newFixtureOf(t, o)
+		f.opts.MicroBatch = 1
+		host := f.options(t.TempDir(), "lomo")
+		host.DType, host.MicroBatch, host.Accumulation, host.NumEpochs, host.MaxSteps, host.SaveSteps = tensor.F32, 1, 1, 0, 2, 0
+		if err := f.runRanks(context.Background(), 2, host, ""); err != nil {
+			t.Fatal(err)
+		}
+		cards := host
+		cards.OutputDir = t.TempDir()
+		if err := f.runCards(2, sim.Options{Order: 3}, cards); err != nil {
+			t.Fatal(err)
+		}
+		if d, at := worst(weightsOf(t, cards.OutputDir), weightsOf(t, host.OutputDir)); d == 0 || d > 5e-7 { // measured 1e-7
+			t.Errorf("weights differ by %.1e at %s", d, at)
+		} else {
+			t.Logf("weights differ by at most %.1e, at %s", d, at)
+		}
 	})
 }
