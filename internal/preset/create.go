@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"lomo/internal/checkpoint"
@@ -33,7 +34,7 @@ var (
 )
 
 // Create writes config.json and the weights of a randomly initialised model into dir: matrices normal with standard
-// deviation initializer_range, norm gains one. Each element is a function of seed, tensor and index alone.
+// deviation initializer_range, norm gains one, biases zero. Each element is a function of seed, tensor and index alone.
 func Create(dir, name string, o Options) (*model.Config, error) {
 	raw, err := ConfigJSON(name, o.DType.HFName())
 	if err != nil {
@@ -91,8 +92,12 @@ func initialize(w *checkpoint.Writer, p *grad.Param, std float64, o Options) err
 		if p.Matrix() {
 			normals(vals, o.Seed, p.ID, uint64(r)*uint64(cols), std)
 		} else {
+			begin := float32(1)
+			if strings.HasSuffix(p.Name, ".bias") {
+				begin = 0
+			}
 			for i := range vals {
-				vals[i] = 1
+				vals[i] = begin
 			}
 		}
 		if err := tensor.PutFloat32s(buf[:n*o.DType.Size()], vals, o.DType); err != nil {

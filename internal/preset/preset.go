@@ -26,6 +26,8 @@ type geometry struct {
 var (
 	qwen3   = map[string]any{"model_type": "qwen3", "architectures": []string{"Qwen3ForCausalLM"}, "head_dim": 128, "use_sliding_window": false}
 	mistral = map[string]any{"model_type": "mistral", "architectures": []string{"MistralForCausalLM"}, "sliding_window": 4096}
+	qwen2   = map[string]any{"model_type": "qwen2", "architectures": []string{"Qwen2ForCausalLM"}, "use_sliding_window": false}
+	olmo2   = map[string]any{"model_type": "olmo2", "architectures": []string{"Olmo2ForCausalLM"}, "pad_token_id": 100277}
 	smollm3 = map[string]any{"model_type": "smollm3", "architectures": []string{"SmolLM3ForCausalLM"}, "pad_token_id": 128004}
 )
 
@@ -54,6 +56,10 @@ var presets = map[string]geometry{
 	"qwen3-8b":       {151936, 4096, 12288, 36, 32, 8, 40960, 1e6, 1e-6, false, 0, qwen3},
 	"qwen3-14b":      {151936, 5120, 17408, 40, 40, 8, 40960, 1e6, 1e-6, false, 0, qwen3},
 	"qwen3-32b":      {151936, 5120, 25600, 64, 64, 8, 40960, 1e6, 1e-6, false, 0, qwen3},
+	"qwen2.5-0.5b":   {151936, 896, 4864, 24, 14, 2, 32768, 1e6, 1e-6, true, 0, qwen2},
+	"qwen2.5-1.5b":   {151936, 1536, 8960, 28, 12, 2, 32768, 1e6, 1e-6, true, 0, qwen2},
+	"qwen2.5-7b":     {152064, 3584, 18944, 28, 28, 4, 32768, 1e6, 1e-6, false, 0, qwen2},
+	"olmo2-7b":       {100352, 4096, 11008, 32, 32, 32, 4096, 5e5, 1e-6, false, 0, olmo2},
 	"smollm3-3b":     {128256, 2048, 11008, 36, 16, 4, 65536, 5e6, 1e-6, true, 0, smollm3},
 }
 

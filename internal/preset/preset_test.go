@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"lomo/internal/checkpoint"
@@ -21,6 +22,7 @@ func TestParameterCounts(t *testing.T) {
 		"llama2-70b": 68976648192, "llama3-8b": 8030261248, "llama3.2-1b": 1235814400,
 		"llama3.1-8b": 8030261248, "llama3.1-70b": 70553706496, "llama3.2-3b": 3212749824, "mistral-7b": 7241732096, "smollm3-3b": 3075098624,
 		"qwen3-0.6b": 596049920, "qwen3-1.7b": 1720574976, "qwen3-4b": 4022468096, "qwen3-8b": 8190735360, "qwen3-14b": 14768307200, "qwen3-32b": 32762123264,
+		"qwen2.5-0.5b": 494032768, "qwen2.5-1.5b": 1543714304, "qwen2.5-7b": 7615616512, "olmo2-7b": 7298617344,
 	} {
 		cfg, err := Config(name)
 		if err != nil {
@@ -53,6 +55,43 @@ func create(t *testing.T, o Options) (string, checkpoint.Source) {
 	}
 	t.Cleanup(func() { src.Close() })
 	return dir, src
+}
+
+// TestBiasesBeginAtZero: norm gains are 1, biases 0.
+func TestBiasesBeginAtZero(t *testing.T) {
+	dir := t.TempDir()
+	more := map[string]any{"attention_bias": true, "mlp_bias": true}
+	cfg, err := Create(dir, "tiny", Options{DType: tensor.F32, Extra: more})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := checkpoint.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	biases := 0
+	for _, p := range model.NewNetwork(cfg).Params() {
+		if p.Matrix() {
+			continue
+		}
+		want := float32(1)
+		if strings.HasSuffix(p.Name, ".bias") {
+			want, biases = 0, biases+1
+		}
+		x := tensor.NewHost(p.Name, tensor.F32, p.Shape...)
+		if err := src.ReadRows(p.Name, 0, p.Shape[0], x.Host, tensor.F32); err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range x.F32s() {
+			if v != want {
+				t.Fatalf("%s begins with %v, want %v", p.Name, v, want)
+			}
+		}
+	}
+	if biases != 2*7 {
+		t.Errorf("%d biases", biases)
+	}
 }
 
 func TestCreate(t *testing.T) {

@@ -20,6 +20,11 @@ MIXED = [SLIDING, FULL, SLIDING, FULL, FULL, SLIDING]
 
 CASES = [  # model_type alone: what is missing
     dict(model_type="llama"), dict(model_type="mistral"), dict(model_type="ministral"), dict(model_type="qwen3"), dict(model_type="smollm3"),
+    dict(model_type="qwen2"), dict(model_type="olmo2"), dict(model_type="granite"),
+    dict(TINY, model_type="qwen2", use_sliding_window=True, sliding_window=5, max_window_layers=2),
+    dict(TINY, model_type="qwen2", use_sliding_window=True, sliding_window=5, layer_types=MIXED),
+    dict(TINY, model_type="olmo2", pad_token_id=None),
+    dict(TINY, model_type="granite", embedding_multiplier=12, logits_scaling=8),
     dict(TINY, model_type="mistral", sliding_window=None),
     dict(TINY, model_type="mistral", sliding_window=7),
     dict(TINY, model_type="ministral", head_dim=4, sliding_window=7, layer_types=MIXED),
