@@ -136,7 +136,7 @@ func printModel(s *Streams, m *job.Model, f *modelFacts) {
 				n++
 			}
 		}
-		fmt.Fprintf(s.Out, "a window of %d tokens in %d of %s\n", w, n, fault.Count(c.NumHiddenLayers, "block"))
+		fmt.Fprintf(s.Out, "a window of %d tokens in %d of %s\n", w, n, fault.Number(c.NumHiddenLayers, "block"))
 	}
 	if c.PaddingRow >= 0 {
 		fmt.Fprintf(s.Out, "padding token %d: lookups of it are not learned\n", c.PaddingRow)

@@ -182,6 +182,7 @@ var keyEffects = []struct {
 	set     string            // key=value
 	with    []string          // settings of both runs
 	changes string            // aspects, in the order of aspects
+	little  string            // an aspect that changes by less than it is always told to
 	is      map[string]string // what an aspect then is; of files what has gone and come
 	check   func(was, is outcome) bool
 }{
@@ -206,7 +207,7 @@ var keyEffects = []struct {
 	{set: "sequence_len=64", changes: "tokens evals losses eval_losses weights plan", is: map[string]string{"tokens": "21 21 18 16"}},
 	{set: "packing=true", changes: "epochs tokens losses eval_losses weights plan"},
 	{set: "shuffle=false", changes: "tokens losses eval_losses weights", is: map[string]string{"tokens": "14 21 27 31"}},
-	{set: "chat_template=zephyr", changes: "losses eval_losses weights files", is: map[string]string{"files": "+chat_template.jinja"}},
+	{set: "chat_template=zephyr", changes: "losses eval_losses weights files", little: "plan", is: map[string]string{"files": "+chat_template.jinja"}}, // other tokens take other memory
 	{set: "train_on_inputs=true", changes: "tokens evals losses eval_losses weights", is: map[string]string{"tokens": "137 133 128 127"}},
 	{set: "roles_to_train=[assistant, user]", changes: "tokens evals losses eval_losses weights", is: map[string]string{"tokens": "41 37 32 31"}},
 	{set: "train_on_eos=none", changes: "tokens evals losses eval_losses weights", is: map[string]string{"tokens": "25 21 16 15"}},
@@ -301,7 +302,11 @@ func TestKeysChangeARun(t *testing.T) {
 			if was.seen["exit"] != "0" {
 				t.Fatalf("the run without it ends with %s\n%s", was.seen["exit"], was.talk)
 			}
-			if got := is.changed(was); got != row.changes {
+			got := is.changed(was)
+			if !strings.Contains(row.changes, row.little) {
+				got = strings.TrimSuffix(got, " "+row.little)
+			}
+			if got != row.changes {
 				t.Errorf("changes %q, want %q", got, row.changes)
 				for _, a := range strings.Fields(got) {
 					t.Logf("%s: %s -> %s", a, was.seen[a], is.seen[a])

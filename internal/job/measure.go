@@ -24,7 +24,11 @@ func Profile(c *config.Loaded, cards Cards) (*memprof.Profile, *model.Config, er
 	case err != nil && !preset.Has(c.Model):
 		return nil, nil, fmt.Errorf("model %w", err)
 	case !preset.Has(c.Model):
-		return nil, nil, hint("give a folder, a .gguf file or a preset: `lomo new --help` lists them", "model %s: no such file or preset", c.Model)
+		way := "give a folder, a .gguf file or a preset: `lomo new --help` lists them"
+		if near := preset.Nearest(c.Model); near != "" {
+			way = fmt.Sprintf("did you mean the preset %s?", near)
+		}
+		return nil, nil, hint(way, "model %s: no such file or preset", c.Model)
 	default:
 		cfg, err := preset.Config(c.Model)
 		if err != nil {

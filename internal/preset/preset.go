@@ -94,10 +94,15 @@ func (e *UnknownError) Error() string { return fmt.Sprintf("preset %q is not kno
 
 // Hint suggests the nearest, or where all are.
 func (e *UnknownError) Hint() string {
-	if near := suggest.Nearest(strings.ToLower(e.Name), append(Names(), slices.Collect(maps.Keys(aliases))...)); near != "" {
+	if near := Nearest(e.Name); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return fmt.Sprintf("`lomo new --help` lists the %d presets", len(presets))
+}
+
+// Nearest is the preset or alias that name most likely means; "": none.
+func Nearest(name string) string {
+	return suggest.Nearest(strings.ToLower(name), append(Names(), slices.Collect(maps.Keys(aliases))...))
 }
 
 // Has reports whether name is a preset or an alias of one.
