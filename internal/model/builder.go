@@ -97,8 +97,7 @@ func (b *Builder) bias(name string, cols int, is bool) *grad.Param {
 // Rotate turns queries and keys to their tokens' positions, in layers that do so.
 func (b *Builder) Rotate(q, k Slot) {
 	if b.Cfg.Rotates(b.Layer) {
-		tq, tk := b.Cfg.tables(b.Layer)
-		b.then(rotate{of: []Slot{q, k}, tables: []int{tq, tk}, headDim: b.Cfg.HeadDim})
+		b.then(rotate{q: q, k: k, headDim: b.Cfg.HeadDim})
 	}
 }
 
@@ -111,9 +110,9 @@ func (b *Builder) Attention(q, k, v Slot) Slot {
 	return l.to
 }
 
-// Gated is the product of a gate, through silu or gelu, and what it lets through.
-func (b *Builder) Gated(gate, up Slot, gelu bool) Slot {
-	l := gated{gate: gate, up: up, to: b.slot(slot{name: "hidden", cols: b.slots[gate].cols}), gelu: gelu}
+// SwiGLU is the product of a gate and what it lets through.
+func (b *Builder) SwiGLU(gate, up Slot) Slot {
+	l := swiglu{gate: gate, up: up, to: b.slot(slot{name: "hidden", cols: b.slots[gate].cols})}
 	b.then(l)
 	return l.to
 }

@@ -25,15 +25,12 @@ type Config struct {
 	SlidingWindow     int     // of a family that computes none: what is longer is refused; 0: none
 	Windows           []int   // by layer: a token sees so many up to itself; 0: all before it; nil: all layers do
 	NoRope            []bool  // by layer: it rotates nothing; nil: all layers rotate
-	LocalTheta        float64 // the base of layers with a window, which have no scaling; 0: RopeTheta
 	ScoreScale        float64 // what scores are multiplied by; 0: 1/sqrt(HeadDim)
-	NormPlusOne       bool    // gains are 1 + w
 	QKVBias, OutBias  bool    // of attention's linear layers
 	MLPBias           bool
 	ResidualScale     float64 // what both branches of a block are multiplied by; 0: 1
 	EmbedScale        float64 // what embeddings are multiplied by; 0: 1
 	LogitScale        float64 // what logits are multiplied by; 0: 1
-	LogitCap          float64 // logits z become cap·tanh(z/cap); 0: no cap
 	TieWordEmbeddings bool
 	DType             string // "float32", "bfloat16", "float16"; "" when the file does not say
 	BOSTokenID        int    // −1 when absent

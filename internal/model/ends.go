@@ -32,9 +32,6 @@ func (n *Network) normed(d device.Device, normed, rstd, x tensor.Tensor) {
 // logits is z of rows that are normed, for the rows w of the head.
 func (n *Network) logits(d device.Device, z, normed tensor.Tensor, w *grad.Param) {
 	d.MatMul(z, normed, w.W, false)
-	if c := n.Cfg.LogitCap; c > 0 {
-		d.SoftCap(z, float32(c))
-	}
 }
 
 // times is t *= by, where by is given.

@@ -89,10 +89,9 @@ func (l project) wires() wires {
 	return w
 }
 
-// rotate is the rotary embedding, in place, each slot by a table of its own.
+// rotate is the rotary embedding of queries and keys, in place.
 type rotate struct {
-	of      []Slot
-	tables  []int
+	q, k    Slot
 	headDim int
 }
 
@@ -104,13 +103,15 @@ func (l rotate) backward(f *Frame) error {
 }
 
 func (l rotate) turn(f *Frame, t []tensor.Tensor, back bool) {
-	for i, s := range l.of {
-		r := f.ropes[l.tables[i]]
-		f.d.RoPE(t[s], f.layout.Pos, r.Cos, r.Sin, l.headDim, back)
-	}
+	q, k := f.ropes.queries(), f.ropes.keys()
+	f.d.RoPE(t[l.q], f.layout.Pos, q.Cos, q.Sin, l.headDim, back)
+	f.d.RoPE(t[l.k], f.layout.Pos, k.Cos, k.Sin, l.headDim, back)
 }
 
-func (l rotate) wires() wires { return wires{from: l.of, to: l.of} }
+func (l rotate) wires() wires {
+	both := []Slot{l.q, l.k}
+	return wires{from: both, to: both}
+}
 
 // attention is causal attention within documents; with a cache, over the tokens before the frame's too.
 type attention struct {
@@ -140,30 +141,17 @@ func (l attention) wires() wires {
 	return wires{from: []Slot{l.q, l.k, l.v}, to: []Slot{l.to}, reads: []Slot{l.q, l.k, l.v, l.to, l.lse}}
 }
 
-// gated is to = act(gate) ⊙ up, with silu or the tanh form of gelu.
-type gated struct {
-	gate, up, to Slot
-	gelu         bool
-}
+// swiglu is to = silu(gate) ⊙ up.
+type swiglu struct{ gate, up, to Slot }
 
-func (l gated) forward(f *Frame) {
-	glu := f.d.SwiGLU
-	if l.gelu {
-		glu = f.d.GeGLU
-	}
-	glu(f.acts[l.to], f.acts[l.gate], f.acts[l.up])
-}
+func (l swiglu) forward(f *Frame) { f.d.SwiGLU(f.acts[l.to], f.acts[l.gate], f.acts[l.up]) }
 
-func (l gated) backward(f *Frame) error {
-	glu := f.d.SwiGLUBackward
-	if l.gelu {
-		glu = f.d.GeGLUBackward
-	}
-	glu(f.grads[l.gate], f.grads[l.up], f.grads[l.to], f.acts[l.gate], f.acts[l.up])
+func (l swiglu) backward(f *Frame) error {
+	f.d.SwiGLUBackward(f.grads[l.gate], f.grads[l.up], f.grads[l.to], f.acts[l.gate], f.acts[l.up])
 	return nil
 }
 
-func (l gated) wires() wires {
+func (l swiglu) wires() wires {
 	both := []Slot{l.gate, l.up}
 	return wires{from: both, to: []Slot{l.to}, reads: both, over: true}
 }

@@ -50,13 +50,14 @@ func output(b *model.Builder, att, x model.Slot) model.Slot {
 
 // mlp adds down(silu(gate(n)) ⊙ up(n)) to the residual stream h.
 func mlp(b *model.Builder, n, h model.Slot) model.Slot {
-	return branch(b, "mlp.down_proj", gatedMLP(b, n, false), h, b.Cfg.MLPBias)
+	return branch(b, "mlp.down_proj", hiddenOf(b, n), h, b.Cfg.MLPBias)
 }
 
-func gatedMLP(b *model.Builder, n model.Slot, gelu bool) model.Slot {
+// hiddenOf is silu(gate(n)) ⊙ up(n).
+func hiddenOf(b *model.Builder, n model.Slot) model.Slot {
 	gate := b.Linear("mlp.gate_proj", n, b.Cfg.IntermediateSize, b.Cfg.MLPBias)
 	up := b.Linear("mlp.up_proj", n, b.Cfg.IntermediateSize, b.Cfg.MLPBias)
-	return b.Gated(gate, up, gelu)
+	return b.SwiGLU(gate, up)
 }
 
 // branch ends a branch of the block: its last linear layer, whose result goes into the residual stream.

@@ -14,6 +14,6 @@ var olmo2 = Family{Class: "olmo2", Defaults: Defaults{Vocab: 50304, Intermediate
 		q, k = b.Norm("self_attn.q_norm", q), b.Norm("self_attn.k_norm", k)
 		att := b.Linear("self_attn.o_proj", attention(b, q, k, v), c.HiddenSize, c.OutBias)
 		h := b.Join(b.Norm("post_attention_layernorm", att), x, 1)
-		down := b.Linear("mlp.down_proj", gatedMLP(b, h, false), c.HiddenSize, false)
+		down := b.Linear("mlp.down_proj", hiddenOf(b, h), c.HiddenSize, false)
 		return b.Join(b.Norm("post_feedforward_layernorm", down), h, 1)
 	}}
