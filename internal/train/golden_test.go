@@ -178,6 +178,9 @@ func (g *goldenModel) losses(t *testing.T, name string, r golden.Run) {
 	o.Optimizer.AdamW.DecayVectors = true // torch's AdamW, given all parameters in one group
 	tr := g.trainer(o)
 	want := g.F32("losses/" + name)
+	// Asked for: 1e-4; measured 1.5e-6. A run that weights rounded otherwise move by more may be moved as far by sums in another order: qwen3_window's
+	// AdamW, whose noise is 5.2e-6, by 7.6e-6 in plain Go.
+	bound := max(7e-6, 4*g.Noise[name])
 	worst := 0.0
 	for s := range want {
 		m, err := tr.Step([]data.Batch{g.batch(s)})
@@ -186,7 +189,7 @@ func (g *goldenModel) losses(t *testing.T, name string, r golden.Run) {
 		}
 		d := math.Abs(m.Loss - float64(want[s]))
 		worst = math.Max(worst, d)
-		if d > 7e-6 { // asked for: 1e-4; measured 1.5e-6
+		if d > bound {
 			t.Errorf("step %d: loss %.7f, want %.7f", s+1, m.Loss, want[s])
 		}
 		if g.Has("norms/" + name) {
