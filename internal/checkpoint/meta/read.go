@@ -111,6 +111,9 @@ func (t *Tensor) readWithin(r, at int64, dst []byte, dropped Dropped) error {
 func (t *Tensor) scatter(r, n, row int64, dst []byte, dropped Dropped) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
+	if int64(len(*buf)) < chunk { // made while a test had a smaller one
+		*buf = make([]byte, chunk)
+	}
 	column := int64(0)
 	for _, p := range t.parts {
 		width := p.rowBytes()
