@@ -107,6 +107,11 @@ type Emit func(p *grad.Param, dy, x tensor.Tensor) error
 // matrix's gradient on the way. The vectors' gradients are left in the frame's Grads (with acc, added to them).
 func (b *Block) Backward(f *Frame, dres, x tensor.Tensor, acc bool, emit Emit) error {
 	f.acts[0], f.dres, f.acc, f.emit = x, dres, acc, emit
+	for s, of := range b.slots {
+		if of.residual {
+			f.grads[s] = dres
+		}
+	}
 	for i := len(b.layers) - 1; i >= 0; i-- {
 		if err := b.layers[i].backward(f); err != nil {
 			return err
@@ -181,7 +186,7 @@ type Frame struct {
 
 	// of the backward pass
 	dres  tensor.Tensor   // (N, C) F32
-	grads []tensor.Tensor // by slot, without those of the residual stream
+	grads []tensor.Tensor // by slot; those of the residual stream are dres
 	dout  tensor.Tensor   // (N, C): dres in the dtype of activations; zero Tensor where that is F32
 	vecs  map[*grad.Param]tensor.Tensor
 	acc   bool
@@ -192,14 +197,6 @@ type Frame struct {
 type Cache struct {
 	K, V tensor.Tensor // (max, Hkv·Hd)
 	Seen int           // tokens before the frame's
-}
-
-// grad is the gradient of a slot that products and norms add to: of the residual stream it is one for all.
-func (f *Frame) grad(s Slot, stream bool) tensor.Tensor {
-	if stream {
-		return f.dres
-	}
-	return f.grads[s]
 }
 
 // residual is the residual gradient as products take it: where activations are BF16 it is rounded to them, so that both factors of

@@ -20,8 +20,7 @@ func (l norm) forward(f *Frame) {
 }
 
 func (l norm) backward(f *Frame) error {
-	dx := f.grad(l.from, l.stream)
-	f.d.RMSNormBackward(l.rows(dx), f.vecs[l.w], l.rows(f.grads[l.to]), l.rows(f.acts[l.from]), l.w.W, l.stats(f.acts[l.rstd]), l.kind, l.stream, f.acc)
+	f.d.RMSNormBackward(l.rows(f.grads[l.from]), f.vecs[l.w], l.rows(f.grads[l.to]), l.rows(f.acts[l.from]), l.w.W, l.stats(f.acts[l.rstd]), l.kind, l.stream, f.acc)
 	return nil
 }
 
@@ -62,9 +61,8 @@ func (l project) forward(f *Frame) {
 }
 
 func (l project) backward(f *Frame) error {
-	dx := f.grad(l.from, l.stream)
 	for i, p := range l.linear {
-		f.d.MatMulBackwardInput(dx, f.grads[p.to], f.w(p.w), l.stream || i > 0)
+		f.d.MatMulBackwardInput(f.grads[l.from], f.grads[p.to], f.w(p.w), l.stream || i > 0)
 	}
 	for _, p := range l.linear {
 		if p.bias != nil {

@@ -34,9 +34,6 @@ type Defaults struct {
 	Eps                                        float64 // 0: 1e-6
 }
 
-// maxLayers is more than any model has.
-const maxLayers = 1 << 16
-
 // all is the families by model_type.
 var all = map[string]Family{
 	"granite":   granite,
@@ -96,9 +93,6 @@ func Parse(data []byte) (*model.Config, error) {
 	}
 	if err := check(c); err != nil {
 		return nil, err
-	}
-	if n := c.NumHiddenLayers; n > maxLayers && family.Class != llama.Class { // lists by layer must not take what a number in a file says
-		return nil, &ConfigError{Msg: fmt.Sprintf("num_hidden_layers is %d, want 1 to %d", n, maxLayers), Advice: again}
 	}
 	padding(c, r, d)
 	rope(c, r, cmp.Or(d.Theta, 10000))

@@ -19,6 +19,9 @@ var smollm3 = Family{Class: "smollm3", Defaults: Defaults{Vocab: 128256, Hidden:
 
 // noRope reads which layers rotate nothing: those with a 0 in no_rope_layers, else every n-th.
 func noRope(c *model.Config, r *reader) {
+	if !listed(c, r) {
+		return
+	}
 	c.NoRope = make([]bool, c.NumHiddenLayers)
 	if !r.given("no_rope_layers") {
 		n := r.int("no_rope_layer_interval", 4)

@@ -6,6 +6,17 @@ import (
 	"lomo/internal/model"
 )
 
+// maxLayers is more than any model has.
+const maxLayers = 1 << 16
+
+// listed reports whether a list of a value for each layer may be made: it must not take what a number in a file says.
+func listed(c *model.Config, r *reader) bool {
+	if c.NumHiddenLayers > maxLayers {
+		r.fail(&ConfigError{Msg: fmt.Sprintf("num_hidden_layers is %d, want 1 to %d", c.NumHiddenLayers, maxLayers), Advice: again})
+	}
+	return c.NumHiddenLayers <= maxLayers
+}
+
 // window reads sliding_window: how many tokens up to itself a token sees; 0: all.
 func window(r *reader, absent int) int {
 	w := r.intOrNull("sliding_window", 0)
@@ -28,6 +39,9 @@ func windows(c *model.Config, r *reader, w int, slides func(layer int) bool) {
 	}
 	if ok && len(list) != c.NumHiddenLayers {
 		r.fail(&ConfigError{Msg: fmt.Sprintf("layer_types lists %d layers, num_hidden_layers is %d", len(list), c.NumHiddenLayers), Advice: again})
+		return
+	}
+	if w == 0 && !ok || !listed(c, r) {
 		return
 	}
 	all := make([]int, c.NumHiddenLayers)
