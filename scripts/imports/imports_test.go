@@ -17,7 +17,7 @@ var layers = []string{
 	"fault",
 	"suggest tensor rng golden tfevents data/records cudakern/driver ptx jinja onig",
 	"hub hub/hubtest device checkpoint/gguf checkpoint/safetensors checkpoint/torch tasks cudakern/sim cudakern/drivertest",
-	"comm checkpoint/meta",
+	"comm checkpoint/meta checkpoint/gguf/arch",
 	"grad checkpoint cpukern cudakern memdev devtest commtest tokenizer cudakern/simserver cudakern/ladder doctor",
 	"hub/pull model optim store data",
 	"model/families",
