@@ -59,7 +59,7 @@ lint: ## gofmt and vet; golangci-lint too where it is installed
 	$(GO) vet -tags noasm ./...
 	@if command -v golangci-lint >/dev/null; then golangci-lint run; else echo "lint: golangci-lint is not installed, its import rules were not checked"; fi
 
-generate: ## the assembly, from its avo programs; the working tree must stay clean
+generate: ## the assembly, from its avo programs, and what is alike for every operation; the working tree must stay clean
 	$(GO) generate ./...
 
 docs: ## the table of keys in docs/configuration.md

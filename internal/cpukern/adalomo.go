@@ -46,6 +46,8 @@ func (d *Device) FactorSums(rows, cols, stats, w, g tensor.Tensor, eps1 float32,
 }
 
 // squaresGeneric is Σ(h²+eps).
+//
+//kernel:row sum
 func squaresGeneric(g []float32, c *stepConsts, eps float32) float32 {
 	var sum [4]float32
 	for i, v := range g {
@@ -56,6 +58,8 @@ func squaresGeneric(g []float32, c *stepConsts, eps float32) float32 {
 }
 
 // addSquaresGeneric is sum[j] += h²+eps.
+//
+//kernel:row
 func addSquaresGeneric(sum, g []float32, c *stepConsts, eps float32) {
 	g = g[:len(sum)]
 	for j := range sum {
@@ -122,6 +126,8 @@ func average(mean, sums []float32, beta float32, count int) {
 func rowFactor(r float32, mean float64) float32 { return float32(1 / math.Sqrt(float64(r)/mean)) }
 
 // rsqrtGeneric is x^−½.
+//
+//kernel:row
 func rsqrtGeneric(dst, x []float32) {
 	x = x[:len(dst)]
 	for j := range dst {
@@ -130,6 +136,8 @@ func rsqrtGeneric(dst, x []float32) {
 }
 
 // unitGeneric is u for elements of one row: h·(rf·cf), and 0 where h is 0 whatever the factors are.
+//
+//kernel:row
 func unitGeneric(u, g, cf []float32, c *stepConsts, rf float32) {
 	g, cf = g[:len(u)], cf[:len(u)]
 	for j := range u {

@@ -44,6 +44,8 @@ func adamConsts(a device.AdamW, lr float32) adam {
 }
 
 // adamGeneric is m ← m + (1−β₁)(h−m), v ← β₂v + (1−β₂)h², w ← w·keep − rate·m/(√v/root + eps).
+//
+//kernel:row
 func adamGeneric(w, m, v, g []float32, k *adam, c *stepConsts) {
 	m, v, g = m[:len(w)], v[:len(w)], g[:len(w)]
 	for i := range w {

@@ -5,6 +5,7 @@ package cpukern
 import "github.com/klauspost/cpuid/v2"
 
 //go:generate go run -C _gen . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg cpukern
+//go:generate go run lomo/scripts/operations -root ../..
 
 var hasAVX512 = cpuid.CPU.Supports(cpuid.AVX512F)
 
@@ -29,19 +30,7 @@ func avx2Kernels() *kernels {
 		level: "avx2", name: "avx2+fma",
 		mr: 6, nr: 16, blockK: 384, micro: microAVX2, direct: directAVX2, peak: registers(spinAVX2, 2*8*12), pack: packAVX2, prefetch: prefetchRows,
 		floatTiles: avx2Tiles(), roundedTiles: avx2Tiles().rounded(softmaxRowRoundedVec, gradRowRoundedVec),
-		dot: dotAVX2, dot16: dot16AVX2,
-		widen: widenAVX2, narrow: narrowAVX2, stochastic: stochasticAVX2,
-		philox: philoxAVX2,
-		update: updateAVX2, updateHalves: updateHalvesAVX2, adam: adamAVX2,
-		squares: squaresAVX2, addSquares: addSquaresAVX2, unit: unitAVX2, rsqrt: rsqrtAVX2,
-		axpy: axpyAVX2, scale: scaleAVX2, mulScale: mulScaleAVX2, dot3: dot3AVX2,
-		normInput: normInputAVX2, normWeight: normWeightAVX2, rotate: rotateAVX2,
-		maximum: maximumAVX2, expSum: expSumAVX2,
-		silu:    vectorGate(8, siluVec, siluBackwardVec, siluHalvesVec, siluBackwardHalvesVec, siluGate()),
-		gelu:    vectorGate(8, geluVec, geluBackwardVec, geluHalvesVec, geluBackwardHalvesVec, geluGate()),
-		softCap: softCapAVX2, softCapBackward: softCapBackwardAVX2,
-		axpyHalves: axpyHalvesAVX2, mulScaleHalves: mulScaleHalvesAVX2, rotateHalves: rotateHalvesAVX2,
-		sumSq: sumSqAVX2, absMax: absMaxAVX2, absMax16: absMax16AVX2,
+		philox: philoxAVX2, sumSq: sumSqAVX2, rowKernels: avx2Rows(),
 	}
 }
 
@@ -52,11 +41,7 @@ func avx512Kernels() *kernels {
 	k.level, k.name = "avx512", "avx512f"
 	k.mr, k.nr, k.micro, k.direct, k.peak = 12, 32, microAVX512, directAVX512, registers(spinAVX512, 2*16*24)
 	k.floatTiles, k.roundedTiles = avx512Tiles(), avx512Tiles().rounded(softmaxRowRoundedVec512, gradRowRoundedVec512)
-	k.widen, k.narrow, k.updateHalves, k.philox = widenAVX512, narrowAVX512, updateHalvesAVX512, philoxAVX512
-	k.expSum, k.softCap = expSumAVX512, softCapAVX512
-	k.silu = vectorGate(16, siluVec512, siluBackwardVec512, siluHalvesVec512, siluBackwardHalvesVec512, k.silu)
-	k.gelu = vectorGate(16, geluVec512, geluBackwardVec512, geluHalvesVec512, geluBackwardHalvesVec512, k.gelu)
-	k.axpyHalves, k.mulScaleHalves, k.rotateHalves = axpyHalvesAVX512, mulScaleHalvesAVX512, rotateHalvesAVX512
+	k.philox, k.rowKernels = philoxAVX512, avx512Rows()
 	if cpuid.CPU.Supports(cpuid.AVX512BF16, cpuid.AVX512VL) {
 		k.name = "avx512f+bf16"
 		k.pairs = &kernels{mr: k.mr, nr: k.nr, blockK: k.blockK, micro: microBF16, direct: directBF16, peak: registers(spinBF16, 2*32*24), pack: packPairsAVX512, prefetch: prefetchRows}

@@ -42,6 +42,8 @@ func exp32(x float32) float32 {
 func pow2(n int32) float32 { return math.Float32frombits(uint32(n+127) << 23) }
 
 // expSumGeneric is dst = exp(x − shift); it returns the sum of the results. dst may be x.
+//
+//kernel:row sum
 func expSumGeneric(dst, x []float32, shift float32) float32 {
 	dst = dst[:len(x)]
 	var s [4]float32
@@ -54,6 +56,8 @@ func expSumGeneric(dst, x []float32, shift float32) float32 {
 }
 
 // maximumGeneric is the greatest element, −Inf when there is none. A NaN may be passed over: exp finds it again.
+//
+//kernel:row max
 func maximumGeneric(x []float32) float32 {
 	m := float32(math.Inf(-1))
 	for _, v := range x {
@@ -65,6 +69,8 @@ func maximumGeneric(x []float32) float32 {
 }
 
 // siluGeneric is dst = gate·σ(gate)·up.
+//
+//kernel:row
 func siluGeneric(dst, gate, up []float32) {
 	gate, up = gate[:len(dst)], up[:len(dst)]
 	for i := range dst {
@@ -75,6 +81,8 @@ func siluGeneric(dst, gate, up []float32) {
 func siluOf(gate, up float32) float32 { return gate / (1 + exp32(-gate)) * up }
 
 // siluBackwardGeneric is, with s = σ(gate): dup = dact·gate·s and dgate = dact·up·s·(1 + gate·(1−s)). dgate may be gate and dup may be up.
+//
+//kernel:row
 func siluBackwardGeneric(dgate, dup, dact, gate, up []float32) {
 	for i, d := range dact {
 		dgate[i], dup[i] = siluBackwardOf(d, gate[i], up[i])
@@ -105,6 +113,8 @@ func tanh32(x float32) float32 {
 }
 
 // softCapGeneric is z = limit·tanh(z·inverse).
+//
+//kernel:row
 func softCapGeneric(z []float32, inverse, limit float32) {
 	for i, v := range z {
 		z[i] = limit * tanh32(v*inverse)
@@ -112,6 +122,8 @@ func softCapGeneric(z []float32, inverse, limit float32) {
 }
 
 // softCapBackwardGeneric is dz *= 1 − (z·inverse)², with z as softCap left it.
+//
+//kernel:row
 func softCapBackwardGeneric(dz, z []float32, inverse float32) {
 	z = z[:len(dz)]
 	for i := range dz {

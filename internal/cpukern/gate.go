@@ -15,12 +15,12 @@ type gate struct {
 	backwardHalves func(dgate, dup, dact, gate, up []uint16)
 }
 
-func siluGate() gate {
-	return gate{siluGeneric, siluBackwardGeneric, siluHalvesGeneric, siluBackwardHalvesGeneric}
+func (k *kernels) siluGate() gate {
+	return gate{k.silu, k.siluBackward, k.siluHalves, k.siluBackwardHalves}
 }
 
-func geluGate() gate {
-	return gate{geluGeneric, geluBackwardGeneric, geluHalvesGeneric, geluBackwardHalvesGeneric}
+func (k *kernels) geluGate() gate {
+	return gate{k.gelu, k.geluBackward, k.geluHalves, k.geluBackwardHalves}
 }
 
 // gelu's tanh form is ½·g·(1 + tanh(√(2/π)·(g + 0.044715·g³))). As ½·(1 + tanh(v)) = σ(2v), it is silu's with another argument of σ, and the tail of
@@ -52,6 +52,8 @@ func geluBackwardOf(d, g, u float32) (dgate, dup float32) {
 }
 
 // geluGeneric is dst = gelu(gate)·up.
+//
+//kernel:row
 func geluGeneric(dst, gate, up []float32) {
 	gate, up = gate[:len(dst)], up[:len(dst)]
 	for i := range dst {
@@ -60,6 +62,8 @@ func geluGeneric(dst, gate, up []float32) {
 }
 
 // geluBackwardGeneric is geluBackwardOf of each element.
+//
+//kernel:row
 func geluBackwardGeneric(dgate, dup, dact, gate, up []float32) {
 	for i, d := range dact {
 		dgate[i], dup[i] = geluBackwardOf(d, gate[i], up[i])
@@ -67,6 +71,8 @@ func geluBackwardGeneric(dgate, dup, dact, gate, up []float32) {
 }
 
 // geluHalvesGeneric is gelu of BF16.
+//
+//kernel:row
 func geluHalvesGeneric(dst, gate, up []uint16) {
 	gate, up = gate[:len(dst)], up[:len(dst)]
 	for i := range dst {
@@ -75,6 +81,8 @@ func geluHalvesGeneric(dst, gate, up []uint16) {
 }
 
 // geluBackwardHalvesGeneric is geluBackward of BF16.
+//
+//kernel:row
 func geluBackwardHalvesGeneric(dgate, dup, dact, gate, up []uint16) {
 	for i, d := range dact {
 		dg, du := geluBackwardOf(tensor.BF16ToF32(d), tensor.BF16ToF32(gate[i]), tensor.BF16ToF32(up[i]))

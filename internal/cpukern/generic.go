@@ -14,20 +14,11 @@ func genericKernels() *kernels {
 		level: "generic", name: "generic",
 		mr: 4, nr: 4, blockK: 256, micro: microGeneric, direct: directGeneric, pack: packGeneric, floatTiles: genericTiles(),
 		roundedTiles: genericTiles().rounded(softmaxRowRounded, gradRowRounded),
-		dot:          dotGeneric, dot16: dot16Generic,
-		widen: widenGeneric, narrow: narrowGeneric, stochastic: stochasticGeneric,
-		philox: philoxGeneric,
-		update: updateGeneric, updateHalves: updateHalvesGeneric, adam: adamGeneric,
-		squares: squaresGeneric, addSquares: addSquaresGeneric, unit: unitGeneric, rsqrt: rsqrtGeneric,
-		axpy: axpyGeneric, scale: scaleGeneric, mulScale: mulScaleGeneric, dot3: dot3Generic,
-		normInput: normInputGeneric, normWeight: normWeightGeneric, rotate: rotateGeneric,
-		maximum: maximumGeneric, expSum: expSumGeneric,
-		silu: siluGate(), gelu: geluGate(), softCap: softCapGeneric, softCapBackward: softCapBackwardGeneric,
-		axpyHalves: axpyHalvesGeneric, mulScaleHalves: mulScaleHalvesGeneric, rotateHalves: rotateHalvesGeneric,
-		sumSq: sumSqGeneric, absMax: absMaxGeneric, absMax16: absMax16Generic,
+		philox:       philoxGeneric, sumSq: sumSqGeneric, rowKernels: genericRows(),
 	}
 }
 
+//kernel:row
 func widenGeneric(dst []float32, src []uint16) {
 	src = src[:len(dst)]
 	for i := range dst {
@@ -35,6 +26,7 @@ func widenGeneric(dst []float32, src []uint16) {
 	}
 }
 
+//kernel:row
 func narrowGeneric(dst []uint16, src []float32) {
 	src = src[:len(dst)]
 	for i := range dst {
@@ -42,6 +34,7 @@ func narrowGeneric(dst []uint16, src []float32) {
 	}
 }
 
+//kernel:row
 func stochasticGeneric(dst []uint16, src []float32, noise []uint16) {
 	src, noise = src[:len(dst)], noise[:len(dst)]
 	for i := range dst {
@@ -65,6 +58,8 @@ func philoxGeneric(dst []uint16, s *stream, block uint64) {
 }
 
 // updateGeneric is h = clamp(g·scale, ±clip)·coef, w = w·keep − rate·h.
+//
+//kernel:row
 func updateGeneric(w, g []float32, s *stepConsts) {
 	g = g[:len(w)]
 	for i := range w {
@@ -74,6 +69,8 @@ func updateGeneric(w, g []float32, s *stepConsts) {
 }
 
 // updateHalvesGeneric is update of BF16 weights, rounded stochastically.
+//
+//kernel:row
 func updateHalvesGeneric(w []uint16, g []float32, noise []uint16, s *stepConsts) {
 	g, noise = g[:len(w)], noise[:len(w)]
 	for i := range w {
@@ -82,6 +79,7 @@ func updateHalvesGeneric(w []uint16, g []float32, noise []uint16, s *stepConsts)
 	}
 }
 
+//kernel:row
 func axpyGeneric(y, x []float32, a float32) {
 	x = x[:len(y)]
 	for i := range y {
@@ -89,6 +87,7 @@ func axpyGeneric(y, x []float32, a float32) {
 	}
 }
 
+//kernel:row
 func scaleGeneric(x []float32, a float32) {
 	for i := range x {
 		x[i] *= a
@@ -96,6 +95,8 @@ func scaleGeneric(x []float32, a float32) {
 }
 
 // mulScaleGeneric is dst = (x·a)·w.
+//
+//kernel:row
 func mulScaleGeneric(dst, x, w []float32, a float32) {
 	x, w = x[:len(dst)], w[:len(dst)]
 	for i := range dst {
@@ -103,6 +104,7 @@ func mulScaleGeneric(dst, x, w []float32, a float32) {
 	}
 }
 
+//kernel:row sum
 func dotGeneric(x, y []float32) float32 {
 	y = y[:len(x)]
 	var s [4]float32 // independent sums: shorter chains and smaller errors
@@ -119,6 +121,7 @@ func dotGeneric(x, y []float32) float32 {
 	return (s[0] + s[1]) + (s[2] + s[3])
 }
 
+//kernel:row sum
 func dot16Generic(x []float32, y []uint16) float32 {
 	y = y[:len(x)]
 	var s [4]float32
@@ -136,6 +139,8 @@ func dot16Generic(x []float32, y []uint16) float32 {
 }
 
 // dot3Generic is Σ x·y·z.
+//
+//kernel:row sum
 func dot3Generic(x, y, z []float32) float32 {
 	y, z = y[:len(x)], z[:len(x)]
 	var s [2]float32
@@ -162,6 +167,8 @@ func sumSqLanes(s *[8]float64, x []float32) float64 {
 
 // absMaxGeneric is the greatest bit pattern without its sign: for finite values and infinities that of max|x|, and a NaN's if
 // there is one, because NaN patterns lie above all others.
+//
+//kernel:row max
 func absMaxGeneric(x []float32) uint32 {
 	var m uint32
 	for _, v := range x {
@@ -170,6 +177,7 @@ func absMaxGeneric(x []float32) uint32 {
 	return m
 }
 
+//kernel:row max
 func absMax16Generic(x []uint16) uint32 {
 	var m uint16
 	for _, v := range x {

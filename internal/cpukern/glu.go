@@ -3,19 +3,19 @@ package cpukern
 import "lomo/internal/tensor"
 
 // SwiGLU is act = silu(gate) ⊙ up.
-func (d *Device) SwiGLU(act, gate, up tensor.Tensor) { d.glu("SwiGLU", d.k.silu, act, gate, up) }
+func (d *Device) SwiGLU(act, gate, up tensor.Tensor) { d.glu("SwiGLU", d.k.siluGate(), act, gate, up) }
 
 // SwiGLUBackward writes dgate and dup, which may be gate and up.
 func (d *Device) SwiGLUBackward(dgate, dup, dact, gate, up tensor.Tensor) {
-	d.gluBackward("SwiGLUBackward", d.k.silu, dgate, dup, dact, gate, up)
+	d.gluBackward("SwiGLUBackward", d.k.siluGate(), dgate, dup, dact, gate, up)
 }
 
 // GeGLU is act = gelu(gate) ⊙ up.
-func (d *Device) GeGLU(act, gate, up tensor.Tensor) { d.glu("GeGLU", d.k.gelu, act, gate, up) }
+func (d *Device) GeGLU(act, gate, up tensor.Tensor) { d.glu("GeGLU", d.k.geluGate(), act, gate, up) }
 
 // GeGLUBackward writes dgate and dup, which may be gate and up.
 func (d *Device) GeGLUBackward(dgate, dup, dact, gate, up tensor.Tensor) {
-	d.gluBackward("GeGLUBackward", d.k.gelu, dgate, dup, dact, gate, up)
+	d.gluBackward("GeGLUBackward", d.k.geluGate(), dgate, dup, dact, gate, up)
 }
 
 func (d *Device) glu(op string, rows gate, act, gate, up tensor.Tensor) {

@@ -4,75 +4,27 @@
 
 package cpukern
 
-// microAVX2 is microGeneric for 6 × 16 elements with fused multiply-adds.
-func microAVX2(k int, a *float32, b *float32, c *float32, ldc int, acc bool)
+// axpyVec is axpyGeneric for n > 0, a multiple of 8.
+func axpyVec(y *float32, x *float32, n int, a float32)
 
-// microAVX512 is microGeneric for 12 × 32 elements with fused multiply-adds.
-func microAVX512(k int, a *float32, b *float32, c *float32, ldc int, acc bool)
+// scaleVec is scaleGeneric for n > 0, a multiple of 8.
+func scaleVec(x *float32, n int, a float32)
+
+// normInputVec is normInputGeneric for n > 0, a multiple of 8.
+func normInputVec(dx *float32, dy *float32, w *float32, x *float32, n int, r float32, back float32)
+
+// normWeightVec is normWeightGeneric for n > 0, a multiple of 8.
+func normWeightVec(sum *float32, dy *float32, x *float32, n int, r float32)
 
 // microBF16 adds the products of k pairs for 12 × 32 elements: c[i·ldc+j] = Σ a.low·b.low + a.high·b.high (with acc, +=).
 // The processor takes subnormal numbers for zero here.
 func microBF16(k int, a *float32, b *float32, c *float32, ldc int, acc bool)
 
-// packAcross6x32 is dst[k·6+i] = src[k·ld+i] for i < 6, k < depth.
-func packAcross6x32(dst *float32, src *float32, ld int, depth int)
+// microAVX2 is microGeneric for 6 × 16 elements with fused multiply-adds.
+func microAVX2(k int, a *float32, b *float32, c *float32, ldc int, acc bool)
 
-// packAcross6x16 is dst[k·6+i] = src[k·ld+i] for i < 6, k < depth.
-func packAcross6x16(dst *float32, src *uint16, ld int, depth int)
-
-// packAcross16x32 is dst[k·16+i] = src[k·ld+i] for i < 16, k < depth.
-func packAcross16x32(dst *float32, src *float32, ld int, depth int)
-
-// packAcross16x16 is dst[k·16+i] = src[k·ld+i] for i < 16, k < depth.
-func packAcross16x16(dst *float32, src *uint16, ld int, depth int)
-
-// packAcross12x32 is dst[k·12+i] = src[k·ld+i] for i < 12, k < depth.
-func packAcross12x32(dst *float32, src *float32, ld int, depth int)
-
-// packAcross12x16 is dst[k·12+i] = src[k·ld+i] for i < 12, k < depth.
-func packAcross12x16(dst *float32, src *uint16, ld int, depth int)
-
-// packAcross32x32 is dst[k·32+i] = src[k·ld+i] for i < 32, k < depth.
-func packAcross32x32(dst *float32, src *float32, ld int, depth int)
-
-// packAcross32x16 is dst[k·32+i] = src[k·ld+i] for i < 32, k < depth.
-func packAcross32x16(dst *float32, src *uint16, ld int, depth int)
-
-// packAlong4x32 is dst[k·width+i] = src[i·ld+k] for i < 4, k < depth, a multiple of 8.
-func packAlong4x32(dst *float32, src *float32, ld int, depth int, width int)
-
-// packAlong4x16 is dst[k·width+i] = src[i·ld+k] for i < 4, k < depth, a multiple of 8.
-func packAlong4x16(dst *float32, src *uint16, ld int, depth int, width int)
-
-// packAlong6x32 is dst[k·width+i] = src[i·ld+k] for i < 6, k < depth, a multiple of 8.
-func packAlong6x32(dst *float32, src *float32, ld int, depth int, width int)
-
-// packAlong6x16 is dst[k·width+i] = src[i·ld+k] for i < 6, k < depth, a multiple of 8.
-func packAlong6x16(dst *float32, src *uint16, ld int, depth int, width int)
-
-// packAlong8x32 is dst[k·width+i] = src[i·ld+k] for i < 8, k < depth, a multiple of 8.
-func packAlong8x32(dst *float32, src *float32, ld int, depth int, width int)
-
-// packAlong8x16 is dst[k·width+i] = src[i·ld+k] for i < 8, k < depth, a multiple of 8.
-func packAlong8x16(dst *float32, src *uint16, ld int, depth int, width int)
-
-// packPairs12 is dst[p·12+i] = src[2p·ld+i] | src[(2p+1)·ld+i]<<16 for i < 12, p < pairs, as bits.
-func packPairs12(dst *float32, src *uint16, ld int, pairs int)
-
-// packPairs32 is dst[p·32+i] = src[2p·ld+i] | src[(2p+1)·ld+i]<<16 for i < 32, p < pairs, as bits.
-func packPairs32(dst *float32, src *uint16, ld int, pairs int)
-
-// prefetchRows brings rows of so many bytes > 0, stride bytes apart, into the caches, for writing.
-func prefetchRows(p *byte, bytes int, stride int, rows int)
-
-// spinAVX2 makes n times 12 multiply-adds of 8 lanes, and nothing else.
-func spinAVX2(n int)
-
-// spinAVX512 makes n times 24 multiply-adds of 16 lanes, and nothing else.
-func spinAVX512(n int)
-
-// spinBF16 makes n times 24 multiply-adds of 16 pairs, and nothing else.
-func spinBF16(n int)
+// microAVX512 is microGeneric for 12 × 32 elements with fused multiply-adds.
+func microAVX512(k int, a *float32, b *float32, c *float32, ldc int, acc bool)
 
 // packTileRows copies 32 positions of 16 rows, src[i·ld + 32s …], to the 16 lines at dst[512s …], for s < steps.
 func packTileRows(dst *float32, src *uint16, ld int, steps int)
@@ -99,79 +51,50 @@ func spinAMX(n int)
 // xgetbv is the low word of XCR0: the parts of the processor's state that the system keeps for a thread.
 func xgetbv() uint32
 
+// directAVX2 is directGeneric for 6 × 16 elements with fused multiply-adds.
+func directAVX2(k int, a *float32, lda int, b *float32, c *float32, ldc int, acc bool)
+
+// directAVX512 is directGeneric for 12 × 32 elements with fused multiply-adds.
+func directAVX512(k int, a *float32, lda int, b *float32, c *float32, ldc int, acc bool)
+
+// directBF16 is directGeneric for 12 × 32 elements of pairs of BF16, as microBF16 takes them.
+func directBF16(k int, a *float32, lda int, b *float32, c *float32, ldc int, acc bool)
+
+// softmaxRowVec is softmaxRowGeneric for n > 0, a multiple of 16, with as many partial sums.
+func softmaxRowVec(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+
+// gradRowVec is gradRowGeneric for n > 0, a multiple of 8.
+func gradRowVec(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+
+// softmaxRowRoundedVec is softmaxRowRounded for n > 0, a multiple of 16, with as many partial sums.
+func softmaxRowRoundedVec(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+
+// gradRowRoundedVec is gradRowRounded for n > 0, a multiple of 8.
+func gradRowRoundedVec(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+
+// softmaxRowVec512 is softmaxRowGeneric for n > 0, a multiple of 32, with as many partial sums.
+func softmaxRowVec512(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+
+// gradRowVec512 is gradRowGeneric for n > 0, a multiple of 16.
+func gradRowVec512(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+
+// softmaxRowRoundedVec512 is softmaxRowRounded for n > 0, a multiple of 32, with as many partial sums.
+func softmaxRowRoundedVec512(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+
+// gradRowRoundedVec512 is gradRowRounded for n > 0, a multiple of 16.
+func gradRowRoundedVec512(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+
+// softmaxRowBF16Vec512 is softmaxRowRounded for n > 0, a multiple of 32, with as many partial sums.
+func softmaxRowBF16Vec512(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+
+// gradRowBF16Vec512 is gradRowRounded for n > 0, a multiple of 16.
+func gradRowBF16Vec512(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+
 // widenVec is widenGeneric for n > 0, a multiple of 8.
 func widenVec(dst *float32, src *uint16, n int)
 
 // stochasticVec is stochasticGeneric for n > 0, a multiple of 8.
 func stochasticVec(dst *uint16, src *float32, noise *uint16, n int)
-
-// philoxVec fills dst with the n draws, a multiple of 64, of the counters {c0, c1, c2, c3}, {c0+1, …}, …; c0 must not overflow.
-func philoxVec(dst *uint16, key uint64, c0 uint32, c1 uint32, c2 uint32, c3 uint32, n int)
-
-// axpyVec is axpyGeneric for n > 0, a multiple of 8.
-func axpyVec(y *float32, x *float32, n int, a float32)
-
-// scaleVec is scaleGeneric for n > 0, a multiple of 8.
-func scaleVec(x *float32, n int, a float32)
-
-// normInputVec is normInputGeneric for n > 0, a multiple of 8.
-func normInputVec(dx *float32, dy *float32, w *float32, x *float32, n int, r float32, back float32)
-
-// normWeightVec is normWeightGeneric for n > 0, a multiple of 8.
-func normWeightVec(sum *float32, dy *float32, x *float32, n int, r float32)
-
-// updateVec is updateGeneric for n > 0, a multiple of 8.
-func updateVec(w *float32, grad *float32, n int, scale float32, clip float32, coef float32, keep float32, lr float32)
-
-// adamVec is adamGeneric for n > 0, a multiple of 8.
-func adamVec(w *float32, m *float32, v *float32, grad *float32, n int, scale float32, clip float32, coef float32, keep float32, one1 float32, beta2 float32, one2 float32, root float32, eps float32, rate float32)
-
-// squaresVec is squaresGeneric for n > 0, a multiple of 8, with eight partial sums.
-func squaresVec(grad *float32, n int, scale float32, clip float32, coef float32, eps float32) float32
-
-// addSquaresVec is addSquaresGeneric for n > 0, a multiple of 8.
-func addSquaresVec(sum *float32, grad *float32, n int, scale float32, clip float32, coef float32, eps float32)
-
-// unitVec is unitGeneric for n > 0, a multiple of 8.
-func unitVec(u *float32, grad *float32, cf *float32, n int, scale float32, clip float32, coef float32, rf float32)
-
-// rsqrtVec is rsqrtGeneric for n > 0, a multiple of 8.
-func rsqrtVec(dst *float32, x *float32, n int)
-
-// updateHalvesVec is updateHalvesGeneric for n > 0, a multiple of 8.
-func updateHalvesVec(w *uint16, grad *float32, noise *uint16, n int, scale float32, clip float32, coef float32, keep float32, lr float32)
-
-// widenVec512 is widenGeneric for n > 0, a multiple of 16.
-func widenVec512(dst *float32, src *uint16, n int)
-
-// updateHalvesVec512 is updateHalvesGeneric for n > 0, a multiple of 16.
-func updateHalvesVec512(w *uint16, grad *float32, noise *uint16, n int, scale float32, clip float32, coef float32, keep float32, lr float32)
-
-// philoxVec512 fills dst with the n draws, a multiple of 128, of the counters {c0, c1, c2, c3}, {c0+1, …}, …; c0 must not overflow.
-func philoxVec512(dst *uint16, key uint64, c0 uint32, c1 uint32, c2 uint32, c3 uint32, n int)
-
-// dotVec is dotGeneric for n > 0, a multiple of 32, with fused multiply-adds and 32 partial sums.
-func dotVec(x *float32, y *float32, n int) float32
-
-// dot16Vec is dot16Generic for n > 0, a multiple of 32, with fused multiply-adds and 32 partial sums.
-func dot16Vec(x *float32, y *uint16, n int) float32
-
-// dot3Vec is dot3Generic for n > 0, a multiple of 8, with fused multiply-adds and eight partial sums.
-func dot3Vec(x *float32, y *float32, z *float32, n int) float32
-
-// sumSqVec is the eight partial sums of sumSqGeneric for n > 0, a multiple of 8. Squares are exact, so fusing changes nothing.
-//
-//go:noescape
-func sumSqVec(x *float32, n int, lanes *[8]float64)
-
-// absMaxVec is absMaxGeneric for n > 0, a multiple of 8.
-func absMaxVec(x *float32, n int) uint32
-
-// absMax16Vec is the greatest magnitude pattern of n > 0 BF16 elements, a multiple of 16, in the upper or lower half of the result.
-func absMax16Vec(x *uint16, n int) uint32
-
-// maximumVec is maximumGeneric for n > 0, a multiple of 8.
-func maximumVec(x *float32, n int) float32
 
 // expSumVec is expSumGeneric for n > 0, a multiple of 8, with as many partial sums.
 func expSumVec(dst *float32, x *float32, n int, shift float32) float32
@@ -266,41 +189,118 @@ func rotateVec(a *float32, b *float32, cos *float32, sin *float32, n int, sign f
 // mulScaleVec is mulScaleGeneric for n > 0, a multiple of 8.
 func mulScaleVec(dst *float32, x *float32, w *float32, n int, a float32)
 
-// directAVX2 is directGeneric for 6 × 16 elements with fused multiply-adds.
-func directAVX2(k int, a *float32, lda int, b *float32, c *float32, ldc int, acc bool)
+// updateVec is updateGeneric for n > 0, a multiple of 8.
+func updateVec(w *float32, grad *float32, n int, scale float32, clip float32, coef float32, keep float32, lr float32)
 
-// directAVX512 is directGeneric for 12 × 32 elements with fused multiply-adds.
-func directAVX512(k int, a *float32, lda int, b *float32, c *float32, ldc int, acc bool)
+// adamVec is adamGeneric for n > 0, a multiple of 8.
+func adamVec(w *float32, m *float32, v *float32, grad *float32, n int, scale float32, clip float32, coef float32, keep float32, one1 float32, beta2 float32, one2 float32, root float32, eps float32, rate float32)
 
-// directBF16 is directGeneric for 12 × 32 elements of pairs of BF16, as microBF16 takes them.
-func directBF16(k int, a *float32, lda int, b *float32, c *float32, ldc int, acc bool)
+// squaresVec is squaresGeneric for n > 0, a multiple of 8, with eight partial sums.
+func squaresVec(grad *float32, n int, scale float32, clip float32, coef float32, eps float32) float32
 
-// softmaxRowVec is softmaxRowGeneric for n > 0, a multiple of 16, with as many partial sums.
-func softmaxRowVec(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+// addSquaresVec is addSquaresGeneric for n > 0, a multiple of 8.
+func addSquaresVec(sum *float32, grad *float32, n int, scale float32, clip float32, coef float32, eps float32)
 
-// gradRowVec is gradRowGeneric for n > 0, a multiple of 8.
-func gradRowVec(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+// unitVec is unitGeneric for n > 0, a multiple of 8.
+func unitVec(u *float32, grad *float32, cf *float32, n int, scale float32, clip float32, coef float32, rf float32)
 
-// softmaxRowRoundedVec is softmaxRowRounded for n > 0, a multiple of 16, with as many partial sums.
-func softmaxRowRoundedVec(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+// rsqrtVec is rsqrtGeneric for n > 0, a multiple of 8.
+func rsqrtVec(dst *float32, x *float32, n int)
 
-// gradRowRoundedVec is gradRowRounded for n > 0, a multiple of 8.
-func gradRowRoundedVec(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+// packAcross6x32 is dst[k·6+i] = src[k·ld+i] for i < 6, k < depth.
+func packAcross6x32(dst *float32, src *float32, ld int, depth int)
 
-// softmaxRowVec512 is softmaxRowGeneric for n > 0, a multiple of 32, with as many partial sums.
-func softmaxRowVec512(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+// packAcross6x16 is dst[k·6+i] = src[k·ld+i] for i < 6, k < depth.
+func packAcross6x16(dst *float32, src *uint16, ld int, depth int)
 
-// gradRowVec512 is gradRowGeneric for n > 0, a multiple of 16.
-func gradRowVec512(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+// packAcross16x32 is dst[k·16+i] = src[k·ld+i] for i < 16, k < depth.
+func packAcross16x32(dst *float32, src *float32, ld int, depth int)
 
-// softmaxRowRoundedVec512 is softmaxRowRounded for n > 0, a multiple of 32, with as many partial sums.
-func softmaxRowRoundedVec512(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+// packAcross16x16 is dst[k·16+i] = src[k·ld+i] for i < 16, k < depth.
+func packAcross16x16(dst *float32, src *uint16, ld int, depth int)
 
-// gradRowRoundedVec512 is gradRowRounded for n > 0, a multiple of 16.
-func gradRowRoundedVec512(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+// packAcross12x32 is dst[k·12+i] = src[k·ld+i] for i < 12, k < depth.
+func packAcross12x32(dst *float32, src *float32, ld int, depth int)
 
-// softmaxRowBF16Vec512 is softmaxRowRounded for n > 0, a multiple of 32, with as many partial sums.
-func softmaxRowBF16Vec512(dst *float32, x *float32, n int, scale float32, top float32) (newTop float32, sum float32)
+// packAcross12x16 is dst[k·12+i] = src[k·ld+i] for i < 12, k < depth.
+func packAcross12x16(dst *float32, src *uint16, ld int, depth int)
 
-// gradRowBF16Vec512 is gradRowRounded for n > 0, a multiple of 16.
-func gradRowBF16Vec512(p *float32, ds *float32, s *float32, dp *float32, lse *float32, delta *float32, n int, scale float32)
+// packAcross32x32 is dst[k·32+i] = src[k·ld+i] for i < 32, k < depth.
+func packAcross32x32(dst *float32, src *float32, ld int, depth int)
+
+// packAcross32x16 is dst[k·32+i] = src[k·ld+i] for i < 32, k < depth.
+func packAcross32x16(dst *float32, src *uint16, ld int, depth int)
+
+// packAlong4x32 is dst[k·width+i] = src[i·ld+k] for i < 4, k < depth, a multiple of 8.
+func packAlong4x32(dst *float32, src *float32, ld int, depth int, width int)
+
+// packAlong4x16 is dst[k·width+i] = src[i·ld+k] for i < 4, k < depth, a multiple of 8.
+func packAlong4x16(dst *float32, src *uint16, ld int, depth int, width int)
+
+// packAlong6x32 is dst[k·width+i] = src[i·ld+k] for i < 6, k < depth, a multiple of 8.
+func packAlong6x32(dst *float32, src *float32, ld int, depth int, width int)
+
+// packAlong6x16 is dst[k·width+i] = src[i·ld+k] for i < 6, k < depth, a multiple of 8.
+func packAlong6x16(dst *float32, src *uint16, ld int, depth int, width int)
+
+// packAlong8x32 is dst[k·width+i] = src[i·ld+k] for i < 8, k < depth, a multiple of 8.
+func packAlong8x32(dst *float32, src *float32, ld int, depth int, width int)
+
+// packAlong8x16 is dst[k·width+i] = src[i·ld+k] for i < 8, k < depth, a multiple of 8.
+func packAlong8x16(dst *float32, src *uint16, ld int, depth int, width int)
+
+// packPairs12 is dst[p·12+i] = src[2p·ld+i] | src[(2p+1)·ld+i]<<16 for i < 12, p < pairs, as bits.
+func packPairs12(dst *float32, src *uint16, ld int, pairs int)
+
+// packPairs32 is dst[p·32+i] = src[2p·ld+i] | src[(2p+1)·ld+i]<<16 for i < 32, p < pairs, as bits.
+func packPairs32(dst *float32, src *uint16, ld int, pairs int)
+
+// prefetchRows brings rows of so many bytes > 0, stride bytes apart, into the caches, for writing.
+func prefetchRows(p *byte, bytes int, stride int, rows int)
+
+// spinAVX2 makes n times 12 multiply-adds of 8 lanes, and nothing else.
+func spinAVX2(n int)
+
+// spinAVX512 makes n times 24 multiply-adds of 16 lanes, and nothing else.
+func spinAVX512(n int)
+
+// spinBF16 makes n times 24 multiply-adds of 16 pairs, and nothing else.
+func spinBF16(n int)
+
+// philoxVec fills dst with the n draws, a multiple of 64, of the counters {c0, c1, c2, c3}, {c0+1, …}, …; c0 must not overflow.
+func philoxVec(dst *uint16, key uint64, c0 uint32, c1 uint32, c2 uint32, c3 uint32, n int)
+
+// dotVec is dotGeneric for n > 0, a multiple of 32, with fused multiply-adds and 32 partial sums.
+func dotVec(x *float32, y *float32, n int) float32
+
+// dot16Vec is dot16Generic for n > 0, a multiple of 32, with fused multiply-adds and 32 partial sums.
+func dot16Vec(x *float32, y *uint16, n int) float32
+
+// dot3Vec is dot3Generic for n > 0, a multiple of 8, with fused multiply-adds and eight partial sums.
+func dot3Vec(x *float32, y *float32, z *float32, n int) float32
+
+// sumSqVec is the eight partial sums of sumSqGeneric for n > 0, a multiple of 8. Squares are exact, so fusing changes nothing.
+//
+//go:noescape
+func sumSqVec(x *float32, n int, lanes *[8]float64)
+
+// absMaxVec is absMaxGeneric for n > 0, a multiple of 8.
+func absMaxVec(x *float32, n int) uint32
+
+// absMax16Vec is the greatest magnitude pattern of n > 0 BF16 elements, a multiple of 16, in the upper or lower half of the result.
+func absMax16Vec(x *uint16, n int) uint32
+
+// maximumVec is maximumGeneric for n > 0, a multiple of 8.
+func maximumVec(x *float32, n int) float32
+
+// updateHalvesVec is updateHalvesGeneric for n > 0, a multiple of 8.
+func updateHalvesVec(w *uint16, grad *float32, noise *uint16, n int, scale float32, clip float32, coef float32, keep float32, lr float32)
+
+// widenVec512 is widenGeneric for n > 0, a multiple of 16.
+func widenVec512(dst *float32, src *uint16, n int)
+
+// updateHalvesVec512 is updateHalvesGeneric for n > 0, a multiple of 16.
+func updateHalvesVec512(w *uint16, grad *float32, noise *uint16, n int, scale float32, clip float32, coef float32, keep float32, lr float32)
+
+// philoxVec512 fills dst with the n draws, a multiple of 128, of the counters {c0, c1, c2, c3}, {c0+1, …}, …; c0 must not overflow.
+func philoxVec512(dst *uint16, key uint64, c0 uint32, c1 uint32, c2 uint32, c3 uint32, n int)

@@ -8,8 +8,7 @@ import (
 	"lomo/internal/suggest"
 )
 
-// kernels is one level of the machine: the functions in which time is spent. Slices of one call have the length of the
-// first, any length, any alignment. The comment at each generic twin is the definition.
+// kernels is one level of the machine: the functions in which time is spent. The comment at each generic twin is the definition.
 type kernels struct {
 	level string // as in LOMO_CPU
 	name  string // for people
@@ -34,47 +33,10 @@ type kernels struct {
 
 	prefetch func(p *byte, bytes, stride, rows int) // lines that will be written soon; nil: leave it to the processor
 
-	dot   func(x, y []float32) float32
-	dot16 func(x []float32, y []uint16) float32
+	philox func(dst []uint16, s *stream, block uint64)
+	sumSq  func(x []float32) float64
 
-	widen      func(dst []float32, src []uint16)
-	narrow     func(dst []uint16, src []float32)
-	stochastic func(dst []uint16, src []float32, noise []uint16)
-	philox     func(dst []uint16, s *stream, block uint64)
-
-	update       func(w, g []float32, s *stepConsts)
-	updateHalves func(w []uint16, g []float32, noise []uint16, s *stepConsts)
-	adam         func(w, m, v, g []float32, k *adam, c *stepConsts)
-	squares      func(g []float32, c *stepConsts, eps float32) float32
-	addSquares   func(sum, g []float32, c *stepConsts, eps float32)
-	unit         func(u, g, cf []float32, c *stepConsts, rf float32)
-	rsqrt        func(dst, x []float32)
-
-	axpy     func(y, x []float32, a float32)
-	scale    func(x []float32, a float32)
-	mulScale func(dst, x, w []float32, a float32)
-	dot3     func(x, y, z []float32) float32
-
-	normInput  func(dx, dy, w, x []float32, r, back float32)
-	normWeight func(sum, dy, x []float32, r float32)
-	rotate     func(a, b, cos, sin []float32, sign float32)
-
-	maximum func(x []float32) float32
-	expSum  func(dst, x []float32, shift float32) float32
-
-	silu, gelu gate // gate.go
-
-	softCap         func(z []float32, inverse, limit float32)
-	softCapBackward func(dz, z []float32, inverse float32)
-
-	// The same where tensors are BF16: widened, made, and rounded to nearest in one pass (halves.go).
-	axpyHalves     func(y []uint16, x []float32, a float32)
-	mulScaleHalves func(dst []uint16, x, w []float32, a float32)
-	rotateHalves   func(a, b []uint16, cos, sin []float32, sign float32)
-
-	sumSq    func(x []float32) float64
-	absMax   func(x []float32) uint32
-	absMax16 func(x []uint16) uint32
+	rowKernels
 }
 
 // levels lists what this build and machine can run, the best last. The names a user may ask for are levelNames.

@@ -106,6 +106,8 @@ func (b *normBackward) rows(ws *workspace, part []float32, lo, hi int) {
 }
 
 // normInputGeneric is dx += dy·w·r − x·back.
+//
+//kernel:row
 func normInputGeneric(dx, dy, w, x []float32, r, back float32) {
 	dy, w, x = dy[:len(dx)], w[:len(dx)], x[:len(dx)]
 	for j := range dx {
@@ -114,6 +116,8 @@ func normInputGeneric(dx, dy, w, x []float32, r, back float32) {
 }
 
 // normWeightGeneric is sum += dy·(x·r).
+//
+//kernel:row
 func normWeightGeneric(sum, dy, x []float32, r float32) {
 	dy, x = dy[:len(sum)], x[:len(sum)]
 	for j := range sum {

@@ -40,6 +40,8 @@ func (d *Device) RoPE(x, pos, cos, sin tensor.Tensor, headDim int, inverse bool)
 }
 
 // rotateGeneric is (a, b) ← (a·cos − b·sin, b·cos + a·sin), sin times sign.
+//
+//kernel:row
 func rotateGeneric(a, b, cos, sin []float32, sign float32) {
 	b, cos, sin = b[:len(a)], cos[:len(a)], sin[:len(a)]
 	for j := range a {

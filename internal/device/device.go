@@ -15,6 +15,8 @@ import "lomo/internal/tensor"
 // Activations, weights and gradients of activations may be F32 or BF16, each tensor on its own; every sum
 // is taken in float32 (scalars in float64) and rounded once, to nearest even, when stored as BF16.
 // Results do not depend on the number of threads.
+//
+// A directive //counts: names the tensors that an operation passes over, as often as each is read or written (scripts/operations).
 type Device interface {
 	Name() string // for messages and state files: "cpu avx2+fma"
 	Memory() *Arena
@@ -40,7 +42,9 @@ type Device interface {
 
 	CopyIn(dst tensor.Tensor, src []byte)  // the host's bytes to the device
 	CopyOut(dst []byte, src tensor.Tensor) // and back; waits for the work queued so far
+	//counts:elements t
 	Zero(t tensor.Tensor)
+	//counts:elements dst src
 	Copy(dst, src tensor.Tensor) // element by element, converting between F32 and BF16 (nearest even)
 
 	// MatMul is y = x·wᵀ: x (N, In), w (Out, In), y (N, Out); with acc, y += x·wᵀ. y overlaps neither.
@@ -56,20 +60,30 @@ type Device interface {
 	OuterUpdate(w, dy, x tensor.Tensor, s Step)
 
 	// AddRow is y += b in each row: y (N, C), b (C) (a linear layer's bias).
+	//
+	//counts:elements y y
 	AddRow(y, b tensor.Tensor)
 	// ColumnSum is db = Σ over the rows of dy: dy (N, C), db (C) F32 (the gradient of a bias); with acc, db += it. Of no rows the sum is 0.
 	ColumnSum(db, dy tensor.Tensor, acc bool)
 	// AddScaled is y += a·x, all of one size: the product and the sum in float32, rounded once to y's type.
+	//
+	//counts:elements y y x
 	AddScaled(y, x tensor.Tensor, a float32)
 
 	// SumSq adds Σg² to sum (F64, 1). g is F32 or BF16, any shape.
+	//
+	//counts:updates g
 	SumSq(sum, g tensor.Tensor)
 	// Update is w ← w·(1−LR·Decay) − LR·Coef·clamp(Scale·g), rounded once as s says (LOMO, algorithms.md 1).
 	// g (F32) has w's shape. When any element of g is not finite, nothing is written and a *NonFiniteError sticks.
+	//
+	//counts:updates w w g
 	Update(w, g tensor.Tensor, s Step)
 
 	// RMSNorm is y = gain ⊙ x·rstd, rstd = 1/sqrt(mean(x²)+Eps) over the last axis, with the gain w or 1 + w: x, y (N, C), w (C), rstd (N) F32.
 	// All products are float32's, and y is rounded once.
+	//
+	//counts:elements y x
 	RMSNorm(y, rstd, x, w tensor.Tensor, n Norm)
 	// RMSNormBackward is dx = … (with addX, dx += …) and dw (C, F32) = … (with addW, dw += …), algorithms.md 12. dx (N, C) and dy may differ
 	// in dtype; without addX dx may be dy.
@@ -77,6 +91,8 @@ type Device interface {
 
 	// RoPE rotates each head of x (N, heads·Hd) in place by its row's position, in Hugging Face half-split
 	// order: pos (N) I32, cos and sin (P, Hd/2) F32. inverse rotates back (the backward of RoPE).
+	//
+	//counts:elements x x
 	RoPE(x, pos, cos, sin tensor.Tensor, headDim int, inverse bool)
 
 	// Attention is softmax(q·kᵀ/√Hd)·v in tiles, never (T, T). q, o (B, Tq, Hq·Hd); k, v (B, Tk, Hkv·Hd);
@@ -89,40 +105,68 @@ type Device interface {
 	AttentionBackward(dq, dk, dv, do, o, lse, q, k, v, start tensor.Tensor, headDim int)
 
 	// SwiGLU is act = silu(gate) ⊙ up, all (N, F).
+	//
+	//counts:elements act gate up
 	SwiGLU(act, gate, up tensor.Tensor)
 	// SwiGLUBackward writes dgate and dup; dgate may be gate and dup may be up (in place).
+	//
+	//counts:elements dgate dup dact gate up
 	SwiGLUBackward(dgate, dup, dact, gate, up tensor.Tensor)
 	// GeGLU is act = gelu(gate) ⊙ up, all (N, F), with gelu's tanh form: ½·g·(1 + tanh(√(2/π)·(g + 0.044715·g³))).
+	//
+	//counts:elements act gate up
 	GeGLU(act, gate, up tensor.Tensor)
 	// GeGLUBackward is SwiGLUBackward of GeGLU.
+	//
+	//counts:elements dgate dup dact gate up
 	GeGLUBackward(dgate, dup, dact, gate, up tensor.Tensor)
 
 	// GatherRows is dst[i] = src[idx[i]]: dst (M, C), src (R, C), idx (M) I32 (the embedding lookup).
+	//
+	//counts:elements dst dst
 	GatherRows(dst, src, idx tensor.Tensor)
 	// ScatterRows is dst[idx[i]] = src[i]; rows not named keep their value. idx has no duplicates.
+	//
+	//counts:elements src src
 	ScatterRows(dst, src, idx tensor.Tensor)
 
 	// RowsAdd adds the row gradients r to g (n, C) F32, which stands for the table's rows row0 … row0+n−1.
+	//
+	//counts:elements r r r
 	RowsAdd(g tensor.Tensor, r Rows, row0 int)
 	// RowsSumSq adds the sum of squares of the summed rows to sum (F64, 1).
+	//
+	//counts:elements r
 	RowsSumSq(sum tensor.Tensor, r Rows)
 	// RowsUpdate is Update of the whole table w (V, C) with the row gradients: rows without one only decay.
+	//
+	//counts:updates r r
 	RowsUpdate(w tensor.Tensor, r Rows, s Step)
 
 	// SoftmaxStats folds the logits z (R, n) F32 of the vocabulary block v0 … v0+n−1 into stats (R, 3) F32:
 	// running maximum, sum of exponentials under it, and the target's logit. first starts afresh.
 	// targets (R) I32 are vocabulary ids.
+	//
+	//counts:elements z
 	SoftmaxStats(stats, z, targets tensor.Tensor, v0 int, first bool)
 	// SoftmaxLoss is lse = max + ln(sum) and loss = lse − target logit, both (R) F32.
+	//
+	//counts:elements stats
 	SoftmaxLoss(loss, lse, stats tensor.Tensor)
 	// SoftCap is z = limit·tanh(z/limit), limit > 0: z F32 (logits, before SoftmaxStats).
+	//
+	//counts:elements z z
 	SoftCap(z tensor.Tensor, limit float32)
 	// SoftmaxGrad is dz = (exp(z − lse) − [column is the target])·scale: z (R, n) F32, block at v0. With a limit above 0, z comes from SoftCap
 	// and dz goes back through it: it is multiplied by 1 − (z/limit)². dz may be z; beside it, z's contents are undefined afterwards.
 	SoftmaxGrad(dz, z, lse, targets tensor.Tensor, v0 int, scale, limit float32)
 	// Sum adds Σx of an F32 tensor to sum (F64, 1), in a fixed order.
+	//
+	//counts:elements x
 	Sum(sum, x tensor.Tensor)
 	// ClipCoef is coef (F32, 1) = min(1, maxNorm/(sqrt(sumSq)·scale + 1e-6)).
+	//
+	//counts:elements
 	ClipCoef(coef, sumSq tensor.Tensor, maxNorm, scale float32)
 
 	// The parts of AdaLomo (algorithms.md 2), apart so that ranks can reduce between them. The gradient seen is
@@ -133,22 +177,36 @@ type Device interface {
 	//   FactorUpdate a = LR·max(eps2, sqrt(stats[0]/(M·n))), w ← w·(1−a·Decay) − a·u/max(1, rms(u)/d)
 	// rows, cols, r, c are F32, stats is (4) F64. M is the rows of the whole tensor, of which w may be a slice: then cols and
 	// stats[0] are summed over the slices after FactorSums, stats[1] after FactorEMA and stats[2] after FactorNorm.
+	//
+	//counts:updates w g
 	FactorSums(rows, cols, stats, w, g tensor.Tensor, eps1 float32, s Step)
+	//counts:updates r c
 	FactorEMA(r, c, stats, rows, cols tensor.Tensor, beta float32, wholeRows int)
+	//counts:updates g
 	FactorNorm(stats, g, r, c tensor.Tensor, s Step)
+	//counts:updates w w g
 	FactorUpdate(w, g, r, c, stats tensor.Tensor, eps2, d float32, s Step)
 	// For a vector: VectorStats is v ← β·v + (1−β)(h²+eps1), stats[0] = Σw², stats[2] = Σ(h·v^−½)²; VectorUpdate as FactorUpdate.
+	//
+	//counts:updates v v w g
 	VectorStats(v, stats, w, g tensor.Tensor, beta, eps1 float32, s Step)
+	//counts:updates w w g v
 	VectorUpdate(w, g, v, stats tensor.Tensor, eps2, d float32, s Step)
 
 	// AdamW is torch's (algorithms.md 11) with h as above; m, v F32 like w; master F32 or the zero Tensor: with it the
 	// float32 weights live there and w receives them rounded.
+	//
+	//counts:updates w w m m v v master master g
 	AdamW(w, m, v, master, g tensor.Tensor, a AdamW, s Step)
 	// SGD is torch's with momentum: b ← momentum·b + (1−dampening)(h+Decay·w) (b = h+Decay·w at the first step),
 	// then w ← w − LR·b (nesterov: h + Decay·w + momentum·b). buf F32. Decay is coupled here.
+	//
+	//counts:updates w w buf buf g
 	SGD(w, buf, g tensor.Tensor, m Momentum, s Step)
 
 	// AbsMax writes max|x| to out (F32, 1): +Inf for an infinity, NaN for a NaN.
+	//
+	//counts:elements x
 	AbsMax(out, x tensor.Tensor)
 }
 

@@ -7,13 +7,13 @@ import (
 	"lomo/internal/tensor"
 )
 
-var adaLomoCases = []testCase{
+var _ = register([]testCase{
 	{"AdaLomoMatrix", adaLomoMatrix},
 	{"AdaLomoMatrixZeroGradient", adaLomoZero},
 	{"AdaLomoSlices", adaLomoSlices},
 	{"AdaLomoMatrixNaN", adaLomoNaN},
 	{"AdaLomoVector", adaLomoVector},
-}
+})
 
 const (
 	adaBeta = 0.4

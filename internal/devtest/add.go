@@ -6,11 +6,11 @@ import (
 	"lomo/internal/tensor"
 )
 
-var addCases = []testCase{
+var _ = register([]testCase{
 	{"AddRow", addRow},
 	{"ColumnSum", columnSum},
 	{"AddScaled", addScaled},
-}
+})
 
 // pairs runs f for F32 and BF16, each with each.
 func (c *C) pairs(f func(a, b tensor.DType)) {

@@ -6,12 +6,12 @@ import (
 	"lomo/internal/tensor"
 )
 
-var attentionCases = []testCase{
+var _ = register([]testCase{
 	{"Attention", attention},
 	{"AttentionTiles", attentionTiles},
 	{"AttentionContinued", attentionContinued},
 	{"AttentionLargeScores", attentionLargeScores},
-}
+})
 
 // attnRef is attention in float64: q, o (b, tq, hq, hd); k, v (b, tk, hkv, hd).
 type attnRef struct {

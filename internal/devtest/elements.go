@@ -7,12 +7,12 @@ import (
 	"lomo/internal/tensor"
 )
 
-var elementCases = []testCase{
+var _ = register([]testCase{
 	{"SwiGLU", func(c *C) { gated(c, swiGLU) }},
 	{"SwiGLUExtremes", func(c *C) { gatedExtremes(c, swiGLU) }},
 	{"GeGLU", func(c *C) { gated(c, geGLU) }},
 	{"GeGLUExtremes", func(c *C) { gatedExtremes(c, geGLU) }},
-}
+})
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 

@@ -8,7 +8,7 @@ import (
 	"lomo/internal/tensor"
 )
 
-var linearCases = []testCase{
+var _ = register([]testCase{
 	{"MatMul", func(c *C) { linearSizes(c, matMul) }},
 	{"MatMulBackwardInput", func(c *C) { linearSizes(c, matMulBackwardInput) }},
 	{"OuterAdd", func(c *C) { linearSizes(c, outerAdd) }},
@@ -20,7 +20,7 @@ var linearCases = []testCase{
 	{"OuterUpdateOverflowBF16", func(c *C) { outerUpdateBad(c, tensor.BF16, -1e30, 1e30) }},
 	{"OuterUpdateLargeButFinite", outerUpdateLarge},
 	{"MatMulNaN", matMulNaN},
-}
+})
 
 // linear is one size of a layer: N rows, In and Out features.
 type linear struct{ n, in, out int }

@@ -6,7 +6,7 @@ import (
 	"lomo/internal/tensor"
 )
 
-var lossCases = []testCase{{"Softmax", softmaxLoss}, {"SoftmaxExtremes", softmaxExtremes}, {"SoftCap", softCap}}
+var _ = register([]testCase{{"Softmax", softmaxLoss}, {"SoftmaxExtremes", softmaxExtremes}, {"SoftCap", softCap}})
 
 // softmaxLoss runs the loss over vocabulary blocks and compares with the whole.
 func softmaxLoss(c *C) {

@@ -8,12 +8,12 @@ import (
 	"lomo/internal/tensor"
 )
 
-var memoryCases = []testCase{
+var _ = register([]testCase{
 	{"AllocIsZero", allocIsZero},
 	{"AllocOutOfMemory", allocOutOfMemory},
 	{"ZeroAndCopy", zeroAndCopy},
 	{"Queues", queues},
-}
+})
 
 // allocIsZero: memory that was written and released comes back zeroed, also beyond what was written.
 func allocIsZero(c *C) {

@@ -7,10 +7,10 @@ import (
 	"lomo/internal/tensor"
 )
 
-var normCases = []testCase{
+var _ = register([]testCase{
 	{"RMSNorm", rmsNorm},
 	{"RoPE", rope},
-}
+})
 
 const normEps = 1e-5
 

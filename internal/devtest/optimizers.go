@@ -7,11 +7,11 @@ import (
 	"lomo/internal/tensor"
 )
 
-var optimizerCases = []testCase{
+var _ = register([]testCase{
 	{"AdamW", adamW},
 	{"AdamWInf", adamWInf},
 	{"SGD", sgd},
-}
+})
 
 // adamW compares three steps with torch's formula in float64 (algorithms.md 11), with and without float32 master weights.
 func adamW(c *C) {

@@ -7,12 +7,12 @@ import (
 	"lomo/internal/tensor"
 )
 
-var rowCases = []testCase{
+var _ = register([]testCase{
 	{"GatherScatterRows", gatherScatter},
 	{"RowsAddAndSumSq", rowsAdd},
 	{"RowsUpdate", rowsUpdate},
 	{"RowsUpdateNaN", rowsUpdateNaN},
-}
+})
 
 func gatherScatter(c *C) {
 	for _, s := range []struct{ rows, n, cols int }{{1, 1, 1}, {9, 20, 7}, {40, 33, 64}, {5, 3, 3001}} {

@@ -7,7 +7,7 @@ import (
 	"lomo/internal/tensor"
 )
 
-var updateCases = []testCase{
+var _ = register([]testCase{
 	{"Update", update},
 	{"UpdateNaN", func(c *C) { updateBad(c, math.NaN()) }},
 	{"UpdateInf", func(c *C) { updateBad(c, math.Inf(1)) }},
@@ -16,7 +16,7 @@ var updateCases = []testCase{
 	{"SumSq", sumSq},
 	{"AbsMax", absMax},
 	{"ClipCoef", clipCoef},
-}
+})
 
 // lomo is LOMO's update in float64 (algorithms.md 1), before rounding.
 func lomo(w, g float64, s device.Step, coef float64) float64 {

@@ -9,6 +9,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var _ = assembly(tilePacks, amxProducts)
+
 // AMX: eight tile registers of 16 rows × 64 bytes. Each function configures them, uses them and releases them, so that neither the
 // scheduler nor a signal ever meets a goroutine that holds tiles. The Go assembler knows none of the instructions: they are emitted as
 // bytes, each under a comment in the words of objdump, which a test compares (Intel's manual, volume 2; all are VEX.128.0F38.W0).

@@ -5,6 +5,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var _ = assembly(arithmetic)
+
 // arithmetic writes the rows of plain arithmetic. None fuses: they give the bits of their generic twins.
 func arithmetic() {
 	widths[0].axpy(widths[0].float32s())

@@ -8,6 +8,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var _ = assembly(attention)
+
 // attention writes what attention has beside the matrix products: products whose left factor is read where it lies, and the rows of
 // its exponentials.
 func attention() {

@@ -6,6 +6,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var _ = assembly(conversions)
+
 // conversions writes the rows that change between float32 and BF16.
 func conversions() {
 	TEXT("widenVec", NOSPLIT, "func(dst *float32, src *uint16, n int)")

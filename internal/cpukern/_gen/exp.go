@@ -9,6 +9,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var _ = assembly(exponentials)
+
 func float(name string, v float32) Mem { return constant(name, U32(math.Float32bits(v))) }
 
 // lanes is a width of vectors for the exponentials: eight or sixteen float32.

@@ -8,6 +8,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var _ = assembly(softCapBackward)
+
 // The constants of cpukern's gate.go.
 const (
 	geluA    = 1.5957691216057308

@@ -6,6 +6,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var _ = assembly(microAVX2, microAVX512)
+
 const microSignature = "func(k int, a, b, c *float32, ldc int, acc bool)"
 
 // microAVX2 keeps a 6 × 16 tile of C in twelve registers; two hold a row of B, two take turns with elements of A.

@@ -6,6 +6,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var _ = assembly(fused)
+
 // element is a type of a tensor: how a vector of it becomes float32, and how such a vector is stored.
 type element struct {
 	name, element string // of functions and their arguments

@@ -10,30 +10,21 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+// programs write the functions, those of one file after another's.
+var programs []func()
+
+// assembly takes a file's programs.
+func assembly(of ...func()) bool {
+	programs = append(programs, of...)
+	return true
+}
+
 func main() {
 	ConstraintExpr("amd64")
 	ConstraintExpr("!noasm")
-	microAVX2()
-	microAVX512()
-	microBF16()
-	packs()
-	packPairs(12)
-	packPairs(32)
-	prefetchRows()
-	peaks()
-	tilePacks()
-	amxProducts()
-	conversions()
-	philox()
-	arithmetic()
-	optimizers()
-	updateHalvesVec()
-	wide()
-	sums()
-	exponentials()
-	softCapBackward()
-	fused()
-	attention()
+	for _, write := range programs {
+		write()
+	}
 	Generate()
 }
 

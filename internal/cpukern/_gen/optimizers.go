@@ -6,6 +6,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var _ = assembly(optimizers)
+
 // seen is what an optimizer sees of a gradient: clamp(g·scale, ±clip)·coef.
 type seen struct{ scale, clip, least, coef reg.VecVirtual }
 

@@ -9,6 +9,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var _ = assembly(packs, func() { packPairs(12) }, func() { packPairs(32) }, prefetchRows)
+
 // packs writes the packing of full panels, for each width a level uses, from F32 and BF16.
 func packs() {
 	for _, width := range []int{6, 16, 12, 32} {

@@ -8,6 +8,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var _ = assembly(peaks)
+
 // peaks writes the loops that measure what the processor can do at most: multiply-adds of registers, in more chains than any processor's
 // latency times its units.
 func peaks() {

@@ -6,6 +6,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var _ = assembly(philox)
+
 // philox runs eight counters at once, one a lane: 64 draws a turn.
 func philox() {
 	TEXT("philoxVec", NOSPLIT, "func(dst *uint16, key uint64, c0, c1, c2, c3 uint32, n int)")

@@ -6,6 +6,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var _ = assembly(sums)
+
 // sums writes the reductions.
 func sums() {
 	dot("dotVec", "dotVec is dotGeneric for n > 0, a multiple of 32, with fused multiply-adds and 32 partial sums.", false)

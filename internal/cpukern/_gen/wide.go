@@ -6,6 +6,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var _ = assembly(updateHalvesVec, wide)
+
 // wide writes the 512-bit twins of what a product's tiles go through: conversions, noise and the update.
 func wide() {
 	TEXT("widenVec512", NOSPLIT, "func(dst *float32, src *uint16, n int)")
