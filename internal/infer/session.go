@@ -27,8 +27,8 @@ type Session struct {
 	ids   []int32         // tokens seen
 	max   int
 
-	x, y   tensor.Tensor // (rows, C): a block's input and output
-	acts   model.Acts
+	x, y   tensor.Tensor         // (rows, C): a block's input and output
+	acts   map[string]model.Acts // by the kind of a block
 	pos    tensor.Tensor         // (rows) I32
 	start  tensor.Tensor         // (rows) I32, zero: one document
 	starts map[int]tensor.Tensor // the same through the windows that layers have
@@ -82,8 +82,15 @@ func (s *Session) scratch(rows int, act tensor.DType) error {
 			return err
 		}
 	}
-	s.acts, err = s.net.Blocks[0].NewActs(s.d, act, rows, rows)
-	return err
+	s.acts = map[string]model.Acts{}
+	for _, b := range s.net.Blocks {
+		if s.acts[b.Kind()] == nil {
+			if s.acts[b.Kind()], err = b.NewActs(s.d, act, rows, rows); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Len is the number of tokens seen; Max the most the session holds.
@@ -181,7 +188,7 @@ func (s *Session) block(l int, b *model.Block, out, x tensor.Tensor) {
 	for w, t := range s.starts {
 		lay.Windows[w] = t.Slice(0, n).View(1, n)
 	}
-	f := b.Frame(s.d, s.acts, nil, 0, 0, lay, s.ropes)
+	f := b.Frame(s.d, s.acts[b.Kind()], nil, 0, 0, lay, s.ropes)
 	f.Cache = &model.Cache{K: s.k[l], V: s.v[l], Seen: seen}
 	b.Forward(f, x, out)
 }

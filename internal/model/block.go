@@ -34,6 +34,7 @@ type Block struct {
 	layers []layer
 	slots  []slot
 	out    Slot // the block's output; like its input it is the caller's
+	kind   string
 
 	// What the list says, by wire:
 	matrices []Matrix      // in the order in which Backward reads and emits them
@@ -48,11 +49,13 @@ type Block struct {
 // Slot is one tensor of a block that its layers hand on to each other, by its number. A block's input is slot 0.
 type Slot int
 
-// slot is what a tensor of a block is before it has memory. It has N = B·T rows.
+// slot is what a tensor of a block is before it has memory. It has N = B·T rows, or a multiple of them.
 type slot struct {
 	name     string
 	cols     int  // numbers a row
+	times    int  // rows a token; 0: one
 	f32      bool // whatever the dtype of activations is
+	ints     bool // I32: rows' numbers
 	heads    bool // lies as (B, cols, T)
 	residual bool // part of the residual stream, of which all have one gradient, in F32
 	sum      bool // several products make its gradient, which adds up in F32

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"fmt"
 	"strings"
 
 	"lomo/internal/device"
@@ -28,6 +29,14 @@ func (b *Block) NewActs(d device.Device, act tensor.DType, rows, held int) (Acts
 	return a, nil
 }
 
+// Kind is alike for blocks whose activations have the same shapes: one after another they may use the same ones.
+func (b *Block) Kind() string {
+	if b.kind == "" {
+		b.kind = fmt.Sprint(b.slots, b.factor)
+	}
+	return b.kind
+}
+
 // own is the slots whose memory is the block's, in the order in which it is taken.
 func (b *Block) own() []Slot {
 	var all []Slot
@@ -40,8 +49,11 @@ func (b *Block) own() []Slot {
 }
 
 func (s slot) take(d device.Device, act tensor.DType, rows int) (tensor.Tensor, error) {
-	dt, shape := act, []int{rows}
-	if s.f32 {
+	dt, shape := act, []int{s.rowsOf(rows)}
+	switch {
+	case s.ints:
+		dt = tensor.I32
+	case s.f32:
 		dt = tensor.F32
 	}
 	if s.cols > 0 {
@@ -50,19 +62,28 @@ func (s slot) take(d device.Device, act tensor.DType, rows int) (tensor.Tensor, 
 	return d.Scratch("activations", s.name, dt, shape...)
 }
 
+// numbers reports whether the slot has the dtype of activations.
+func (s slot) numbers() bool { return !s.f32 && !s.ints }
+
+// rowsOf is how many rows the slot has of n tokens.
+func (s slot) rowsOf(n int) int { return n * max(1, s.times) }
+
+// width is the numbers of a token.
+func (s slot) width() int { return s.cols * max(1, s.times) }
+
 // Held is the numbers a row of the factors of the matrices' gradients, and apart those of the residual gradient at each matrix that takes it.
 func (b *Block) Held() (factors, residual int) {
 	seen := make([]bool, len(b.slots))
 	count := func(s Slot) {
 		if !seen[s] && s != 0 { // a block's input is kept anyway
-			factors += b.slots[s].cols
+			factors += b.slots[s].width()
 		}
 		seen[s] = true
 	}
 	for _, m := range b.matrices {
 		count(m.x)
 		if m.Residual {
-			residual += b.slots[m.y].cols
+			residual += b.slots[m.y].width()
 		} else {
 			count(m.y)
 		}
@@ -74,8 +95,8 @@ func (b *Block) Held() (factors, residual int) {
 func (b *Block) RowBytes(act tensor.DType) int {
 	n := 0
 	for _, s := range b.own() {
-		if s := b.slots[s]; !s.f32 {
-			n += s.cols * act.Size()
+		if s := b.slots[s]; s.numbers() {
+			n += s.width() * act.Size()
 		}
 	}
 	_, own := b.places(act, true, true, false)
@@ -122,19 +143,27 @@ func (b *Block) NewGrads(d device.Device, act tensor.DType, rows, held int, over
 		case err != nil || p.kind == nowhere:
 		case p.kind == apart:
 			g.held[s] = true
-			g.at[s] = take(name, act, held, sl.cols)
+			g.at[s] = take(name, sl.apart(act), sl.rowsOf(held), sl.cols)
 		case p.kind == ofItsOwn:
-			g.at[s] = memory[p.room].Part(name, sl.gradient(act), 0, rows, sl.cols)
+			g.at[s] = memory[p.room].Part(name, sl.gradient(act), 0, sl.rowsOf(rows), sl.cols)
 		default:
-			g.at[s] = share[p.room].Part(name, sl.gradient(act), p.off*int64(rows), rows, sl.cols)
+			g.at[s] = share[p.room].Part(name, sl.gradient(act), p.off*int64(rows), sl.rowsOf(rows), sl.cols)
 		}
 	}
 	return g, err
 }
 
+// apart is the dtype of a gradient that waits as a factor.
+func (s slot) apart(act tensor.DType) tensor.DType {
+	if s.f32 {
+		return tensor.F32
+	}
+	return act
+}
+
 // gradient is the dtype of a slot's gradient.
 func (s slot) gradient(act tensor.DType) tensor.DType {
-	if s.sum {
+	if s.sum || s.f32 {
 		return tensor.F32
 	}
 	return act
@@ -193,12 +222,12 @@ func (b *Block) places(act tensor.DType, over, share, held bool) ([]place, []roo
 	}
 	var own, acts []room
 	for _, s := range b.own() {
-		if sl := b.slots[s]; share && !sl.f32 {
+		if sl := b.slots[s]; share && sl.numbers() {
 			until := read[s]
 			if over && b.over[s] {
 				until = last[s]
 			}
-			size := int64(sl.cols * act.Size())
+			size := int64(sl.width() * act.Size())
 			acts = append(acts, room{bytes: size, slot: s, users: []user{{end: size, first: -1, last: until}}})
 		}
 	}
@@ -210,7 +239,7 @@ func (b *Block) places(act tensor.DType, over, share, held bool) ([]place, []roo
 			case held && waits[s]:
 				at[s] = place{kind: apart}
 			default:
-				at[s] = give(&own, acts, int64(sl.cols*sl.gradient(act).Size()), user{first: t, last: last[s]}, "d"+sl.name)
+				at[s] = give(&own, acts, int64(sl.width()*sl.gradient(act).Size()), user{first: t, last: last[s]}, "d"+sl.name)
 			}
 		}
 	}
@@ -295,7 +324,8 @@ func (b *Block) Frame(d device.Device, a Acts, g *Grads, own, held int, l Layout
 		if b.factor[s] {
 			from = held
 		}
-		f.acts[s] = a[s].Slice(from, from+n)
+		sl := b.slots[s]
+		f.acts[s] = a[s].Slice(sl.rowsOf(from), sl.rowsOf(from+n))
 		if b.slots[s].heads {
 			f.acts[s] = f.acts[s].View(l.B, b.slots[s].cols, l.T)
 		}
@@ -305,13 +335,14 @@ func (b *Block) Frame(d device.Device, a Acts, g *Grads, own, held int, l Layout
 	}
 	f.grads, f.vecs = make([]tensor.Tensor, len(b.slots)), g.vecs
 	for s, t := range g.at {
+		sl := b.slots[s]
 		switch {
 		case t.IsZero():
 			f.grads[s] = f.acts[s]
 		case g.held[s]:
-			f.grads[s] = t.Slice(held, held+n)
+			f.grads[s] = t.Slice(sl.rowsOf(held), sl.rowsOf(held+n))
 		default:
-			f.grads[s] = t.Slice(0, n)
+			f.grads[s] = t.Slice(0, sl.rowsOf(n))
 		}
 	}
 	if !g.dout.IsZero() {

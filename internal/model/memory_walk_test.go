@@ -30,10 +30,10 @@ func Walk(t *testing.T, b *Block, act tensor.DType, over, share, held bool) {
 		room     string
 		off, end int64
 	}
-	width := func(s Slot) int64 { return int64(b.slots[s].cols * act.Size()) }
+	width := func(s Slot) int64 { return int64(b.slots[s].width() * act.Size()) }
 	activation := func(s Slot) part { return part{fmt.Sprint("activation ", s), 0, width(s)} }
 	gradient := func(s Slot) part {
-		n := int64(b.slots[s].cols * b.slots[s].gradient(act).Size())
+		n := int64(b.slots[s].width() * b.slots[s].gradient(act).Size())
 		switch p := at[s]; p.kind {
 		case apart:
 			return part{fmt.Sprint("apart ", s), 0, n}
@@ -68,14 +68,14 @@ func Walk(t *testing.T, b *Block, act tensor.DType, over, share, held bool) {
 		}
 	}
 	for _, s := range b.own() {
-		if !b.slots[s].f32 {
+		if b.slots[s].numbers() {
 			write("the activation "+b.slots[s].name, activation(s))
 		}
 	}
 	for i := len(b.layers) - 1; i >= 0; i-- {
 		w := b.layers[i].wires()
 		for _, s := range w.reads {
-			if s != 0 && !b.slots[s].f32 {
+			if s != 0 && b.slots[s].numbers() {
 				read("the activation "+b.slots[s].name, activation(s))
 			}
 		}
@@ -90,7 +90,7 @@ func Walk(t *testing.T, b *Block, act tensor.DType, over, share, held bool) {
 			}
 		}
 		for _, s := range w.reads { // a layer may write while it reads, but for gradients over their activations
-			if s != 0 && !b.slots[s].f32 && !(over && w.over && slices.Contains(w.from, s)) {
+			if s != 0 && b.slots[s].numbers() && !(over && w.over && slices.Contains(w.from, s)) {
 				read("the activation "+b.slots[s].name, activation(s))
 			}
 		}

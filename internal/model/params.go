@@ -1,6 +1,9 @@
 package model
 
-import "lomo/internal/grad"
+import (
+	"lomo/internal/grad"
+	"lomo/internal/tensor"
+)
 
 // Network is the table of parameters of a model, in the order of a Hugging Face state dict. The tensors
 // behind them are put there by a store.
@@ -52,4 +55,13 @@ func (n *Network) NumParams() int64 {
 		s += int64(p.Len())
 	}
 	return s
+}
+
+// RowBytes is what the backward pass of the largest block takes for a row of a micro-batch at the least.
+func (n *Network) RowBytes(act tensor.DType) int {
+	most := 0
+	for _, b := range n.Blocks {
+		most = max(most, b.RowBytes(act))
+	}
+	return most
 }

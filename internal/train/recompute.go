@@ -45,7 +45,7 @@ func (s *Sweep) logitsRoom(micro, trained int) int64 {
 	if s.logits > 0 {
 		return s.logits
 	}
-	block := s.Net.Blocks[0].RowBytes(s.Act)
+	block := s.Net.RowBytes(s.Act)
 	head := 2*s.Act.Size()*s.Net.Cfg.HiddenSize + 12 // its rows before and after the norm, rstd, loss and logsumexp
 	return min(max(int64(micro*block-trained*head), model.LogitsBytes), model.MaxLogitsBytes)
 }

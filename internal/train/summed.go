@@ -140,9 +140,9 @@ func openBlocks(sink grad.Sink) (err error) {
 		return nil
 	}
 	full, part := 0, 0
-	for _, p := range r.s.Net.Blocks[0].Params() {
-		if p.Matrix() {
-			n := product(r.s.partShape(p))
+	for _, b := range r.s.Net.Blocks {
+		for _, m := range b.Matrices() {
+			n := product(r.s.partShape(m.Param))
 			full, part = max(full, n*r.s.Comm.Size()), max(part, n)
 		}
 	}
