@@ -84,6 +84,7 @@ golden: ## the golden files, anew, from PyTorch and the reference libraries (net
 	.venv/bin/python scripts/golden/models.py
 	.venv/bin/python scripts/golden/gguf_vectors.py
 	.venv/bin/python scripts/golden/gguf_quantize.py
+	.venv/bin/python scripts/golden/gguf_families.py $(LLAMA_CPP)
 	.venv/bin/python scripts/golden/tfevents.py testdata/tfevents.json
 	.venv/bin/python scripts/golden/tokenizer.py testdata/tokenizer/encodings.json
 	.venv/bin/python scripts/golden/data_files.py internal/data/records/testdata

@@ -2,14 +2,18 @@ package checkpoint
 
 import (
 	"math"
+	"reflect"
 	"testing"
 
 	"lomo/internal/checkpoint/gguf"
+	"lomo/internal/checkpoint/gguf/arch"
 )
+
+var llamaArch, _ = arch.Of("llama")
 
 // The values that transformers gives for Llama 3.2: theta 5e5, heads of 64, factor 32.
 func TestDivisorAsTransformers(t *testing.T) {
-	m := &ggufModel{theta: 5e5, headDim: 64}
+	m := &ggufModel{Arch: llamaArch, theta: 5e5, headDim: 64, rotary: 64}
 	s := &ropeScaling{Factor: 32, Low: 1, High: 4, Original: 8192}
 	for i, want := range map[int]float64{14: 3.2114464e-3, 15: 1.2905479e-3, 16: 4.2955684e-4, 17: 9.7082878e-5, 31: 9.4183067e-8} {
 		got := math.Pow(m.theta, -2*float64(i)/64) / m.divisor(i, s)
@@ -28,15 +32,15 @@ func divisors(m *ggufModel, s *ropeScaling) []float32 {
 }
 
 func TestRebuildLlama3(t *testing.T) {
-	m := &ggufModel{theta: 5e5, headDim: 128}
+	m := &ggufModel{Arch: llamaArch, theta: 5e5, headDim: 128, rotary: 128}
 	for _, want := range []ropeScaling{
-		{"llama3", 8, 1, 4, 8192},
-		{"llama3", 32, 1, 4, 8192},
-		{"llama3", 16, 1.5, 3.25, 8192}, // not a released model: found by the fit
-		{"llama3", 8, 2, 8, 4096},
+		{Type: "llama3", Factor: 8, Low: 1, High: 4, Original: 8192},
+		{Type: "llama3", Factor: 32, Low: 1, High: 4, Original: 8192},
+		{Type: "llama3", Factor: 16, Low: 1.5, High: 3.25, Original: 8192}, // not a released model: found by the fit
+		{Type: "llama3", Factor: 8, Low: 2, High: 8, Original: 4096},
 	} {
 		got, err := m.llama3(divisors(m, &want), want.Original)
-		if err != nil || got == nil || *got != want {
+		if err != nil || got == nil || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%+v is rebuilt as %+v, %v", want, got, err)
 		}
 	}
@@ -55,7 +59,7 @@ func TestRebuildLlama3(t *testing.T) {
 }
 
 func TestLinearScaling(t *testing.T) {
-	m := &ggufModel{theta: 1e4, headDim: 8}
+	m := &ggufModel{Arch: llamaArch, theta: 1e4, headDim: 8, rotary: 8}
 	for name, c := range map[string]struct {
 		kv   map[string]any
 		want float64 // 0: none

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"path/filepath"
 	"reflect"
 	"testing"
 
@@ -74,7 +75,7 @@ func TestGGUFConfig(t *testing.T) {
 	for k, v := range map[string]any{
 		"architectures": []any{"LlamaForCausalLM"}, "model_type": "llama", "hidden_act": "silu", "head_dim": 8.0,
 		"rope_theta": 5e5, "torch_dtype": "float32", "attention_bias": false, "mlp_bias": false,
-		"initializer_range": 0.02, "use_cache": true,
+		"initializer_range": 0.02, "use_cache": true, "pad_token_id": nil,
 		"rope_scaling": map[string]any{ // what rope_freqs() in the script was made from
 			"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
 			"original_max_position_embeddings": 8192.0,
@@ -95,34 +96,9 @@ func TestGoldenScript(t *testing.T) {
 	for _, path := range []string{llamaGolden, "gguf/testdata/blocks.safetensors"} {
 		madeBy(t, path, "../../scripts/golden/gguf_vectors.py")
 	}
-}
-
-func TestHFName(t *testing.T) {
-	for name, want := range map[string]string{
-		"token_embd.weight":          "model.embed_tokens.weight",
-		"output_norm.weight":         "model.norm.weight",
-		"output.weight":              "lm_head.weight",
-		"blk.0.attn_norm.weight":     "model.layers.0.input_layernorm.weight",
-		"blk.31.attn_q.weight":       "model.layers.31.self_attn.q_proj.weight",
-		"blk.31.attn_q.bias":         "model.layers.31.self_attn.q_proj.bias",
-		"blk.2.attn_k.weight":        "model.layers.2.self_attn.k_proj.weight",
-		"blk.2.attn_v.weight":        "model.layers.2.self_attn.v_proj.weight",
-		"blk.2.attn_output.weight":   "model.layers.2.self_attn.o_proj.weight",
-		"blk.2.ffn_norm.weight":      "model.layers.2.post_attention_layernorm.weight",
-		"blk.2.ffn_gate.weight":      "model.layers.2.mlp.gate_proj.weight",
-		"blk.2.ffn_up.weight":        "model.layers.2.mlp.up_proj.weight",
-		"blk.2.ffn_down.weight":      "model.layers.2.mlp.down_proj.weight",
-		"rope_freqs.weight":          "",
-		"blk.2.attn_rot_embd.weight": "",
-	} {
-		if got, known := hfName(name); got != want || !known {
-			t.Errorf("%s is %q, %v, want %q", name, got, known, want)
-		}
-	}
-	for _, name := range []string{"", "output", "output.scale", "blk.0.ffn_gate_exps.weight", "blk.00.attn_q.weight", "blk.-1.attn_q.weight", "blk.attn_q.weight", "attn_q.weight"} {
-		if got, known := hfName(name); known {
-			t.Errorf("%q becomes %q", name, got)
-		}
+	paths, _ := filepath.Glob("testdata/families/*.safetensors")
+	for _, path := range paths {
+		madeBy(t, path, "../../scripts/golden/gguf_families.py")
 	}
 }
 
@@ -159,7 +135,7 @@ func TestGGUFRefuses(t *testing.T) {
 		value any // nil removes the key
 		want  []string
 	}{
-		{"general.architecture", "gemma3", []string{`architecture "gemma3"`}},
+		{"general.architecture", "mamba", []string{`architecture "mamba"`}},
 		{"general.architecture", nil, []string{"general.architecture is missing"}},
 		{"llama.expert_count", uint32(8), []string{"experts"}},
 		{"llama.embedding_length", nil, []string{"llama.embedding_length"}},
@@ -171,7 +147,7 @@ func TestGGUFRefuses(t *testing.T) {
 		{"llama.block_count", uint64(1 << 40), []string{"block_count"}},
 		{"llama.attention.value_length", uint32(16), []string{"16 for values"}},
 		{"llama.rope.dimension_count", uint32(4), []string{"4 rotated"}},
-		{"llama.rope.scaling.type", "yarn", []string{"yarn"}},
+		{"llama.rope.scaling.type", "yarn", []string{"rope_freqs.weight"}},
 		{"llama.rope.scaling.factor", float32(2), []string{"rope_freqs.weight"}},
 		{"llama.rope.freq_base", float32(7e5), []string{"not those of llama3"}},
 		{"tokenizer.ggml.tokens", make([]string, 25), []string{"25 tokens", "24 rows"}},
@@ -241,7 +217,7 @@ func TestGGUFDefaults(t *testing.T) {
 			t.Errorf("%s: %v", c.key, err)
 			continue
 		}
-		if m.heads != 6 || m.kvHeads != c.kv || float64(m.theta) != c.theta || m.headDim != c.headDim {
+		if m.heads != 6 || m.kvHeads != c.kv || m.theta != c.theta || m.headDim != c.headDim {
 			t.Errorf("%s: %d heads, %d of keys, base %v, heads of %d; want 6, %d, %v, %d", c.key, m.heads, m.kvHeads, m.theta, m.headDim, c.kv, c.theta, c.headDim)
 		}
 	}

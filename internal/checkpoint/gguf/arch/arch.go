@@ -23,7 +23,7 @@ type Arch struct {
 	Activation Word              // what config.json calls the gate
 	Biases     []string          // keys of config.json that say which matrices have biases: attention_bias, mlp_bias
 	Blocks     map[string]string // tensors of a block, between blk.N. and .weight, as Hugging Face calls them; nil: LLaMA's
-	AlwaysTied bool              // the head is the embedding's table, whatever the file has
+	AlwaysTied bool              // files have no head of their own: it is the embedding's table
 
 	// PreAttentionScalar is query_pre_attn_scalar, which files do not tell; nil: there is none.
 	PreAttentionScalar func(layers, hidden, heads, headDim int) int
@@ -49,24 +49,26 @@ const (
 type Key struct {
 	GGUF, HF string
 	Kind     Kind
-	Default  any // what a file means that has none: int or float64; nil: it must have one, but for Cap, where it is none
+	Default  any  // what a file means that has none: int or float64; nil: it must have one, but for Cap, where it is none
+	Optional bool // what a file without it means follows from other keys
 }
 
 // Common are the keys that all architectures have.
 var Common = []Key{
-	{"context_length", "max_position_embeddings", Count, nil},
-	{"embedding_length", "hidden_size", Count, nil},
-	{"block_count", "num_hidden_layers", Count, nil},
-	{"feed_forward_length", "intermediate_size", Count, nil},
-	{"attention.head_count", "num_attention_heads", Count, nil},
-	{"attention.head_count_kv", "num_key_value_heads", Count, nil}, // none: as many as heads
-	{"attention.layer_norm_rms_epsilon", "rms_norm_eps", Real, nil},
-	{"rope.freq_base", "rope_theta", Real, 10000.0},
+	{"context_length", "max_position_embeddings", Count, nil, false},
+	{"embedding_length", "hidden_size", Count, nil, false},
+	{"block_count", "num_hidden_layers", Count, nil, false},
+	{"feed_forward_length", "intermediate_size", Count, nil, false},
+	{"attention.head_count", "num_attention_heads", Count, nil, false},
+	{"attention.head_count_kv", "num_key_value_heads", Count, nil, true}, // none: as many as heads
+	{"attention.layer_norm_rms_epsilon", "rms_norm_eps", Real, nil, false},
+	{"rope.freq_base", "rope_theta", Real, 10000.0, false},
 }
 
 // Window is how an architecture's files tell which tokens a layer sees.
 type Window struct {
 	Key     bool   // attention.sliding_window counts
+	Listed  bool   // it counts where a list of layers stands beside it, which llama.cpp does not read: use_sliding_window
 	Every   int    // every n-th layer has none where no pattern is stored; 0: all have it
 	Default int    // what a file means that has no key; 0: none
 	Family  Family // that a file with a window holds; none: the first
@@ -171,7 +173,7 @@ func (a *Arch) HF(name string) (hf string, known bool) {
 		return "", false
 	}
 	stem, suffix := name[:dot], name[dot:]
-	if hf, ok := outside[stem]; ok {
+	if hf, ok := outside[stem]; ok && !(a.AlwaysTied && stem == "output") {
 		return join(hf, suffix), true
 	}
 	layer, part, ok := ofBlock(stem)
@@ -207,7 +209,7 @@ func (a *Arch) GGUF(name string) (stored string, known bool) {
 		return "", false
 	}
 	stem, suffix := name[:dot], name[dot:]
-	if gguf, ok := inverse(outside, stem); ok {
+	if gguf, ok := inverse(outside, stem); ok && !(a.AlwaysTied && gguf == "output") {
 		return gguf + suffix, true
 	}
 	rest, ok := strings.CutPrefix(stem, "model.layers.")

@@ -46,6 +46,9 @@ func TestNames(t *testing.T) {
 		a, _ := Of(name)
 		for _, names := range lists {
 			for gguf, hf := range names {
+				if a.AlwaysTied && gguf == "output.weight" {
+					gguf, hf = "blk.0.ffn_up.weight", "model.layers.0.mlp.up_proj.weight"
+				}
 				if got, known := a.HF(gguf); got != hf || !known {
 					t.Errorf("%s: %s is %q, %v, want %q", name, gguf, got, known, hf)
 				}
@@ -63,7 +66,7 @@ func TestUnknownNames(t *testing.T) {
 		{"llama", "output output.scale blk.0.ffn_gate_exps.weight blk.00.attn_q.weight blk.-1.attn_q.weight blk.attn_q.weight attn_q.weight blk.0.attn_q_norm.weight"},
 		{"qwen3", "blk.0.post_ffw_norm.weight blk.0.attn_sinks.weight"},
 		{"olmo2", "blk.0.attn_norm.weight blk.0.ffn_norm.weight"},
-		{"gemma2", "blk.0.attn_q_norm.weight per_layer_model_proj.weight"},
+		{"gemma2", "output.weight blk.0.attn_q_norm.weight per_layer_model_proj.weight"},
 		{"phi3", "blk.0.attn_q.weight blk.0.ffn_gate.weight"},
 		{"granite", "blk.0.ssm_in.weight"},
 	} {

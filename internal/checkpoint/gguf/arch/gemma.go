@@ -20,8 +20,8 @@ var gemma2 = Arch{
 	Activation: Word{"hidden_activation", geluTanh},
 	AlwaysTied: true,
 	Keys: []Key{
-		{"attn_logit_softcapping", "attn_logit_softcapping", Cap, 50.0},
-		{"final_logit_softcapping", "final_logit_softcapping", Cap, 30.0},
+		{"attn_logit_softcapping", "attn_logit_softcapping", Cap, 50.0, false},
+		{"final_logit_softcapping", "final_logit_softcapping", Cap, 30.0, false},
 	},
 	Window:             Window{Key: true, Every: 2, Default: 4096},
 	Blocks:             fourNorms(),
@@ -35,8 +35,8 @@ var gemma3 = Arch{
 	GainOffset: 1,
 	Activation: Word{"hidden_activation", geluTanh},
 	Keys: []Key{
-		{"attn_logit_softcapping", "attn_logit_softcapping", Cap, nil},
-		{"final_logit_softcapping", "final_logit_softcapping", Cap, nil},
+		{"attn_logit_softcapping", "attn_logit_softcapping", Cap, nil, false},
+		{"final_logit_softcapping", "final_logit_softcapping", Cap, nil, false},
 	},
 	Window:             Window{Key: true, Every: 6},
 	Rotary:             Rotary{Local: true, ScaledFull: true},

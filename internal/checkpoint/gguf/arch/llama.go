@@ -19,6 +19,7 @@ var smollm3 = Arch{
 	MetaRows:   true,
 	Activation: silu,
 	Biases:     []string{"attention_bias", "mlp_bias"},
+	Window:     Window{Listed: true},
 	Rotary:     Rotary{NoneEvery: 4},
 }
 
@@ -30,9 +31,9 @@ var granite = Arch{
 	Activation: silu,
 	Biases:     []string{"attention_bias", "mlp_bias"},
 	Keys: []Key{
-		{"logit_scale", "logits_scaling", Real, nil},
-		{"embedding_scale", "embedding_multiplier", Real, 1.0},
-		{"residual_scale", "residual_multiplier", Real, 1.0},
-		{"attention.scale", "attention_multiplier", Real, nil}, // none: as other models have it
+		{"logit_scale", "logits_scaling", Real, nil, false},
+		{"embedding_scale", "embedding_multiplier", Real, 1.0, false},
+		{"residual_scale", "residual_multiplier", Real, 1.0, false},
+		{"attention.scale", "attention_multiplier", Real, nil, true}, // none: as other models have it
 	},
 }
