@@ -104,6 +104,16 @@ type Device interface {
 	// AttentionBackward writes dq, dk, dv (=) from do, recomputing the probabilities from lse; Tk = Tq.
 	AttentionBackward(dq, dk, dv, do, o, lse, q, k, v, start tensor.Tensor, headDim int)
 
+	// Sink lets a learned logit s of each head join the softmax of Attention's result, whose column is then dropped: o ← o·σ(lse − s) and
+	// lse ← ln(e^lse + e^s), for o (B, Tq, Hq·Hd), lse (B, Hq, Tq) F32 and sinks (Hq). AttentionBackward takes both as they are then.
+	//
+	//counts:elements o o lse lse
+	Sink(o, lse, sinks tensor.Tensor)
+	// SinkBackward is dsinks (Hq) F32 = −Σ over tokens of exp(s − lse)·Σ do·o, with o and lse as Sink left them; with acc, dsinks += it.
+	//
+	//counts:elements do o lse
+	SinkBackward(dsinks, do, o, lse, sinks tensor.Tensor, acc bool)
+
 	// SwiGLU is act = silu(gate) ⊙ up, all (N, F).
 	//
 	//counts:elements act gate up

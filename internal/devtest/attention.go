@@ -11,13 +11,15 @@ var _ = register([]testCase{
 	{"AttentionTiles", attentionTiles},
 	{"AttentionContinued", attentionContinued},
 	{"AttentionLargeScores", attentionLargeScores},
+	{"Sink", sinks},
 })
 
-// attnRef is attention in float64: q, o (b, tq, hq, hd); k, v (b, tk, hkv, hd).
+// attnRef is attention in float64: q, o (b, tq, hq, hd); k, v (b, tk, hkv, hd); sinks (hq), a logit of each head that joins the softmax, nil: none.
 type attnRef struct {
 	b, tq, tk, hq, hkv, hd int
 	q, k, v                []float64
 	start                  []int
+	sinks                  []float64
 }
 
 func (r *attnRef) qAt(b, i, h int) int { return ((b*r.tq+i)*r.hq + h) * r.hd }
@@ -37,7 +39,11 @@ func (r *attnRef) each(f func(b, i, h, lo int, p []float64, lse float64)) {
 				for _, s := range p {
 					top = max(top, s)
 				}
-				lse := top + math.Log(sum(len(p), func(j int) float64 { return math.Exp(p[j] - top) }))
+				whole := sum(len(p), func(j int) float64 { return math.Exp(p[j] - top) })
+				if r.sinks != nil {
+					whole += math.Exp(r.sinks[h] - top)
+				}
+				lse := top + math.Log(whole)
 				for j := range p {
 					p[j] = math.Exp(p[j] - lse)
 				}
@@ -191,6 +197,11 @@ func attentionOne(c *C, r *attnRef, dt tensor.DType, size float64, backward bool
 		return mapped(len(sizes), func(i int) float64 { return half * sizes[i] })
 	}
 	c.D.Attention(o, lse, q, k, v, start, r.hd)
+	var logits tensor.Tensor
+	if r.sinks != nil {
+		logits = c.new("sinks", dt, r.sinks, r.hq)
+		c.D.Sink(o, lse, logits)
+	}
 	c.within(o, wantO, tol*4, rounded(sizeO))
 	c.close(lse, wantLSE, tol)
 	if !backward {
@@ -206,4 +217,50 @@ func attentionOne(c *C, r *attnRef, dt tensor.DType, size float64, backward bool
 	c.within(dq, wantQ, tol*8, rounded(sizeQ))
 	c.within(dk, wantK, tol*8, rounded(sizeK))
 	c.within(dv, wantV, tol*8, rounded(sizeV))
+	if r.sinks == nil {
+		return
+	}
+	want, terms := r.sinkGradient(dos), make([]float64, r.hq)
+	for i := range want {
+		terms[i] = 1e-6 * math.Sqrt(float64(r.b*r.tq)) // each token's term is of size 1
+	}
+	dsinks, old := c.noise("dsinks", tensor.F32, 1, r.hq)
+	c.D.SinkBackward(dsinks, do, exact, lse, logits, true)
+	c.within(dsinks, added(old, true, func(h int) float64 { return want[h] }), 4e-6, terms)
+	c.D.SinkBackward(dsinks, do, exact, lse, logits, false)
+	c.within(dsinks, want, 4e-6, terms)
+}
+
+// sinkGradient is the gradient of the sinks: each is one more key, whose value is 0.
+func (r *attnRef) sinkGradient(do []float64) []float64 {
+	d := make([]float64, r.hq)
+	r.each(func(b, i, h, lo int, p []float64, lse float64) {
+		g := do[r.qAt(b, i, h):][:r.hd]
+		mean := sum(len(p), func(j int) float64 { return p[j] * dot(g, r.v[r.kAt(b, lo+j, h):]) })
+		d[h] -= math.Exp(r.sinks[h]-lse) * mean
+	})
+	return d
+}
+
+// sinks are far below, among and far above the scores; a row that saw nothing stays.
+func sinks(c *C) {
+	type shape struct{ b, t, hq, hkv, hd, longest int }
+	for _, s := range pick(c, []shape{{1, 1, 1, 1, 2, 1}, {2, 9, 4, 2, 6, 9}, {3, 33, 5, 1, 16, 7}, {1, 70, 4, 2, 12, 40}, {1, 12, 2, 2, 140, 30}}, []shape{{1, 1, 1, 1, 2, 1}, {2, 9, 4, 2, 6, 9}, {1, 40, 3, 1, 20, 30}}) {
+		for _, shift := range []float64{-60, 0, 60} {
+			c.both(func(dt tensor.DType) {
+				r := attnRef{b: s.b, tq: s.t, tk: s.t, hq: s.hq, hkv: s.hkv, hd: s.hd, start: c.documents(s.b, s.t, s.longest)}
+				_, r.sinks = c.noise("logits", dt, 1, s.hq)
+				for h := range r.sinks {
+					r.sinks[h] += shift // exact in BF16 only where shift is 0: what the device is given counts
+				}
+				r.sinks = c.get(c.new("logits", dt, r.sinks, s.hq))
+				attentionOne(c, &r, dt, 1, true)
+			})
+		}
+	}
+	inf := math.Inf(1)
+	o, lse := c.new("o", tensor.F32, []float64{0, 0, 4, 8}, 1, 1, 4), c.new("lse", tensor.F32, []float64{inf, 2}, 1, 2, 1)
+	c.D.Sink(o, lse, c.new("logits", tensor.F32, []float64{5, 2}, 2))
+	c.close(o, []float64{0, 0, 2, 4}, 1e-6)
+	c.close(lse, []float64{inf, 2 + math.Ln2}, 1e-6)
 }

@@ -46,6 +46,12 @@ func TestAttentionReference(t *testing.T) {
 	near(t, "dq", dq, slopes(r.q, do, forward))
 	near(t, "dk", dk, slopes(r.k, do, forward))
 	near(t, "dv", dv, slopes(r.v, do, forward))
+	r.sinks = normal(rnd, 4)
+	near(t, "dsinks", r.sinkGradient(do), slopes(r.sinks, do, forward))
+	_, _, dv = r.backward(do, plain)
+	near(t, "dv beside sinks", dv, slopes(r.v, do, forward))
+	dq, _, _ = r.backward(do, plain)
+	near(t, "dq beside sinks", dq, slopes(r.q, do, forward))
 }
 
 func TestRMSNormReference(t *testing.T) {

@@ -39,6 +39,14 @@ func (d *Device) RoPE(x tensor.Tensor, _ tensor.Tensor, _ tensor.Tensor, _ tenso
 	d.elements("RoPE", x, x)
 }
 
+func (d *Device) Sink(o tensor.Tensor, lse tensor.Tensor, _ tensor.Tensor) {
+	d.elements("Sink", o, o, lse, lse)
+}
+
+func (d *Device) SinkBackward(_ tensor.Tensor, do tensor.Tensor, o tensor.Tensor, lse tensor.Tensor, _ tensor.Tensor, _ bool) {
+	d.elements("SinkBackward", do, o, lse)
+}
+
 func (d *Device) SwiGLU(act tensor.Tensor, gate tensor.Tensor, up tensor.Tensor) {
 	d.elements("SwiGLU", act, gate, up)
 }
