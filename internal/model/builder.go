@@ -97,7 +97,9 @@ func (b *Builder) bias(name string, cols int, is bool) *grad.Param {
 // Rotate turns queries and keys to their tokens' positions, in layers that do so.
 func (b *Builder) Rotate(q, k Slot) {
 	if b.Cfg.Rotates(b.Layer) {
-		b.then(rotate{q: q, k: k, headDim: b.Cfg.HeadDim})
+		l := rotate{q: q, k: k, headDim: b.Cfg.HeadDim}
+		l.qTable, l.kTable = b.Cfg.tables(b.Layer)
+		b.then(l)
 	}
 }
 
@@ -110,9 +112,14 @@ func (b *Builder) Attention(q, k, v Slot) Slot {
 	return l.to
 }
 
-// SwiGLU is the product of a gate and what it lets through.
-func (b *Builder) SwiGLU(gate, up Slot) Slot {
-	l := swiglu{gate: gate, up: up, to: b.slot(slot{name: "hidden", cols: b.slots[gate].cols})}
+// SwiGLU is the product of a gate through silu and what it lets through.
+func (b *Builder) SwiGLU(gate, up Slot) Slot { return b.gated(gate, up, false) }
+
+// GeGLU is SwiGLU with gelu, in its form with tanh.
+func (b *Builder) GeGLU(gate, up Slot) Slot { return b.gated(gate, up, true) }
+
+func (b *Builder) gated(gate, up Slot, gelu bool) Slot {
+	l := gated{gate: gate, up: up, gelu: gelu, to: b.slot(slot{name: "hidden", cols: b.slots[gate].cols})}
 	b.then(l)
 	return l.to
 }

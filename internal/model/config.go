@@ -20,8 +20,10 @@ type Config struct {
 	HeadDim           int // Hd
 	MaxPositions      int // max_position_embeddings
 	RMSNormEps        float32
+	NormPlusOne       bool // gains are 1 + w
 	RopeTheta         float64
 	RopeScaling       *RopeScaling
+	LocalTheta        float64 // of the layers with a window, which scale no frequencies then; 0: as the others
 	SlidingWindow     int     // of a family that computes none: what is longer is refused; 0: none
 	Windows           []int   // by layer: a token sees so many up to itself; 0: all before it; nil: all layers do
 	NoRope            []bool  // by layer: it rotates nothing; nil: all layers rotate
@@ -30,7 +32,9 @@ type Config struct {
 	MLPBias           bool
 	ResidualScale     float64 // what both branches of a block are multiplied by; 0: 1
 	EmbedScale        float64 // what embeddings are multiplied by; 0: 1
+	EmbedRounds       bool    // EmbedScale is rounded to the dtype of weights
 	LogitScale        float64 // what logits are multiplied by; 0: 1
+	LogitCap          float64 // logits z become LogitCap·tanh(z/LogitCap); 0: they do not
 	TieWordEmbeddings bool
 	DType             string // "float32", "bfloat16", "float16"; "" when the file does not say
 	BOSTokenID        int    // −1 when absent
@@ -61,9 +65,10 @@ const MaxDim = 1 << 24
 // Trainable says why a model that can be used cannot be trained.
 func (c *Config) Trainable() error { return c.Untrained }
 
-// Positions is how many positions the model knows: linear scaling multiplies them.
+// Positions is how many positions the model knows: linear scaling multiplies them, but where layers with a window are not scaled, for those models
+// tell what they know with it.
 func (c *Config) Positions() int {
-	if s := c.RopeScaling; s != nil && s.Type == "linear" && s.Factor > 1 {
+	if s := c.RopeScaling; s != nil && s.Type == "linear" && s.Factor > 1 && c.LocalTheta == 0 {
 		return int(min(float64(c.MaxPositions)*s.Factor, MaxDim))
 	}
 	return c.MaxPositions

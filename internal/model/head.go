@@ -105,7 +105,7 @@ func (h *Head) gradient(l logits, z, lse, targets tensor.Tensor, v0 int, scale f
 	if !l.act.IsZero() {
 		dz = l.act.Slice(0, z.Len()).View(z.Shape...)
 	}
-	h.d.SoftmaxGrad(dz, z, lse, targets, v0, scale, 0)
+	h.d.SoftmaxGrad(dz, z, lse, targets, v0, scale, float32(h.net.Cfg.LogitCap))
 	return dz
 }
 

@@ -87,10 +87,11 @@ func (l project) wires() wires {
 	return w
 }
 
-// rotate is the rotary embedding of queries and keys, in place.
+// rotate is the rotary embedding of queries and keys, in place, each by a table.
 type rotate struct {
-	q, k    Slot
-	headDim int
+	q, k           Slot
+	qTable, kTable int
+	headDim        int
 }
 
 func (l rotate) forward(f *Frame) { l.turn(f, f.acts, false) }
@@ -101,7 +102,7 @@ func (l rotate) backward(f *Frame) error {
 }
 
 func (l rotate) turn(f *Frame, t []tensor.Tensor, back bool) {
-	q, k := f.ropes.queries(), f.ropes.keys()
+	q, k := f.ropes[l.qTable], f.ropes[l.kTable]
 	f.d.RoPE(t[l.q], f.layout.Pos, q.Cos, q.Sin, l.headDim, back)
 	f.d.RoPE(t[l.k], f.layout.Pos, k.Cos, k.Sin, l.headDim, back)
 }
@@ -139,17 +140,30 @@ func (l attention) wires() wires {
 	return wires{from: []Slot{l.q, l.k, l.v}, to: []Slot{l.to}, reads: []Slot{l.q, l.k, l.v, l.to, l.lse}}
 }
 
-// swiglu is to = silu(gate) ⊙ up.
-type swiglu struct{ gate, up, to Slot }
+// gated is to = f(gate) ⊙ up, f silu or gelu.
+type gated struct {
+	gate, up, to Slot
+	gelu         bool
+}
 
-func (l swiglu) forward(f *Frame) { f.d.SwiGLU(f.acts[l.to], f.acts[l.gate], f.acts[l.up]) }
+func (l gated) forward(f *Frame) {
+	glu := f.d.SwiGLU
+	if l.gelu {
+		glu = f.d.GeGLU
+	}
+	glu(f.acts[l.to], f.acts[l.gate], f.acts[l.up])
+}
 
-func (l swiglu) backward(f *Frame) error {
-	f.d.SwiGLUBackward(f.grads[l.gate], f.grads[l.up], f.grads[l.to], f.acts[l.gate], f.acts[l.up])
+func (l gated) backward(f *Frame) error {
+	glu := f.d.SwiGLUBackward
+	if l.gelu {
+		glu = f.d.GeGLUBackward
+	}
+	glu(f.grads[l.gate], f.grads[l.up], f.grads[l.to], f.acts[l.gate], f.acts[l.up])
 	return nil
 }
 
-func (l swiglu) wires() wires {
+func (l gated) wires() wires {
 	both := []Slot{l.gate, l.up}
 	return wires{from: both, to: []Slot{l.to}, reads: both, over: true}
 }

@@ -46,27 +46,45 @@ func (s *RopeScaling) scale(f float64) float64 {
 // Ropes is the rotary tables of a model's layers.
 type Ropes []*Rope
 
-// NewRopes makes the tables for the given number of positions: one for keys, and behind it one for queries where scores have a scale of their
-// own, which it stretches them by.
+// tables is the tables that layer i turns queries and keys by. Scores of another scale are made by a table for queries that stretches them.
+func (c *Config) tables(i int) (q, k int) {
+	kinds := 1
+	if c.LocalTheta > 0 {
+		kinds = 2
+		if c.Window(i) > 0 {
+			k = 1
+		}
+	}
+	if c.ScoreScale == 0 {
+		return k, k
+	}
+	return k + kinds, k
+}
+
+// NewRopes makes the tables for the given number of positions: one for keys, or two where layers with a window have their own, and behind them
+// as many for queries where scores have a scale of their own.
 func NewRopes(d device.Device, c *Config, positions int) (Ropes, error) {
+	kinds := [][]float64{c.InvFreq()}
+	if c.LocalTheta > 0 {
+		local := &Config{HeadDim: c.HeadDim, RopeTheta: c.LocalTheta}
+		kinds = append(kinds, local.InvFreq())
+	}
 	scales := []float64{1}
 	if c.ScoreScale > 0 {
 		scales = append(scales, c.ScoreScale*math.Sqrt(float64(c.HeadDim)))
 	}
 	var all Ropes
 	for _, scale := range scales {
-		r, err := newRope(d, c.InvFreq(), scale, positions)
-		if err != nil {
-			return nil, err
+		for _, inv := range kinds {
+			r, err := newRope(d, inv, scale, positions)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, r)
 		}
-		all = append(all, r)
 	}
 	return all, nil
 }
-
-// queries is the last table, keys the first.
-func (r Ropes) queries() *Rope { return r[len(r)-1] }
-func (r Ropes) keys() *Rope    { return r[0] }
 
 func newRope(d device.Device, inv []float64, scale float64, positions int) (*Rope, error) {
 	half := len(inv)

@@ -18,6 +18,7 @@ type Family struct {
 	Defaults
 	Reads  []string                                        // keys of the table rules that it honours
 	Read   func(c *model.Config, r *reader, d Defaults)    // reads them; nil: none
+	Rope   func(c *model.Config, r *reader, theta float64) // reads the rotary settings; nil: rope
 	Layers func(b *model.Builder, x model.Slot) model.Slot // a block's
 }
 
@@ -30,20 +31,25 @@ type Defaults struct {
 	Window                                     int
 	Theta                                      float64
 	Tied                                       bool
-	Padding                                    int     // 0: none
+	Padding                                    int     // 0: none; firstRow: 0
 	Eps                                        float64 // 0: 1e-6
 }
 
+// firstRow is a padding token that is the first of the vocabulary.
+const firstRow = -1
+
 // all is the families by model_type.
 var all = map[string]Family{
-	"granite":   granite,
-	"llama":     llama,
-	"ministral": ministral,
-	"mistral":   mistral,
-	"olmo2":     olmo2,
-	"qwen2":     qwen2,
-	"qwen3":     qwen3,
-	"smollm3":   smollm3,
+	"gemma":       gemma,
+	"gemma3_text": gemma3,
+	"granite":     granite,
+	"llama":       llama,
+	"ministral":   ministral,
+	"mistral":     mistral,
+	"olmo2":       olmo2,
+	"qwen2":       qwen2,
+	"qwen3":       qwen3,
+	"smollm3":     smollm3,
 }
 
 // Names is every model_type, sorted.
@@ -95,7 +101,11 @@ func Parse(data []byte) (*model.Config, error) {
 		return nil, err
 	}
 	padding(c, r, d)
-	rope(c, r, cmp.Or(d.Theta, 10000))
+	readRope := family.Rope
+	if readRope == nil {
+		readRope = rope
+	}
+	readRope(c, r, cmp.Or(d.Theta, 10000))
 	if family.Read != nil {
 		family.Read(c, r, d)
 	}
@@ -124,7 +134,7 @@ func padding(c *model.Config, r *reader, d Defaults) {
 	if r.has("pad_token_id") && !r.given("pad_token_id") || !r.has("pad_token_id") && d.Padding == 0 {
 		return
 	}
-	id := r.int("pad_token_id", d.Padding)
+	id := r.int("pad_token_id", max(0, d.Padding))
 	switch {
 	case r.err != nil:
 	case id >= c.VocabSize || id < -c.VocabSize:

@@ -110,6 +110,7 @@ func init() {
 	add(one, "heads that are rotated in part are of another family", "partial_rotary_factor", "rotary_pct", "rotary_percent", "rope_pct", "rotary_emb_fraction")
 	add(equal(headDim), "heads that are rotated in part are of another family", "rotary_dim", "rotary_ndims", "v_head_dim")
 	add(off, "pairs of neighbours are rotated in another family", "rope_interleaved", "rope_interleave", "rotary_interleaved", "rotary_emb_interleaved")
+	add(off, "windows in some layers are of another family", "sliding_window_pattern")
 	add(off, "a second rotary table is of another family", "rope_local_base_freq", "local_rope_theta", "swa_rope_theta")
 	add(one, "a rotary base of another family", "rope_ratio")
 	add(equal(theta), "a rotary base under another family's name; this build reads rope_theta", "rotary_base", "rotary_emb_base", "rope_base")

@@ -54,10 +54,12 @@ func mlp(b *model.Builder, n, h model.Slot) model.Slot {
 }
 
 // hiddenOf is silu(gate(n)) ⊙ up(n).
-func hiddenOf(b *model.Builder, n model.Slot) model.Slot {
-	gate := b.Linear("mlp.gate_proj", n, b.Cfg.IntermediateSize, b.Cfg.MLPBias)
-	up := b.Linear("mlp.up_proj", n, b.Cfg.IntermediateSize, b.Cfg.MLPBias)
-	return b.SwiGLU(gate, up)
+func hiddenOf(b *model.Builder, n model.Slot) model.Slot { return b.SwiGLU(gateAndUp(b, n)) }
+
+func gateAndUp(b *model.Builder, n model.Slot) (gate, up model.Slot) {
+	gate = b.Linear("mlp.gate_proj", n, b.Cfg.IntermediateSize, b.Cfg.MLPBias)
+	up = b.Linear("mlp.up_proj", n, b.Cfg.IntermediateSize, b.Cfg.MLPBias)
+	return gate, up
 }
 
 // branch ends a branch of the block: its last linear layer, whose result goes into the residual stream.
