@@ -5,6 +5,8 @@ package model
 import (
 	"encoding/json"
 	"slices"
+
+	"lomo/internal/tensor"
 )
 
 // Config is what config.json says about a model (formats.md 1). Keys it does not name stay in Raw and are
@@ -106,6 +108,14 @@ func (c *Config) WindowSizes() []int {
 	all := slices.Clone(c.Windows)
 	slices.Sort(all)
 	return slices.DeleteFunc(slices.Compact(all), func(w int) bool { return w == 0 })
+}
+
+// EmbedFactor is what embeddings are multiplied by where weights are of dtype dt.
+func (c *Config) EmbedFactor(dt tensor.DType) float64 {
+	if c.EmbedRounds && dt == tensor.BF16 {
+		return float64(tensor.BF16ToF32(tensor.F32ToBF16(float32(c.EmbedScale))))
+	}
+	return c.EmbedScale
 }
 
 // Rotates reports whether layer i turns its queries and keys to their positions.

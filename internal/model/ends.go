@@ -9,20 +9,12 @@ import (
 // Embedded is the rows of the table that ids (N) name, as the first block takes them: x (N, C).
 func (n *Network) Embedded(d device.Device, x, ids tensor.Tensor) {
 	d.GatherRows(x, n.Embed.W, ids)
-	n.times(d, x, n.embedScale())
+	n.times(d, x, n.Cfg.EmbedFactor(n.Embed.W.DType))
 }
 
 // BackwardEmbedded turns the gradient of Embedded's rows, dx (N, C), into that of the table's.
 func (n *Network) BackwardEmbedded(d device.Device, dx tensor.Tensor) {
-	n.times(d, dx, n.embedScale())
-}
-
-// embedScale is what embeddings are multiplied by. A store tells the table's dtype also while it has no memory for it.
-func (n *Network) embedScale() float64 {
-	if n.Cfg.EmbedRounds && n.Embed.W.DType == tensor.BF16 {
-		return float64(tensor.BF16ToF32(tensor.F32ToBF16(float32(n.Cfg.EmbedScale))))
-	}
-	return n.Cfg.EmbedScale
+	n.times(d, dx, n.Cfg.EmbedFactor(n.Embed.W.DType))
 }
 
 // Logits is z (N, V) F32 of the last block's rows x (N, C); normed (N, C) and rstd (N) F32 are scratch.

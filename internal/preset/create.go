@@ -34,7 +34,7 @@ var (
 )
 
 // Create writes config.json and the weights of a randomly initialised model into dir: matrices normal with standard
-// deviation initializer_range, norm gains one, biases zero. Each element is a function of seed, tensor and index alone.
+// deviation initializer_range, norm gains one (kept as zero where the model adds one), biases zero. Each element is a function of seed, tensor and index alone.
 func Create(dir, name string, o Options) (*model.Config, error) {
 	raw, err := ConfigJSON(name, o.DType.HFName())
 	if err != nil {
@@ -60,7 +60,7 @@ func Create(dir, name string, o Options) (*model.Config, error) {
 		return nil, err
 	}
 	for _, p := range net.Params() {
-		if err := initialize(w, p, cfg.InitializerRange, o); err != nil {
+		if err := initialize(w, p, cfg, o); err != nil {
 			w.Abort()
 			return nil, err
 		}
@@ -81,8 +81,8 @@ func merge(raw []byte, extra map[string]any) ([]byte, error) {
 }
 
 // initialize draws and writes one tensor, some rows at a time.
-func initialize(w *checkpoint.Writer, p *grad.Param, std float64, o Options) error {
-	cols := p.Len() / p.Shape[0]
+func initialize(w *checkpoint.Writer, p *grad.Param, cfg *model.Config, o Options) error {
+	cols, std := p.Len()/p.Shape[0], cfg.InitializerRange
 	step := max(1, chunk/cols)
 	vals := make([]float32, 0, step*cols)
 	buf := make([]byte, step*cols*o.DType.Size())
@@ -93,7 +93,7 @@ func initialize(w *checkpoint.Writer, p *grad.Param, std float64, o Options) err
 			normals(vals, o.Seed, p.ID, uint64(r)*uint64(cols), std)
 		} else {
 			begin := float32(1)
-			if strings.HasSuffix(p.Name, ".bias") {
+			if strings.HasSuffix(p.Name, ".bias") || cfg.NormPlusOne {
 				begin = 0
 			}
 			for i := range vals {

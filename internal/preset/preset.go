@@ -31,6 +31,25 @@ var (
 	smollm3 = map[string]any{"model_type": "smollm3", "architectures": []string{"SmolLM3ForCausalLM"}, "pad_token_id": 128004}
 )
 
+// gemmas is the keys of a model of the Gemma family, beside which more stand.
+func gemmas(kind, class string, headDim int, more map[string]any) map[string]any {
+	keys := map[string]any{"model_type": kind, "architectures": []string{class}, "head_dim": headDim, "hidden_act": "gelu_pytorch_tanh",
+		"hidden_activation": "gelu_pytorch_tanh", "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 1}
+	maps.Copy(keys, more)
+	return keys
+}
+
+// gemma3 is that of Gemma 3's language models; long says that the layers without a window have scaled frequencies.
+func gemma3(headDim, window, scalar int, long bool) map[string]any {
+	more := map[string]any{"sliding_window": window, "sliding_window_pattern": 6, "query_pre_attn_scalar": scalar, "rope_local_base_freq": 10000.0}
+	if long {
+		more["rope_scaling"] = map[string]any{"rope_type": "linear", "factor": 8.0}
+	}
+	return gemmas("gemma3_text", "Gemma3ForCausalLM", headDim, more)
+}
+
+var gemma = gemmas("gemma", "GemmaForCausalLM", 256, nil)
+
 var presets = map[string]geometry{
 	"tiny":           {320, 64, 176, 2, 4, 2, 512, 1e4, 1e-5, true, 0, nil},
 	"15m":            {2048, 288, 768, 12, 6, 6, 1024, 1e4, 1e-5, true, 0, nil},
@@ -60,6 +79,13 @@ var presets = map[string]geometry{
 	"qwen2.5-1.5b":   {151936, 1536, 8960, 28, 12, 2, 32768, 1e6, 1e-6, true, 0, qwen2},
 	"qwen2.5-7b":     {152064, 3584, 18944, 28, 28, 4, 32768, 1e6, 1e-6, false, 0, qwen2},
 	"olmo2-7b":       {100352, 4096, 11008, 32, 32, 32, 4096, 5e5, 1e-6, false, 0, olmo2},
+	"gemma-2b":       {256000, 2048, 16384, 18, 8, 1, 8192, 1e4, 1e-6, true, 0, gemma},
+	"gemma-7b":       {256000, 3072, 24576, 28, 16, 16, 8192, 1e4, 1e-6, true, 0, gemma},
+	"gemma3-270m":    {262144, 640, 2048, 18, 4, 1, 32768, 1e6, 1e-6, true, 0, gemma3(256, 512, 256, false)},
+	"gemma3-1b":      {262144, 1152, 6912, 26, 4, 1, 32768, 1e6, 1e-6, true, 0, gemma3(256, 512, 256, false)},
+	"gemma3-4b":      {262208, 2560, 10240, 34, 8, 4, 131072, 1e6, 1e-6, true, 0, gemma3(256, 1024, 256, true)},
+	"gemma3-12b":     {262208, 3840, 15360, 48, 16, 8, 131072, 1e6, 1e-6, true, 0, gemma3(256, 1024, 256, true)},
+	"gemma3-27b":     {262208, 5376, 21504, 62, 32, 16, 131072, 1e6, 1e-6, true, 0, gemma3(128, 1024, 168, true)},
 	"smollm3-3b":     {128256, 2048, 11008, 36, 16, 4, 65536, 5e6, 1e-6, true, 0, smollm3},
 }
 

@@ -23,6 +23,8 @@ func TestParameterCounts(t *testing.T) {
 		"llama3.1-8b": 8030261248, "llama3.1-70b": 70553706496, "llama3.2-3b": 3212749824, "mistral-7b": 7241732096, "smollm3-3b": 3075098624,
 		"qwen3-0.6b": 596049920, "qwen3-1.7b": 1720574976, "qwen3-4b": 4022468096, "qwen3-8b": 8190735360, "qwen3-14b": 14768307200, "qwen3-32b": 32762123264,
 		"qwen2.5-0.5b": 494032768, "qwen2.5-1.5b": 1543714304, "qwen2.5-7b": 7615616512, "olmo2-7b": 7298617344,
+		"gemma-2b": 2506172416, "gemma-7b": 8537680896,
+		"gemma3-270m": 268098176, "gemma3-1b": 999885952, "gemma3-4b": 3880263168, "gemma3-12b": 11766034176, "gemma3-27b": 27009346304,
 	} {
 		cfg, err := Config(name)
 		if err != nil {
@@ -59,8 +61,13 @@ func create(t *testing.T, o Options) (string, checkpoint.Source) {
 
 // TestBiasesBeginAtZero: norm gains are 1, biases 0.
 func TestBiasesBeginAtZero(t *testing.T) {
+	begin(t, map[string]any{"attention_bias": true, "mlp_bias": true}, 1, 2*7)
+	begin(t, map[string]any{"attention_bias": true, "model_type": "gemma", "architectures": nil, "hidden_act": "gelu"}, 0, 2*4) // 1 + w
+}
+
+func begin(t *testing.T, more map[string]any, gain float32, wantBiases int) {
+	t.Helper()
 	dir := t.TempDir()
-	more := map[string]any{"attention_bias": true, "mlp_bias": true}
 	cfg, err := Create(dir, "tiny", Options{DType: tensor.F32, Extra: more})
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +82,7 @@ func TestBiasesBeginAtZero(t *testing.T) {
 		if p.Matrix() {
 			continue
 		}
-		want := float32(1)
+		want := gain
 		if strings.HasSuffix(p.Name, ".bias") {
 			want, biases = 0, biases+1
 		}
@@ -89,7 +96,7 @@ func TestBiasesBeginAtZero(t *testing.T) {
 			}
 		}
 	}
-	if biases != 2*7 {
+	if biases != wantBiases {
 		t.Errorf("%d biases", biases)
 	}
 }

@@ -22,6 +22,8 @@ var kinds = []tinyOptions{
 	{kind: "smollm3", keys: `"pad_token_id":null,"no_rope_layers":[0,1,0],"use_sliding_window":true,"sliding_window":6`},
 	{kind: "olmo2", keys: `"pad_token_id":null,"attention_bias":true`},
 	{kind: "granite", keys: `"embedding_multiplier":3,"residual_multiplier":0.5,"attention_multiplier":0.2,"logits_scaling":2,"mlp_bias":true`},
+	{kind: "gemma", keys: `"attention_bias":true`, kvHeads: 1},
+	{kind: "gemma3_text", keys: `"sliding_window":5,"sliding_window_pattern":2,"query_pre_attn_scalar":9,"final_logit_softcapping":3`},
 }
 
 func eachKind(t *testing.T, f func(t *testing.T, o tinyOptions)) {

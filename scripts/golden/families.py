@@ -3,12 +3,14 @@
     greedy/prompt      (9) int32
     greedy/ids         (64) int32               the most likely token each time
 
-Windows are shorter than the batches' sequences, so that they bind; norm gains are not 1.
+A model is a file in the folder families: what its configuration has beside SMALL. Its golden file carries the hash of that file, so that a new model
+asks for no other to be made anew. Windows are shorter than the batches' sequences, so that they bind, and so are caps; norm gains are not 1.
 
 Run:  python scripts/golden/families.py [NAME...]          (needs torch, transformers, lomo-optim, safetensors)
 """
 
 import hashlib
+import json
 import pathlib
 import sys
 
@@ -19,29 +21,7 @@ from transformers.utils import logging
 
 SMALL = dict(hidden_size=24, intermediate_size=40, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=8, vocab_size=64,
              max_position_embeddings=256, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=None)
-ROPE = dict(rope_type="default", rope_theta=1e4)
-
-MODELS = {
-    "mistral_window": dict(model_type="mistral", sliding_window=5, tie_word_embeddings=False, rope_parameters=ROPE),
-    "ministral_mixed": dict(model_type="ministral", sliding_window=4, tie_word_embeddings=True, rope_parameters=ROPE,
-                            layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
-    "qwen3_gqa": dict(model_type="qwen3", tie_word_embeddings=True, rope_parameters=dict(ROPE, rope_theta=1e6)),
-    "qwen3_window": dict(model_type="qwen3", num_key_value_heads=4, tie_word_embeddings=False, rope_parameters=ROPE, use_sliding_window=True,
-                         sliding_window=6, max_window_layers=1),
-    "smollm3_nope": dict(model_type="smollm3", num_hidden_layers=4, head_dim=6, tie_word_embeddings=True, rope_parameters=dict(ROPE, rope_theta=2e6)),
-    "smollm3_window": dict(model_type="smollm3", head_dim=6, num_key_value_heads=4, tie_word_embeddings=False, rope_parameters=ROPE,
-                           no_rope_layers=[0, 1, 0], use_sliding_window=True, sliding_window=7),
-    "llama_biases": dict(model_type="llama", head_dim=6, tie_word_embeddings=True, attention_bias=True, mlp_bias=True, rope_parameters=ROPE),
-    "qwen2_gqa": dict(model_type="qwen2", head_dim=6, tie_word_embeddings=True, rope_parameters=dict(ROPE, rope_theta=1e6)),
-    "qwen2_window": dict(model_type="qwen2", head_dim=6, num_key_value_heads=4, tie_word_embeddings=False, rope_parameters=ROPE, use_sliding_window=True,
-                         sliding_window=5, layer_types=["sliding_attention", "full_attention", "full_attention"]),
-    "olmo2_mha": dict(model_type="olmo2", head_dim=6, num_key_value_heads=4, tie_word_embeddings=False, rope_parameters=dict(ROPE, rope_theta=5e5)),
-    "olmo2_gqa": dict(model_type="olmo2", head_dim=6, tie_word_embeddings=True, attention_bias=True, rope_parameters=ROPE),
-    "granite_tied": dict(model_type="granite", head_dim=6, tie_word_embeddings=True, embedding_multiplier=3.5, logits_scaling=2.5, residual_multiplier=0.6,
-                         attention_multiplier=0.3, rope_parameters=ROPE),
-    "granite_untied": dict(model_type="granite", head_dim=6, num_key_value_heads=4, tie_word_embeddings=False, embedding_multiplier=1.5, logits_scaling=1.7,
-                           residual_multiplier=0.4, attention_multiplier=0.25, attention_bias=True, mlp_bias=True, rope_parameters=ROPE),
-}
+MODELS = {p.stem: p for p in sorted((pathlib.Path(__file__).parent / "families").glob("*.json"))}
 LENGTH = 64
 
 
@@ -112,13 +92,11 @@ def main():
     torch.use_deterministic_algorithms(True)
     hashed = models.scripts
 
-    def scripts():
-        here = pathlib.Path(__file__).resolve()
-        return hashed() | {str(here.relative_to(models.ROOT)): hashlib.sha256(here.read_bytes()).hexdigest()}
-
-    models.load, models.packed, models.scripts = load, packed, scripts
+    models.load, models.packed = load, packed
     for name in sys.argv[1:] or MODELS:
-        options = MODELS[name]
+        made_by = [pathlib.Path(p).resolve() for p in (__file__, MODELS[name])]
+        models.scripts = lambda: hashed() | {str(p.relative_to(models.ROOT)): hashlib.sha256(p.read_bytes()).hexdigest() for p in made_by}
+        options = json.loads(MODELS[name].read_text())
         gen = torch.Generator().manual_seed(models.SEED + int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]))
         write_model(name, dict(options), gen)
         models.golden(name, SMALL["vocab_size"], gen)

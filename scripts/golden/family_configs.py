@@ -9,6 +9,7 @@ import json
 import pathlib
 from importlib import metadata
 
+import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
@@ -20,7 +21,7 @@ MIXED = [SLIDING, FULL, SLIDING, FULL, FULL, SLIDING]
 
 CASES = [  # model_type alone: what is missing
     dict(model_type="llama"), dict(model_type="mistral"), dict(model_type="ministral"), dict(model_type="qwen3"), dict(model_type="smollm3"),
-    dict(model_type="qwen2"), dict(model_type="olmo2"), dict(model_type="granite"),
+    dict(model_type="qwen2"), dict(model_type="olmo2"), dict(model_type="granite"), dict(model_type="gemma"), dict(model_type="gemma3_text"),
     dict(TINY, model_type="qwen2", use_sliding_window=True, sliding_window=5, max_window_layers=2),
     dict(TINY, model_type="qwen2", use_sliding_window=True, sliding_window=5, layer_types=MIXED),
     dict(TINY, model_type="olmo2", pad_token_id=None),
@@ -43,6 +44,16 @@ CASES = [  # model_type alone: what is missing
     dict(TINY, model_type="smollm3", pad_token_id=None, use_sliding_window=True, sliding_window=9),
     dict(TINY, model_type="smollm3", pad_token_id=None, use_sliding_window=True, sliding_window=9, layer_types=MIXED),
     dict(TINY, model_type="smollm3", pad_token_id=None, sliding_window=9, tie_word_embeddings=False),
+    dict(TINY, model_type="gemma", hidden_act="gelu", hidden_activation="gelu_pytorch_tanh", head_dim=8, rope_theta=3e4),
+    dict(TINY, model_type="gemma", pad_token_id=None, rope_scaling=dict(rope_type="linear", factor=2.0)),
+    dict(TINY, model_type="gemma3_text", num_hidden_layers=8, head_dim=8, sliding_window=5),
+    dict(TINY, model_type="gemma3_text", sliding_window=5, sliding_window_pattern=3, rope_local_base_freq=2e4),
+    dict(TINY, model_type="gemma3_text", sliding_window_pattern=1, sliding_window=None, query_pre_attn_scalar=7),
+    dict(TINY, model_type="gemma3_text", sliding_window=5, sliding_window_pattern=3, layer_types=MIXED, final_logit_softcapping=None),
+    dict(TINY, model_type="gemma3_text", sliding_window=7, rope_theta=5e5, rope_scaling=dict(rope_type="linear", factor=8.0), query_pre_attn_scalar=256),
+    dict(TINY, model_type="gemma3_text", final_logit_softcapping=30.0,
+         rope_parameters=dict(full_attention=dict(rope_type="linear", factor=8.0, rope_theta=2e6), sliding_attention=dict(rope_type="default", rope_theta=3e4))),
+    dict(TINY, model_type="gemma3_text", rope_parameters=dict(full_attention=dict(rope_type="linear", factor=4.0), sliding_attention=None), rope_theta=7e5),
 ]
 
 
@@ -55,12 +66,20 @@ def read(case):
     found = {k: getattr(config, k) for k in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
                                              "num_key_value_heads", "max_position_embeddings", "tie_word_embeddings", "rms_norm_eps")}
     found |= {"head_dim": getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
-              "rope_theta": config.rope_parameters["rope_theta"],
+              "rope_theta": config.rope_parameters.get("full_attention", config.rope_parameters)["rope_theta"],
+              "local_theta": config.rope_parameters.get("sliding_attention", {}).get("rope_theta", 0),
               "windows": [(window or 0) if types is None or types[i] == SLIDING else 0 for i in layers],
               "rotates": [bool(rotates[i]) if rotates else True for i in layers]}
     if case.get("hidden_size") == TINY["hidden_size"]:  # what the modules themselves say
         model = AutoModelForCausalLM.from_config(config)
         found["padding_idx"] = model.model.embed_tokens.padding_idx
+        rotary = model.model.rotary_emb
+        found["inv_freq"] = getattr(rotary, "full_attention_inv_freq" if hasattr(rotary, "full_attention_inv_freq") else "inv_freq", None)
+        found["inv_freq"] = None if found["inv_freq"] is None else found["inv_freq"].tolist()
+        found["score_scale"] = model.model.layers[0].self_attn.scaling
+        found["embed_scale"] = {str(dt)[6:]: getattr(model.to(dt).model.embed_tokens, "embed_scale", torch.tensor(1.0)).to(dt).item()
+                                for dt in (torch.bfloat16, torch.float32)}
+        found["logit_cap"] = getattr(config, "final_logit_softcapping", None) or 0
         for i, layer in enumerate(model.model.layers):
             attention = layer.self_attn
             if hasattr(attention, "sliding_window"):

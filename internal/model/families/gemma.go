@@ -29,10 +29,9 @@ var gemma3 = Family{Class: "gemma3", Defaults: Defaults{Vocab: 262208, Hidden: 2
 		wholeHeads(c, r)
 		scoreScale(c, r)
 		c.LogitCap = limit(r, "final_logit_softcapping", 0)
-		every := 0
+		every := 6
 		if !r.given("layer_types") {
-			every = r.int("sliding_window_pattern", 6)
-			if every < 1 {
+			if every = r.int("sliding_window_pattern", every); every < 1 {
 				r.fail(&ConfigError{Msg: fmt.Sprintf("sliding_window_pattern is %d, want a whole number from 1", every), Advice: again})
 				return
 			}

@@ -30,6 +30,11 @@ func ropeByLayerType(c *model.Config, r *reader, theta float64) {
 		return
 	}
 	if scaling != nil {
+		if scaling.given("type") && !scaling.given("rope_type") {
+			r.fail(&ConfigError{Msg: fmt.Sprintf("rope_scaling.rope_type is missing: transformers does not read rope_scaling.type (%s) of a %s", valueOf(scaling.raw["type"]), c.ModelType),
+				Advice: "set rope_type in its place"})
+			return
+		}
 		full = over(c, full, scaling)
 	}
 	c.RopeTheta = theta
