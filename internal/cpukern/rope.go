@@ -6,12 +6,12 @@ import (
 	"lomo/internal/tensor"
 )
 
-// RoPE rotates every head of x in place: with h = headDim/2, elements j and j+h of a head turn by the angle of the
-// row's position and frequency j.
+// RoPE rotates every head of x in place: with h pairs, elements j and j+h of a head turn by the angle of the
+// row's position and frequency j, and those from 2h on stay.
 func (d *Device) RoPE(x, pos, cos, sin tensor.Tensor, headDim int, inverse bool) {
 	n, width := rowsCols(x)
 	wantLen("RoPE", pos, n)
-	if headDim <= 0 || headDim%2 != 0 || width%headDim != 0 || cos.Cols() != headDim/2 {
+	if headDim <= 0 || headDim%2 != 0 || width%headDim != 0 || cos.Cols() > headDim/2 {
 		panic(fmt.Sprintf("RoPE: head size %d does not fit %v and %v", headDim, x, cos))
 	}
 	wantSame("RoPE", cos, sin)
@@ -19,7 +19,7 @@ func (d *Device) RoPE(x, pos, cos, sin tensor.Tensor, headDim int, inverse bool)
 		return
 	}
 	v, p, cs, sn := floatsOf("RoPE", x), pos.I32s(), cos.F32s(), sin.F32s()
-	half := headDim / 2
+	half := cos.Cols()
 	sign := float32(1)
 	if inverse {
 		sign = -1
@@ -30,9 +30,9 @@ func (d *Device) RoPE(x, pos, cos, sin tensor.Tensor, headDim int, inverse bool)
 			c, s := cs[at:at+half], sn[at:at+half]
 			for h := i * width; h < (i+1)*width; h += headDim {
 				if v.half {
-					d.k.rotateHalves(v.h[h:h+half], v.h[h+half:h+headDim], c, s, sign)
+					d.k.rotateHalves(v.h[h:h+half], v.h[h+half:h+2*half], c, s, sign)
 				} else {
-					d.k.rotate(v.f[h:h+half], v.f[h+half:h+headDim], c, s, sign)
+					d.k.rotate(v.f[h:h+half], v.f[h+half:h+2*half], c, s, sign)
 				}
 			}
 		}

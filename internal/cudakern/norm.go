@@ -52,7 +52,7 @@ func split(n, c int) (ranges, perRange int) {
 func (d *Device) RoPE(x, pos, cos, sin tensor.Tensor, headDim int, inverse bool) {
 	n, width := rowsCols(x)
 	wantLen("RoPE", pos, n)
-	if headDim <= 0 || headDim%2 != 0 || width%headDim != 0 || cos.Cols() != headDim/2 {
+	if headDim <= 0 || headDim%2 != 0 || width%headDim != 0 || cos.Cols() > headDim/2 {
 		panic(fmt.Sprintf("RoPE: head size %d does not fit %v and %v", headDim, x, cos))
 	}
 	wantSame("RoPE", cos, sin)
@@ -65,6 +65,6 @@ func (d *Device) RoPE(x, pos, cos, sin tensor.Tensor, headDim int, inverse bool)
 	if inverse {
 		sign = -1
 	}
-	half, heads := headDim/2, width/headDim
-	d.launch("RoPE", "rope", each(n*heads*ceilDiv(half, 8)), flatBlock, 0, x, pos, cos, sin, n, heads, half, sign, halves("RoPE", x))
+	half, heads := cos.Cols(), width/headDim
+	d.launch("RoPE", "rope", each(n*heads*ceilDiv(half, 8)), flatBlock, 0, x, pos, cos, sin, n, heads, headDim, half, sign, halves("RoPE", x))
 }

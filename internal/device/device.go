@@ -89,8 +89,8 @@ type Device interface {
 	// in dtype; without addX dx may be dy.
 	RMSNormBackward(dx, dw, dy, x, w, rstd tensor.Tensor, n Norm, addX, addW bool)
 
-	// RoPE rotates each head of x (N, heads·Hd) in place by its row's position, in Hugging Face half-split
-	// order: pos (N) I32, cos and sin (P, Hd/2) F32. inverse rotates back (the backward of RoPE).
+	// RoPE rotates the first 2·h values of each head of x (N, heads·Hd) in place by its row's position, in Hugging Face half-split
+	// order: pos (N) I32, cos and sin (P, h) F32, h ≤ Hd/2. inverse rotates back (the backward of RoPE).
 	//
 	//counts:elements x x
 	RoPE(x, pos, cos, sin tensor.Tensor, headDim int, inverse bool)

@@ -89,14 +89,14 @@ func rmsNormOne(c *C, n, cols int, dt tensor.DType, norm device.Norm, acc bool) 
 }
 
 func rope(c *C) {
-	for _, s := range []struct{ n, heads, hd int }{{1, 1, 2}, {5, 3, 16}, {40, 2, 6}, {3, 9, 64}} {
-		c.both(func(dt tensor.DType) { ropeOne(c, s.n, s.heads, s.hd, dt) })
+	for _, s := range []struct{ n, heads, hd, turned int }{{1, 1, 2, 2}, {5, 3, 16, 16}, {40, 2, 6, 6}, {3, 9, 64, 64}, {5, 3, 16, 12}, {7, 2, 64, 48}, {4, 5, 10, 2}, {3, 2, 20, 16}} {
+		c.both(func(dt tensor.DType) { ropeOne(c, s.n, s.heads, s.hd, s.turned, dt) })
 	}
 }
 
-func ropeOne(c *C, n, heads, hd int, dt tensor.DType) {
+func ropeOne(c *C, n, heads, hd, turned int, dt tensor.DType) {
 	const positions = 50
-	half := hd / 2
+	half := turned / 2
 	angle := func(i int) float64 { return float64(i/half) * math.Pow(1e4, -float64(i%half)/float64(half)) }
 	cos := c.new("cos", tensor.F32, mapped(positions*half, func(i int) float64 { return math.Cos(angle(i)) }), positions, half)
 	sin := c.new("sin", tensor.F32, mapped(positions*half, func(i int) float64 { return math.Sin(angle(i)) }), positions, half)
@@ -114,7 +114,10 @@ func ropeOne(c *C, n, heads, hd int, dt tensor.DType) {
 		c.D.RoPE(x, pos, cos, sin, hd, inverse)
 		want := mapped(len(xs), func(i int) float64 {
 			j, a := i%hd, angle(at[i/(heads*hd)]*half+i%hd%half)
-			if j < half {
+			switch {
+			case j >= turned:
+				return xs[i]
+			case j < half:
 				return xs[i]*math.Cos(a) - sign*xs[i+half]*math.Sin(a)
 			}
 			return xs[i]*math.Cos(a) + sign*xs[i-half]*math.Sin(a)

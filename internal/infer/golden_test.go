@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"math"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -80,4 +81,43 @@ func openFolder(t *testing.T, dir string) (*cpukern.Device, *model.Network, stor
 		}
 	}
 	return d, net, st
+}
+
+// TestLongAndBack: of a text that was long nothing is kept for a short one, whose keys are turned otherwise; both give what a new session gives.
+func TestLongAndBack(t *testing.T) {
+	d, net, st := openFolder(t, filepath.Join(golden.Root(t), "testdata/golden/llama_longrope"))
+	text := make([]int32, net.Cfg.LongFrom()+8)
+	for i := range text {
+		text[i] = int32(i*i*7+i) % 64
+	}
+	fresh := func(n int) []float32 {
+		s, err := NewSession(d, net, st, len(text), tensor.F32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := s.Append(text[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	s, err := NewSession(d, net, st, len(text), tensor.F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ n, kept int }{{20, 0}, {30, 20}, {38, 0}, {34, 33}, {25, 0}, {31, 0}} {
+		got, kept, err := s.Continue(text[:step.n], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept != step.kept {
+			t.Errorf("%d tokens: %d kept, want %d", step.n, kept, step.kept)
+		}
+		want := fresh(step.n)
+		for i := range want {
+			if math.Abs(float64(got[i]-want[i])) > 1e-5 {
+				t.Fatalf("%d tokens: logit %d is %v, want %v", step.n, i, got[i], want[i])
+			}
+		}
+	}
 }

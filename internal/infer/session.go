@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"lomo/internal/device"
 	"lomo/internal/grad"
@@ -26,6 +27,7 @@ type Session struct {
 	k, v  []tensor.Tensor // per block (max, Hkv·Hd)
 	ids   []int32         // tokens seen
 	max   int
+	long  bool // the keys are turned as those of a long text are (model.Config.LongFrom)
 
 	x, y   tensor.Tensor         // (rows, C): a block's input and output
 	acts   map[string]model.Acts // by the kind of a block
@@ -104,6 +106,9 @@ func CacheBytes(c *model.Config, n int, act tensor.DType) int64 {
 
 // Common is how many tokens at the beginning of text need not be computed again. The last one's logits are wanted.
 func (s *Session) Common(text []int32) (n int) {
+	if s.isLong(len(text)) != s.long {
+		return 0
+	}
 	for n < len(text)-1 && n < len(s.ids) && text[n] == s.ids[n] {
 		n++
 	}
@@ -124,6 +129,12 @@ func (s *Session) Continue(text []int32, more func() bool) (logits []float32, ke
 // Append takes ids through the model and returns the logits that follow the last of them, valid until the next call.
 func (s *Session) Append(ids []int32) ([]float32, error) { return s.append(ids, nil) }
 
+// isLong reports whether a text of so many tokens is turned as a long one.
+func (s *Session) isLong(tokens int) bool {
+	o := s.net.Cfg.LongFrom()
+	return o > 0 && tokens > o
+}
+
 func (s *Session) append(ids []int32, more func() bool) (logits []float32, err error) {
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("append: no tokens")
@@ -131,9 +142,13 @@ func (s *Session) append(ids []int32, more func() bool) (logits []float32, err e
 	if len(s.ids)+len(ids) > s.max {
 		return nil, fmt.Errorf("append: %d tokens after %d, the session holds %d", len(ids), len(s.ids), s.max)
 	}
+	if long := s.isLong(len(s.ids) + len(ids)); long != s.long { // the keys so far are turned otherwise from here on
+		ids, s.ids, s.long = slices.Concat(s.ids, ids), s.ids[:0], long
+	}
+	text := len(s.ids) + len(ids)
 	for rows := s.x.Shape[0]; len(ids) > 0; {
 		n := min(rows, len(ids))
-		if logits, err = s.chunk(ids[:n], n == len(ids), more); err != nil {
+		if logits, err = s.chunk(ids[:n], text, n == len(ids), more); err != nil {
 			return nil, err
 		}
 		ids = ids[n:]
@@ -141,8 +156,8 @@ func (s *Session) append(ids []int32, more func() bool) (logits []float32, err e
 	return logits, nil
 }
 
-// chunk takes a few tokens through all blocks. When more says no between two of them, none of the tokens was seen.
-func (s *Session) chunk(ids []int32, logits bool, more func() bool) ([]float32, error) {
+// chunk takes a few tokens of a text through all blocks. When more says no between two of them, none of the tokens was seen.
+func (s *Session) chunk(ids []int32, text int, logits bool, more func() bool) ([]float32, error) {
 	d, n, seen := s.d, len(ids), len(s.ids)
 	raw, at := make([]byte, 4*n), make([]byte, 4*n)
 	for i, id := range ids {
@@ -150,7 +165,7 @@ func (s *Session) chunk(ids []int32, logits bool, more func() bool) ([]float32, 
 			return nil, fmt.Errorf("token id %d: the vocabulary has %d", id, s.net.Cfg.VocabSize)
 		}
 		binary.LittleEndian.PutUint32(raw[4*i:], uint32(id))
-		binary.LittleEndian.PutUint32(at[4*i:], uint32(seen+i))
+		binary.LittleEndian.PutUint32(at[4*i:], uint32(s.net.Cfg.RopeRow(seen+i, text)))
 	}
 	d.CopyIn(s.idRow.Slice(0, n), raw)
 	d.CopyIn(s.pos.Slice(0, n), at)

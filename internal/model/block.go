@@ -6,8 +6,8 @@ import (
 	"lomo/internal/tensor"
 )
 
-// Layout is how the rows of a micro-batch are arranged: B sequences of T tokens, their positions and the
-// start of each token's document.
+// Layout is how the rows of a micro-batch are arranged: B sequences of T tokens, the rows of the rotary tables that turn them
+// (Config.RopeRows) and the start of each token's document.
 type Layout struct {
 	B, T  int
 	Pos   tensor.Tensor // (B·T) I32

@@ -26,6 +26,7 @@ type Config struct {
 	RopeTheta         float64
 	RopeScaling       *RopeScaling
 	LocalTheta        float64 // of the layers with a window, which scale no frequencies then; 0: as the others
+	RotaryDim         int     // values at the beginning of each head that turn, the rest stays; 0: all
 	SlidingWindow     int     // of a family that computes none: what is longer is refused; 0: none
 	Windows           []int   // by layer: a token sees so many up to itself; 0: all before it; nil: all layers do
 	NoRope            []bool  // by layer: it rotates nothing; nil: all layers rotate
@@ -52,26 +53,19 @@ type Config struct {
 	Untrained error                         // why the model cannot be trained, though it can be used
 }
 
-// RopeScaling stretches the rotary frequencies: "linear", "llama3", or "dynamic", which changes nothing within max_position_embeddings.
-type RopeScaling struct {
-	Type             string
-	Factor           float64
-	LowFreqFactor    float64
-	HighFreqFactor   float64
-	OriginalPosition float64
-}
-
 // MaxDim is more than any dimension of a model; it keeps products of two within int64.
 const MaxDim = 1 << 24
 
 // Trainable says why a model that can be used cannot be trained.
 func (c *Config) Trainable() error { return c.Untrained }
 
-// Positions is how many positions the model knows: linear scaling multiplies them, but where layers with a window are not scaled, for those models
-// tell what they know with it.
+// Positions is how many positions the model knows: linear scaling and yarn multiply them, but where layers with a window are not scaled, for those
+// models tell what they know with it.
 func (c *Config) Positions() int {
 	if s := c.RopeScaling; s != nil && s.Type == "linear" && s.Factor > 1 && c.LocalTheta == 0 {
 		return int(min(float64(c.MaxPositions)*s.Factor, MaxDim))
+	} else if s != nil && s.Type == "yarn" && c.LocalTheta == 0 { // max_position_embeddings may tell the length before or after it
+		return max(c.MaxPositions, int(min(s.OriginalPosition*s.Factor, MaxDim)))
 	}
 	return c.MaxPositions
 }

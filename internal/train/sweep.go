@@ -103,7 +103,7 @@ func (s *Sweep) load(batches []data.Batch, idle data.Batch, whole int) (*Pass, e
 				targets = append(targets, t)
 			}
 		}
-		ids, pos, start = append(ids, b.IDs...), append(pos, b.Pos...), append(start, b.Start...)
+		ids, pos, start = append(ids, b.IDs...), append(pos, s.Net.Cfg.RopeRows(b.T, b.Pos, b.Start)...), append(start, b.Start...)
 		p.micro = append(p.micro, micro{row0: p.rows, n: n, layout: model.Layout{B: b.B, T: b.T}})
 		p.rows += n
 		p.maxRows = max(p.maxRows, n)

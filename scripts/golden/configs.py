@@ -5,7 +5,7 @@ user would and takes one batch. It writes testdata/golden/configs.json:
 
     cases: [{name, config,
              error                      the exception's class where transformers refuses it, else "" and
-             model_type, inv_freq, padding_idx, loss   of the batch, in training mode without dropout}]
+             model_type, inv_freq, attention_factor, padding_idx, loss   of the batch, in training mode without dropout}]
     ids                                 the batch, every position predicted from those before it
     long_ids                            one of 40 tokens, for cases whose name ends in "long"
 
@@ -30,6 +30,8 @@ OUT = ROOT / "testdata" / "golden"
 MODEL = OUT / "gqa_untied"
 
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0)
+YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=64)
+LONG = dict(rope_type="longrope", short_factor=[1.0, 1.5, 1.75, 2], long_factor=[2.0, 3.5, 6.25, 9], original_max_position_embeddings=32)
 GONE = object()  # a key that is taken out
 ROPE = dict(rope_parameters=GONE, rope_scaling=GONE, rope_theta=GONE)
 
@@ -80,6 +82,43 @@ CASES = {
     "dynamic without factor": rope(rope_scaling=dict(type="dynamic")),
     "linear beyond its positions, long": rope(max_position_embeddings=16, rope_scaling=dict(type="linear", factor=2.0)),
     "beyond the positions, long": rope(max_position_embeddings=16),
+    "yarn": rope(rope_scaling=YARN),
+    "yarn, old type, theta, long": rope(rope_theta=5e4, rope_scaling=dict(type="yarn", factor=2.5, original_max_position_embeddings=16)),
+    "yarn, original missing": rope(rope_scaling=dict(rope_type="yarn", factor=4.0)),
+    "yarn, two originals": rope(original_max_position_embeddings=32, rope_scaling=YARN),
+    "yarn without factor": rope(rope_scaling=dict(rope_type="yarn", original_max_position_embeddings=64)),
+    "yarn, factor null": rope(rope_scaling=YARN | dict(factor=None)),
+    "yarn, factor below 1": rope(rope_scaling=YARN | dict(factor=0.5)),
+    "yarn, betas": rope(rope_scaling=YARN | dict(original_max_position_embeddings=300, rope_theta=50.0, beta_fast=16, beta_slow=2.5)),
+    "yarn, betas null and 0": rope(rope_scaling=YARN | dict(beta_fast=None, beta_slow=0)),
+    "yarn, betas swapped": rope(rope_scaling=YARN | dict(original_max_position_embeddings=300, rope_theta=50.0, beta_fast=1, beta_slow=32)),
+    "yarn, betas equal": rope(rope_scaling=YARN | dict(original_max_position_embeddings=300, rope_theta=50.0, beta_fast=4, beta_slow=4, truncate=False)),
+    "yarn, not truncated": rope(rope_scaling=YARN | dict(original_max_position_embeddings=300, rope_theta=50.0, truncate=False, beta_fast=16, beta_slow=2)),
+    "yarn, truncate null": rope(rope_scaling=YARN | dict(original_max_position_embeddings=300, rope_theta=50.0, truncate=None, beta_fast=16, beta_slow=2)),
+    "yarn, attention factor": rope(rope_scaling=YARN | dict(attention_factor=1.75)),
+    "yarn, attention factor null": rope(rope_scaling=YARN | dict(attention_factor=None)),
+    "yarn, mscale": rope(rope_scaling=YARN | dict(mscale=0.7, mscale_all_dim=2.0)),
+    "yarn, one mscale": rope(rope_scaling=YARN | dict(mscale=0.7)),
+    "yarn, mscale 0": rope(rope_scaling=YARN | dict(mscale=0.7, mscale_all_dim=0)),
+    "yarn, mscale and attention factor": rope(rope_scaling=YARN | dict(mscale=0.7, mscale_all_dim=2.0, attention_factor=0.9)),
+    "yarn, parameters": rope(rope_parameters=YARN | dict(rope_theta=3e4)),
+    "yarn, mistral": rope(model_type="mistral", architectures=["MistralForCausalLM"], sliding_window=None, rope_scaling=YARN),
+    "yarn, keys of others": rope(rope_scaling=YARN | dict(low_freq_factor=1.0, short_factor=[1.0])),
+    "linear, keys of yarn": rope(rope_scaling=dict(rope_type="linear", factor=2.0, beta_fast=16)),
+    "longrope": rope(rope_scaling=LONG),
+    "longrope, long": rope(rope_scaling=LONG),
+    "longrope, factor": rope(rope_scaling=LONG | dict(factor=6.0)),
+    "longrope, factor 1, long": rope(rope_scaling=LONG | dict(factor=1)),
+    "longrope, attention factor, long": rope(rope_scaling=LONG | dict(attention_factor=1.25)),
+    "longrope, original on top, long": rope(original_max_position_embeddings=20, rope_scaling=LONG),
+    "longrope, exactly the original, long": rope(original_max_position_embeddings=40, rope_scaling=dict(type="longrope", short_factor=[1, 2, 3, 4], long_factor=[4, 8, 12, 16])),
+    "longrope without long": rope(rope_scaling=dict(rope_type="longrope", short_factor=[1.0, 1.5, 2, 3], original_max_position_embeddings=32)),
+    "longrope, three factors": rope(rope_scaling=LONG | dict(long_factor=[2.0, 3.5, 4.0]), original_max_position_embeddings=8),
+    "su": rope(rope_scaling=dict(LONG, rope_type="su")),
+    "proportional": rope(rope_parameters=dict(rope_type="proportional", partial_rotary_factor=0.5, rope_theta=1e4)),
+    "proportional, factor, long": rope(rope_parameters=dict(rope_type="proportional", partial_rotary_factor=0.5, factor=3.0, rope_theta=3e4)),
+    "proportional, whole": rope(rope_parameters=dict(rope_type="proportional", rope_theta=3e4)),
+    "yarn, partial": rope(rope_scaling=YARN | dict(partial_rotary_factor=0.5)),
     "partial, default": rope(rope_theta=5e4, partial_rotary_factor=0.5),
     "pad": dict(pad_token_id=7),
     "pad null": dict(pad_token_id=None),
@@ -121,7 +160,7 @@ def case(name, keys, ids):
         except Exception as e:  # whatever it is, the file is refused
             return found | {"error": type(e).__name__}
         inner = model.model
-        return found | {"model_type": model.config.model_type, "inv_freq": inner.rotary_emb.inv_freq.tolist(), "padding_idx": inner.embed_tokens.padding_idx, "loss": loss}
+        return found | {"model_type": model.config.model_type, "inv_freq": inner.rotary_emb.inv_freq.tolist(), "attention_factor": inner.rotary_emb.attention_scaling, "padding_idx": inner.embed_tokens.padding_idx, "loss": loss}
 
 
 def main():

@@ -96,18 +96,18 @@ KERNEL add_ranges(const u32* stop, float* out, const float* part, int ranges, in
     }
 }
 
-// rope turns elements j and j+half of every head by the angle of the row's position and frequency j: x (n, heads·2·half), pos (n),
-// cos and sin (P, half). sign −1 turns back. A thread takes eight j of one head; any grid and block. halves: x.
-KERNEL rope(const u32* stop, void* x, const int* pos, const float* cos, const float* sin, int n, int heads, int half, float sign, u32 halves) {
+// rope turns elements j and j+half of every head by the angle of the row's position and frequency j, and leaves those from 2·half on: x (n, heads·size),
+// pos (n), cos and sin (P, half). sign −1 turns back. A thread takes eight j of one head; any grid and block. halves: x.
+KERNEL rope(const u32* stop, void* x, const int* pos, const float* cos, const float* sin, int n, int heads, int size, int half, float sign, u32 halves) {
     if (stopped(stop)) return;
     Floats fx(x, HALF(0)), fc(cos, false), fs(sin, false);
-    bool wide = half % 8 == 0 && fx.wide() && fc.wide() && fs.wide();
+    bool wide = half % 8 == 0 && size % 8 == 0 && fx.wide() && fc.wide() && fs.wide();
     int groups = (half + 7) / 8;
     i64 total = (i64)n * heads * groups;
     for (i64 at = (i64)blockIdx.x * blockDim.x + threadIdx.x; at < total; at += (i64)gridDim.x * blockDim.x) {
         int j = (int)(at % groups) * 8, m = half - j < 8 ? half - j : 8;
         i64 head = at / groups, row = head / heads;
-        i64 a0 = head * 2 * half + j, table = (i64)pos[row] * half + j;
+        i64 a0 = head * size + j, table = (i64)pos[row] * half + j;
         float a[8], b[8], c[8], s[8];
         load8(a, fx, a0, m, wide);
         load8(b, fx, a0 + half, m, wide);

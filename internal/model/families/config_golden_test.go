@@ -16,6 +16,7 @@ type configCase struct {
 	Error      string          `json:"error"`
 	ModelType  string          `json:"model_type"`
 	InvFreq    []float64       `json:"inv_freq"`
+	Factor     float64         `json:"attention_factor"`
 	PaddingIdx *int            `json:"padding_idx"`
 }
 
@@ -31,6 +32,10 @@ var noted = map[string][]string{
 	"scaling and parameters, theta":       {`"factor":8`, "50000", "30000"},
 	"default in scaling hides parameters": {"default", `"factor":4`},
 	"llama3, two originals":               {"64", "128"},
+	"yarn, two originals":                 {"32", "64"},
+	"yarn, keys of others":                {"low_freq_factor is 1.0", "short_factor is [1.0]"},
+	"linear, keys of yarn":                {"beta_fast is 16 and means nothing"},
+	"longrope, original on top, long":     {"20", "32"},
 	"pad -1":                              {"pad_token_id -1", "row 71"},
 	"pad -72":                             {"pad_token_id -72", "row 0"},
 }
@@ -71,13 +76,26 @@ func (k configCase) check(t *testing.T) {
 	if c.PaddingRow != pad || c.ModelType != k.ModelType {
 		t.Errorf("%s, padding row %d, want %s and %d", c.ModelType, c.PaddingRow, k.ModelType, pad)
 	}
-	inv := c.InvFreq()
+	length := 12 // of scripts/golden/configs.py's batches
+	if strings.HasSuffix(k.Name, "long") {
+		length = 40
+	}
+	inv := c.InvFreq(length)
 	if len(inv) != len(k.InvFreq) {
 		t.Fatalf("%d frequencies, want %d", len(inv), len(k.InvFreq))
 	}
 	worst := 0.0
 	for i, want := range k.InvFreq {
-		worst = max(worst, math.Abs(inv[i]/want-1))
+		if inv[i] != want { // 0 where a pair stands still
+			worst = max(worst, math.Abs(inv[i]/want-1))
+		}
+	}
+	factor := 1.0
+	if s := c.RopeScaling; s != nil && s.AttentionFactor != 0 {
+		factor = s.AttentionFactor
+	}
+	if math.Abs(factor/k.Factor-1) > 1e-12 {
+		t.Errorf("attention factor %v, want %v", factor, k.Factor)
 	}
 	t.Logf("frequencies apart by %.1e", worst)
 	if !(worst <= 1e-6) { // transformers computes them in float32; measured 2.0e-7

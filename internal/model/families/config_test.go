@@ -1,6 +1,7 @@
 package families
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -49,14 +50,14 @@ func TestParseConfigDefaults(t *testing.T) {
 // TestInvFreqLlama3: frequencies of theta 5e5, head size 64, factor 32, as transformers computes them.
 func TestInvFreqLlama3(t *testing.T) {
 	c := &model.Config{HeadDim: 64, RopeTheta: 5e5, RopeScaling: &model.RopeScaling{Type: "llama3", Factor: 32, LowFreqFactor: 1, HighFreqFactor: 4, OriginalPosition: 8192}}
-	inv := c.InvFreq()
+	inv := c.InvFreq(0)
 	for i, want := range map[int]float64{14: 3.2114464e-3, 15: 1.2905479e-3, 16: 4.2955684e-4, 17: 9.7082878e-5, 31: 9.4183067e-8} {
 		if math.Abs(inv[i]/want-1) > 1e-6 { // the recorded values are float32
 			t.Errorf("frequency %d: %v, want %v", i, inv[i], want)
 		}
 	}
 	c.RopeScaling = &model.RopeScaling{Type: "linear", Factor: 4}
-	if got, want := c.InvFreq()[1], math.Pow(5e5, -2.0/64)/4; got != want {
+	if got, want := c.InvFreq(0)[1], math.Pow(5e5, -2.0/64)/4; got != want {
 		t.Errorf("linear: %v, want %v", got, want)
 	}
 }
@@ -75,9 +76,26 @@ func TestParseConfigRefuses(t *testing.T) {
 		`"bos_token_id": [1]`: "bos_token_id is [1]", `"torch_dtype": 16`: "torch_dtype is 16", `"rope_scaling": "linear"`: `rope_scaling is "linear"`,
 		`"rope_scaling": {"type": "linear", "factor": "4"}`: `rope_scaling.factor is "4", want a number`, `"rope_theta": 1e999`: "rope_theta",
 		// rotary settings
-		`"rope_theta": -1`: "rope_theta is -1", `"rope_theta": 0`: "rope_theta is 0", `"rope_scaling": {"rope_type": "yarn", "factor": 4}`: `rope_scaling.rope_type is "yarn"`,
-		`"rope_parameters": {"rope_type": "longrope"}`: `rope_parameters.rope_type is "longrope"`, `"rope_scaling": {"rope_type": "linear", "factor": 0}`: "factor is 0",
-		`"rope_scaling": {"rope_type": "linear", "factor": -2}`: "factor is -2", `"rope_scaling": {"rope_type": "llama3", "factor": 8}`: "low_freq_factor is missing",
+		`"rope_theta": -1`: "rope_theta is -1", `"rope_theta": 0`: "rope_theta is 0", `"rope_scaling": {"rope_type": "yarn"}`: `rope_scaling.factor is missing: scaling of type yarn`,
+		`"rope_parameters": {"rope_type": "longrope"}`: `rope_parameters.short_factor is missing`, `"rope_scaling": {"rope_type": "su", "factor": 4}`: `rope_scaling.rope_type is "su", which is of another family`,
+		`"rope_scaling": {"rope_type": "longrope", "short_factor": [1, 1], "long_factor": [1, 2, 3]}`:                       "rope_scaling.long_factor is a list of 3, want a list of 2",
+		`"rope_scaling": {"rope_type": "longrope", "short_factor": [1, "a"], "long_factor": [1, 2]}`:                        "rope_scaling.short_factor: number 2 is a, want one above 0",
+		`"rope_scaling": {"rope_type": "longrope", "short_factor": [0, 1], "long_factor": [1, 2]}`:                          "rope_scaling.short_factor: number 1 is 0",
+		`"rope_scaling": {"rope_type": "longrope", "short_factor": 1, "long_factor": [1, 2]}`:                               "rope_scaling.short_factor is 1, want a list of 2",
+		`"rope_scaling": {"rope_type": "longrope", "short_factor": [1, 1], "long_factor": [1, 2], "attention_factor": -1}`:  "attention_factor is -1",
+		`"rope_scaling": {"rope_type": "longrope", "short_factor": [1, 1], "long_factor": [1, 2], "attention_factor": "1"}`: `attention_factor is "1"`,
+		`"original_max_position_embeddings": 0, "rope_scaling": {"rope_type": "yarn", "factor": 2}`:                         "original_max_position_embeddings is 0",
+		`"rope_scaling": {"rope_type": "yarn", "factor": 2, "beta_fast": -32}`:                                              "beta_fast -32, beta_slow 1",
+		`"rope_scaling": {"rope_type": "yarn", "factor": 2, "truncate": "no"}`:                                              `truncate is "no", want true or false`,
+		`"rope_scaling": {"rope_type": "yarn", "factor": 2, "mscale": [1]}`:                                                 "mscale is [1], want a number",
+		`"rope_scaling": {"rope_type": "yarn", "factor": 2, "partial_rotary_factor": 0.5}`:                                  "partial_rotary_factor is 0.5: heads that are rotated in part",
+		`"rope_scaling": {"rope_type": "yarn", "factor": -2}`:                                                               "factor is -2",
+		`"rope_theta": 1, "rope_scaling": {"rope_type": "yarn", "factor": 2}`:                                               "rope_theta is 1, scaling of type yarn wants a number above 1",
+		`"rope_scaling": {"rope_type": "proportional", "partial_rotary_factor": 1.5}`:                                       "partial_rotary_factor is 1.5",
+		`"rope_scaling": {"rope_type": "mrope", "mrope_section": [1, 1]}`:                                                   `rope_type is "mrope", which is of another family`,
+		`"rope_scaling": {"rope_type": "yarn", "factor": 2, "llama_4_scaling_beta": 0.1}`:                                   "rope_scaling.llama_4_scaling_beta is 0.1",
+		`"rope_scaling": {"rope_type": "linear", "factor": 0}`:                                                              "factor is 0",
+		`"rope_scaling": {"rope_type": "linear", "factor": -2}`:                                                             "factor is -2", `"rope_scaling": {"rope_type": "llama3", "factor": 8}`: "low_freq_factor is missing",
 		`"rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 1}`:       "0 < low < high",
 		`"rope_scaling": {"type": "dynamic", "factor": 2, "alpha": 1000}`:                                         "alpha is 1000",
 		`"rope_scaling": {"rope_type": "default", "partial_rotary_factor": 0.25}`:                                 "partial_rotary_factor is 0.25",
@@ -151,16 +169,20 @@ func TestTrainable(t *testing.T) {
 func TestReach(t *testing.T) {
 	for keys, want := range map[string][3]int{ // Positions, Exact, Reach
 		`"max_position_embeddings": 64`: {64, 0, 64},
-		`"max_position_embeddings": 64, "rope_scaling": {"type": "linear", "factor": 4}`:                        {256, 0, 256},
-		`"max_position_embeddings": 64, "rope_scaling": {"type": "linear", "factor": 2.5}`:                      {160, 0, 160},
-		`"max_position_embeddings": 64, "rope_scaling": {"type": "linear", "factor": 0.5}`:                      {64, 0, 64},
-		`"max_position_embeddings": 64, "rope_scaling": {"type": "dynamic", "factor": 4}`:                       {64, 64, 64},
-		`"max_position_embeddings": 64, "sliding_window": 48`:                                                   {64, 48, 48},
-		`"max_position_embeddings": 64, "sliding_window": 48, "use_sliding_window": false`:                      {64, 0, 64},
-		`"model_type": "mistral", "num_key_value_heads": 4`:                                                     {131072, 0, 131072},
-		`"model_type": "mistral", "num_key_value_heads": 4, "sliding_window": null`:                             {131072, 0, 131072},
-		`"model_type": "mistral", "num_key_value_heads": 4, "max_position_embeddings": 512`:                     {512, 0, 512},
-		`"max_position_embeddings": 64, "sliding_window": 99, "rope_scaling": {"type": "dynamic", "factor": 4}`: {64, 64, 64},
+		`"max_position_embeddings": 64, "rope_scaling": {"type": "linear", "factor": 4}`:                                                                             {256, 0, 256},
+		`"max_position_embeddings": 64, "rope_scaling": {"type": "linear", "factor": 2.5}`:                                                                           {160, 0, 160},
+		`"max_position_embeddings": 64, "rope_scaling": {"type": "linear", "factor": 0.5}`:                                                                           {64, 0, 64},
+		`"max_position_embeddings": 64, "rope_scaling": {"type": "dynamic", "factor": 4}`:                                                                            {64, 64, 64},
+		`"max_position_embeddings": 64, "rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 64}`:                                       {256, 0, 256},
+		`"max_position_embeddings": 256, "rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 64}`:                                      {256, 0, 256},
+		`"max_position_embeddings": 80, "rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 64}`:                                       {256, 0, 256},
+		`"max_position_embeddings": 64, "original_max_position_embeddings": 16, "rope_scaling": {"type": "longrope", "short_factor": [1, 1], "long_factor": [2, 2]}`: {64, 0, 64},
+		`"max_position_embeddings": 64, "sliding_window": 48`:                                                                                                        {64, 48, 48},
+		`"max_position_embeddings": 64, "sliding_window": 48, "use_sliding_window": false`:                                                                           {64, 0, 64},
+		`"model_type": "mistral", "num_key_value_heads": 4`:                                                                                                          {131072, 0, 131072},
+		`"model_type": "mistral", "num_key_value_heads": 4, "sliding_window": null`:                                                                                  {131072, 0, 131072},
+		`"model_type": "mistral", "num_key_value_heads": 4, "max_position_embeddings": 512`:                                                                          {512, 0, 512},
+		`"max_position_embeddings": 64, "sliding_window": 99, "rope_scaling": {"type": "dynamic", "factor": 4}`:                                                      {64, 64, 64},
 	} {
 		c, err := parse(t, keys)
 		if err != nil {
@@ -246,8 +268,8 @@ func FuzzParse(f *testing.F) {
 		if c.NumHiddenLayers < 1000 { // what is accepted has a table of parameters and frequencies
 			model.NewNetwork(c)
 		}
-		if len(c.InvFreq()) != c.HeadDim/2 {
-			t.Errorf("%d frequencies for head_dim %d", len(c.InvFreq()), c.HeadDim)
+		if want := (cmp.Or(c.RotaryDim, c.HeadDim) + 1) / 2; len(c.InvFreq(0)) != want || want > c.HeadDim/2 {
+			t.Errorf("%d frequencies for head_dim %d", len(c.InvFreq(0)), c.HeadDim)
 		}
 		if _, err := c.JSON("float32"); err != nil {
 			t.Error(err)

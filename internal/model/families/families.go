@@ -16,9 +16,11 @@ import (
 type Family struct {
 	Class string // how the names of its classes begin, in lower case
 	Defaults
+	OnlyLongRope bool // no other scaling, also where it has an older name
+
 	Reads  []string                                        // keys of the table rules that it honours
 	Read   func(c *model.Config, r *reader, d Defaults)    // reads them; nil: none
-	Rope   func(c *model.Config, r *reader, theta float64) // reads the rotary settings; nil: rope
+	Rope   func(c *model.Config, r *reader, f Family)      // reads the rotary settings; nil: rope
 	Layers func(b *model.Builder, x model.Slot) model.Slot // a block's
 }
 
@@ -33,6 +35,7 @@ type Defaults struct {
 	Tied                                       bool
 	Padding                                    int     // 0: none; firstRow: 0
 	Eps                                        float64 // 0: 1e-6
+	Original                                   int     // original_max_position_embeddings; 0: none
 }
 
 // firstRow is a padding token that is the first of the vocabulary.
@@ -105,7 +108,7 @@ func Parse(data []byte) (*model.Config, error) {
 	if readRope == nil {
 		readRope = rope
 	}
-	readRope(c, r, cmp.Or(d.Theta, 10000))
+	readRope(c, r, family)
 	if family.Read != nil {
 		family.Read(c, r, d)
 	}

@@ -66,7 +66,7 @@ func TestFamiliesOfTransformers(t *testing.T) {
 			modules++
 			scale := cmp.Or(c.ScoreScale, 1/math.Sqrt(float64(c.HeadDim)))
 			apart := math.Abs(scale/want.ScoreScale - 1)
-			for i, f := range c.InvFreq() {
+			for i, f := range c.InvFreq(0) {
 				apart = max(apart, math.Abs(f/want.InvFreq[i]-1))
 			}
 			for dt, factor := range map[tensor.DType]float64{tensor.BF16: want.EmbedScale.BFloat16, tensor.F32: want.EmbedScale.Float32} {
@@ -75,7 +75,7 @@ func TestFamiliesOfTransformers(t *testing.T) {
 				}
 			}
 			if apart > 1e-6 { // measured 2.0e-7, transformers' float32
-				t.Errorf("%s: score scale %v, frequencies %v, embedding scale %v and %v; transformers has %v, %v, %v", want.Config, scale, c.InvFreq(),
+				t.Errorf("%s: score scale %v, frequencies %v, embedding scale %v and %v; transformers has %v, %v, %v", want.Config, scale, c.InvFreq(0),
 					c.EmbedFactor(tensor.BF16), c.EmbedFactor(tensor.F32), want.ScoreScale, want.InvFreq, want.EmbedScale)
 			}
 		}

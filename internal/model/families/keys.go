@@ -112,6 +112,7 @@ func init() {
 	add(off, "pairs of neighbours are rotated in another family", "rope_interleaved", "rope_interleave", "rotary_interleaved", "rotary_emb_interleaved")
 	add(off, "windows in some layers are of another family", "sliding_window_pattern")
 	add(off, "a second rotary table is of another family", "rope_local_base_freq", "local_rope_theta", "swa_rope_theta")
+	add(off, "positions of several axes are of another family", "mrope_section")
 	add(one, "a rotary base of another family", "rope_ratio")
 	add(equal(theta), "a rotary base under another family's name; this build reads rope_theta", "rotary_base", "rotary_emb_base", "rope_base")
 	add(allOf(func(x any) bool { return x == 1.0 || x == true }), "layers without rotation are of another family", "no_rope_layers")

@@ -137,6 +137,14 @@ func (r *reader) float(key string, def float64) float64 {
 	return x
 }
 
+// floatOrNull takes def for null too.
+func (r *reader) floatOrNull(key string, def float64) float64 {
+	if !r.given(key) {
+		return def
+	}
+	return r.float(key, def)
+}
+
 func (r *reader) bool(key string, def bool) bool {
 	if !r.has(key) {
 		return def

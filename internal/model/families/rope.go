@@ -1,19 +1,24 @@
 package families
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 
 	"lomo/internal/model"
 )
 
 // rope reads the rotary settings with the precedence of transformers: the dictionary is rope_scaling where it is not empty, else
-// rope_parameters; θ is the dictionary's, else the top level's, else theta; a top-level original_max_position_embeddings wins over
+// rope_parameters; θ is the dictionary's, else the top level's, else the family's; a top-level original_max_position_embeddings wins over
 // the dictionary's. Spellings that say something else than what is used are noted.
-func rope(c *model.Config, r *reader, theta float64) {
+func rope(c *model.Config, r *reader, f Family) {
+	theta := cmp.Or(f.Theta, 10000)
 	scaling, params := r.dict("rope_scaling"), r.dict("rope_parameters")
 	used, other := scaling, params
 	if scaling == nil {
@@ -26,15 +31,20 @@ func rope(c *model.Config, r *reader, theta float64) {
 	if r.has("rope_theta") && (used == nil || !used.has("rope_theta")) {
 		c.RopeTheta = r.float("rope_theta", 0)
 	}
+	if used == nil || !used.has("partial_rotary_factor") {
+		partial(c, r, f)
+	}
 	if used != nil {
-		ropeDict(c, r, used, true)
+		ropeDict(c, r, used, f, true)
 		r.adopt(used)
 	}
 	if other != nil && r.err == nil {
-		otherRope(c, r, used, other, theta)
+		otherRope(c, r, used, other, f, theta)
 	}
 	if r.err == nil && !(c.RopeTheta > 0) {
 		r.fail(&ConfigError{Msg: fmt.Sprintf("rope_theta is %v, want a number above 0", c.RopeTheta), Advice: again})
+	} else if s := c.RopeScaling; s != nil && s.Type == "yarn" && !(c.RopeTheta > 1) {
+		r.fail(&ConfigError{Msg: fmt.Sprintf("rope_theta is %v, scaling of type yarn wants a number above 1", c.RopeTheta), Advice: again})
 	}
 }
 
@@ -46,13 +56,13 @@ func (r *reader) adopt(d *reader) {
 }
 
 // otherRope notes what the dictionary says that is not used.
-func otherRope(c *model.Config, r, used, other *reader, theta float64) {
+func otherRope(c *model.Config, r, used, other *reader, f Family, theta float64) {
 	alt := &model.Config{MaxPositions: c.MaxPositions, HeadDim: c.HeadDim, RopeTheta: theta}
 	if r.has("rope_theta") && !other.has("rope_theta") {
 		alt.RopeTheta = c.RopeTheta
 	}
-	ropeDict(alt, r, other, false)
-	if other.err == nil && alt.RopeTheta == c.RopeTheta && reflect.DeepEqual(alt.RopeScaling, c.RopeScaling) {
+	ropeDict(alt, r, other, f, false)
+	if other.err == nil && alt.RopeTheta == c.RopeTheta && alt.RotaryDim == c.RotaryDim && reflect.DeepEqual(alt.RopeScaling, c.RopeScaling) {
 		return
 	}
 	note(c, "rope_scaling is used, as transformers does: %s (rope_theta %v); rope_parameters says otherwise: %s",
@@ -64,8 +74,18 @@ func shown(d *reader) string {
 	return valueOf(text)
 }
 
+// ropeKeys is what each kind of scaling reads of its dictionary, beside its name and rope_theta.
+var ropeKeys = map[string][]string{
+	"default": {}, "linear": {"factor"}, "dynamic": {"factor"}, "proportional": {"factor", "partial_rotary_factor"},
+	"llama3":   {"factor", "low_freq_factor", "high_freq_factor", original},
+	"yarn":     {"factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate", original},
+	"longrope": {"factor", "attention_factor", "short_factor", "long_factor", original},
+}
+
+const original = "original_max_position_embeddings"
+
 // ropeDict reads one dictionary; notes says whether what contradicts it elsewhere is noted.
-func ropeDict(c *model.Config, r, d *reader, notes bool) {
+func ropeDict(c *model.Config, r, d *reader, f Family, notes bool) {
 	note := func(format string, args ...any) {
 		if notes {
 			note(c, format, args...)
@@ -83,24 +103,160 @@ func ropeDict(c *model.Config, r, d *reader, notes bool) {
 			note("%srope_theta %v is used, as transformers does; rope_theta says %v", d.prefix, c.RopeTheta, top)
 		}
 	}
-	if f := d.value("partial_rotary_factor"); f != nil && f != 1.0 {
-		d.fail(&ConfigError{Msg: fmt.Sprintf("%spartial_rotary_factor is %v: heads that are rotated in part are of another family", d.prefix, f)})
+	kind := d.ropeKind(f, note)
+	if d.err == nil {
+		otherKeys(c, d, kind, note)
 	}
-	kind := d.ropeKind(note)
+	if part := d.value("partial_rotary_factor"); part != nil && kind != "proportional" {
+		partial(c, d, f)
+	}
 	if d.err != nil || kind == "default" {
 		return
 	}
-	s := &model.RopeScaling{Type: kind, Factor: d.required("factor", kind)}
-	if kind == "llama3" {
+	s := &model.RopeScaling{Type: kind}
+	switch kind {
+	case "llama3":
+		s.OriginalPosition = originalPositions(c, r, d, f, note)
 		s.LowFreqFactor, s.HighFreqFactor = d.required("low_freq_factor", kind), d.required("high_freq_factor", kind)
-		s.OriginalPosition = originalPositions(c, r, d, note)
+	case "yarn", "longrope":
+		if s.OriginalPosition = originalPositions(c, r, d, f, note); !(s.OriginalPosition >= 1 && s.OriginalPosition <= model.MaxDim) {
+			d.fail(&ConfigError{Msg: fmt.Sprintf("%s is %v, want 1 to %d", original, s.OriginalPosition, model.MaxDim), Advice: again})
+		}
+	case "proportional":
+		if s.Proportion = d.floatOrNull("partial_rotary_factor", 1); !(s.Proportion >= 0 && s.Proportion <= 1) {
+			d.fail(&ConfigError{Msg: fmt.Sprintf("%spartial_rotary_factor is %v, want 0 to 1", d.prefix, s.Proportion), Advice: again})
+		}
+	}
+	factor(c, s, d)
+	switch kind {
+	case "yarn":
+		yarn(s, d)
+	case "longrope":
+		longRope(c, s, d)
 	}
 	checkScaling(s, d)
 	c.RopeScaling = s
 }
 
+// factor reads how much longer texts get. yarn has null, and longrope nothing, for the one that the model's lengths tell.
+func factor(c *model.Config, s *model.RopeScaling, d *reader) {
+	switch {
+	case s.Type == "proportional":
+		s.Factor = d.floatOrNull("factor", 1)
+	case !d.given("factor") && (s.Type == "longrope" || s.Type == "yarn" && d.has("factor")):
+		s.Factor = float64(c.MaxPositions) / s.OriginalPosition
+	default:
+		s.Factor = d.required("factor", s.Type)
+	}
+}
+
+// yarn reads which frequencies are divided by the factor, and how much larger cosines and sines get.
+func yarn(s *model.RopeScaling, d *reader) {
+	s.BetaFast, s.BetaSlow = cmp.Or(d.floatOrNull("beta_fast", 0), 32), cmp.Or(d.floatOrNull("beta_slow", 0), 1)
+	if !(s.BetaFast > 0 && s.BetaSlow > 0) {
+		d.fail(&ConfigError{Msg: fmt.Sprintf("%sbeta_fast %v, beta_slow %v: yarn scaling wants numbers above 0", d.prefix, s.BetaFast, s.BetaSlow), Advice: again})
+	}
+	if s.Truncate = !d.has("truncate"); d.given("truncate") { // null is no
+		s.Truncate = d.bool("truncate", true)
+	}
+	larger := func(by float64) float64 {
+		if s.Factor <= 1 {
+			return 1
+		}
+		return 0.1*by*math.Log(s.Factor) + 1
+	}
+	one, all := d.floatOrNull("mscale", 0), d.floatOrNull("mscale_all_dim", 0)
+	s.AttentionFactor = larger(1)
+	if one != 0 && all != 0 {
+		s.AttentionFactor = larger(one) / larger(all)
+	}
+	attentionFactor(s, d)
+}
+
+// longRope reads what frequencies are divided by in short texts and in long ones.
+func longRope(c *model.Config, s *model.RopeScaling, d *reader) {
+	s.Short, s.Long = divisors(c, d, "short_factor"), divisors(c, d, "long_factor")
+	s.AttentionFactor = 1
+	if s.Factor > 1 {
+		s.AttentionFactor = math.Sqrt(1 + math.Log(s.Factor)/math.Log(s.OriginalPosition))
+	}
+	attentionFactor(s, d)
+}
+
+func attentionFactor(s *model.RopeScaling, d *reader) {
+	if s.AttentionFactor = d.floatOrNull("attention_factor", s.AttentionFactor); !(s.AttentionFactor > 0) || math.IsInf(s.AttentionFactor, 0) {
+		d.fail(&ConfigError{Msg: fmt.Sprintf("%sattention_factor is %v, want a number above 0", d.prefix, s.AttentionFactor), Advice: again})
+	}
+}
+
+// divisors is a list of a number for each pair of a head that turns.
+func divisors(c *model.Config, d *reader, key string) []float64 {
+	pairs := len((&model.Config{HeadDim: c.HeadDim, RotaryDim: c.RotaryDim, RopeTheta: 1}).InvFreq(0))
+	if !d.given(key) {
+		d.fail(&ConfigError{Msg: fmt.Sprintf("%s%s is missing: scaling of type longrope needs it", d.prefix, key), Advice: again})
+		return nil
+	}
+	list, ok := d.value(key).([]any)
+	if !ok || len(list) != pairs {
+		d.fail(&ConfigError{Msg: fmt.Sprintf("%s%s is %s, want a list of %d, one for each pair of a head that turns", d.prefix, key, counted(d.raw[key], list), pairs), Advice: again})
+		return nil
+	}
+	out := make([]float64, pairs)
+	for i, v := range list {
+		x, ok := v.(float64)
+		if !ok || !(x > 0) {
+			d.fail(&ConfigError{Msg: fmt.Sprintf("%s%s: number %d is %v, want one above 0", d.prefix, key, i+1, v), Advice: again})
+		}
+		out[i] = x
+	}
+	return out
+}
+
+// counted is how long a list is, or the beginning of what is none.
+func counted(raw json.RawMessage, list []any) string {
+	if list == nil {
+		return valueOf(raw)
+	}
+	return "a list of " + strconv.Itoa(len(list))
+}
+
+// partial reads which part of each head turns: int(head_dim·factor) values, as transformers counts them.
+func partial(c *model.Config, r *reader, f Family) {
+	const key = "partial_rotary_factor"
+	part := r.floatOrNull(key, 1)
+	switch dim := int(float64(c.HeadDim) * part); {
+	case r.err != nil || part == 1:
+	case !slices.Contains(f.Reads, key):
+		if r.prefix == "" { // mathematics says it
+			return
+		}
+		r.fail(&ConfigError{Msg: fmt.Sprintf("%s%s is %v: heads that are rotated in part are of another family", r.prefix, key, part), Advice: otherFamily})
+	case !(part > 0 && part <= 1) || dim < 2:
+		r.fail(&ConfigError{Msg: fmt.Sprintf("%s%s is %v: of heads of %d values that is none, or more than all", r.prefix, key, part, c.HeadDim), Advice: again})
+	case dim < c.HeadDim:
+		c.RotaryDim = dim
+	}
+}
+
+// otherKeys notes keys of other kinds of scaling, which transformers does not look at, and refuses those of other families.
+func otherKeys(c *model.Config, d *reader, kind string, note func(format string, args ...any)) {
+	var known []string
+	for _, keys := range ropeKeys {
+		known = append(known, keys...)
+	}
+	for _, key := range slices.Sorted(maps.Keys(d.raw)) {
+		if rule, ok := rules[key]; ok && key != "partial_rotary_factor" && !rule.neutral(c, d.value(key)) {
+			d.fail(&ConfigError{Msg: fmt.Sprintf("%s%s is %s: %s", d.prefix, key, valueOf(d.raw[key]), rule.what), Advice: cmp.Or(rule.advice, otherFamily)})
+			return
+		}
+		if d.given(key) && key != "partial_rotary_factor" && slices.Contains(known, key) && !slices.Contains(ropeKeys[kind], key) {
+			note("%s%s is %s and means nothing to scaling of type %s, as in transformers", d.prefix, key, valueOf(d.raw[key]), kind)
+		}
+	}
+}
+
 // ropeKind is the type of scaling under its new name, else under its old one.
-func (d *reader) ropeKind(note func(format string, args ...any)) string {
+func (d *reader) ropeKind(f Family, note func(format string, args ...any)) string {
 	kind := "default"
 	if !d.has("rope_type") {
 		kind = d.text("type", kind)
@@ -110,29 +266,32 @@ func (d *reader) ropeKind(note func(format string, args ...any)) string {
 			note("%srope_type %s is used, as transformers does; type says %s", d.prefix, kind, old)
 		}
 	}
-	switch {
-	case d.err != nil || slices.Contains([]string{"default", "linear", "dynamic", "llama3"}, kind):
-	case slices.Contains([]string{"yarn", "longrope", "su", "proportional", "mrope"}, kind):
-		d.fail(&ConfigError{Msg: fmt.Sprintf("%srope_type is %q: this build computes default, linear, llama3, and dynamic within the known positions", d.prefix, kind),
-			Advice: "take the model as it was before its context was extended, or one with another kind of scaling"})
+	if f.OnlyLongRope && (kind == "su" || kind == "yarn") {
+		kind = "longrope"
+	}
+	switch _, known := ropeKeys[kind]; {
+	case d.err != nil || known && (!f.OnlyLongRope || kind == "default" || kind == "longrope"):
+	case known:
+		d.fail(&ConfigError{Msg: fmt.Sprintf("%srope_type is %q: models of this family have default or longrope", d.prefix, kind), Advice: otherFamily})
+	case slices.Contains([]string{"mrope", "axial", "su"}, kind):
+		d.fail(&ConfigError{Msg: fmt.Sprintf("%srope_type is %q, which is of another family", d.prefix, kind), Advice: otherFamily})
 	default:
-		d.fail(&ConfigError{Msg: fmt.Sprintf("%srope_type is %q, which transformers does not know; this build computes default, linear, llama3 and dynamic", d.prefix, kind)})
+		d.fail(&ConfigError{Msg: fmt.Sprintf("%srope_type is %q, which transformers does not know; this build computes %s", d.prefix, kind, strings.Join(slices.Sorted(maps.Keys(ropeKeys)), ", "))})
 	}
 	return kind
 }
 
-// originalPositions is the length that a llama3 model was first trained with: the top level's, else the dictionary's, else all positions.
-func originalPositions(c *model.Config, r, d *reader, note func(format string, args ...any)) float64 {
-	const key = "original_max_position_embeddings"
-	inner, top := d.given(key), r.given(key)
-	switch {
-	case top && inner && r.float(key, 0) != d.float(key, 0):
-		note("%s %v is used, as transformers does; %s%s says %v", key, r.float(key, 0), d.prefix, key, d.float(key, 0))
-		fallthrough
-	case top:
-		return r.float(key, 0)
+// originalPositions is the length that a model was first trained with: the top level's, else the family's, else the dictionary's, else all positions.
+func originalPositions(c *model.Config, r, d *reader, f Family, note func(format string, args ...any)) float64 {
+	inner, top := d.given(original), r.given(original)
+	switch used := r.floatOrNull(original, float64(f.Original)); {
+	case (top || f.Original > 0) && inner && used != d.float(original, 0):
+		note("%s %v is used, as transformers does; %s%s says %v", original, used, d.prefix, original, d.float(original, 0))
+		return used
+	case top || f.Original > 0:
+		return used
 	case inner:
-		return d.float(key, 0)
+		return d.float(original, 0)
 	}
 	return float64(c.MaxPositions)
 }

@@ -1,6 +1,7 @@
 package families
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +12,7 @@ import (
 // ropeByLayerType reads rotary settings of layers with a window apart from those of the others, as transformers does for Gemma 3. rope_parameters holds
 // a dictionary for each type of layer; rope_scaling is older and stands over that of the layers without a window. What neither says of θ stands in
 // rope_theta and, for layers with a window, in rope_local_base_freq.
-func ropeByLayerType(c *model.Config, r *reader, theta float64) {
+func ropeByLayerType(c *model.Config, r *reader, f Family) {
 	scaling, params := r.dict("rope_scaling"), r.dict("rope_parameters")
 	full, local := &reader{prefix: "rope_scaling."}, (*reader)(nil)
 	if params != nil {
@@ -37,13 +38,13 @@ func ropeByLayerType(c *model.Config, r *reader, theta float64) {
 		}
 		full = over(c, full, scaling)
 	}
-	c.RopeTheta = theta
+	c.RopeTheta = cmp.Or(f.Theta, 10000)
 	if r.has("rope_theta") && !full.has("rope_theta") {
 		c.RopeTheta = r.float("rope_theta", 0)
 	}
-	ropeDict(c, r, full, true)
+	ropeDict(c, r, full, f, true)
 	r.adopt(full)
-	c.LocalTheta = localTheta(c, r, local)
+	c.LocalTheta = localTheta(c, r, local, f)
 	if !(c.RopeTheta > 0) || !(c.LocalTheta > 0) {
 		r.fail(&ConfigError{Msg: fmt.Sprintf("rope_theta is %v and that of layers with a window %v, want numbers above 0", c.RopeTheta, c.LocalTheta), Advice: again})
 	}
@@ -65,14 +66,14 @@ func over(c *model.Config, d, scaling *reader) *reader {
 }
 
 // localTheta is θ of the layers with a window, whose frequencies are not scaled.
-func localTheta(c *model.Config, r, d *reader) float64 {
+func localTheta(c *model.Config, r, d *reader, f Family) float64 {
 	const old = "rope_local_base_freq"
 	theta := r.float(old, 10000)
 	if d == nil {
 		return theta
 	}
 	alone := &model.Config{MaxPositions: c.MaxPositions, HeadDim: c.HeadDim, RopeTheta: theta}
-	ropeDict(alone, &reader{}, d, false)
+	ropeDict(alone, &reader{}, d, f, false)
 	if alone.RopeScaling != nil {
 		d.fail(&ConfigError{Msg: fmt.Sprintf("%srope_type is %q: this build scales no frequencies of layers with a window", d.prefix, alone.RopeScaling.Type)})
 	}
