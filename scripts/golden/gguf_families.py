@@ -8,7 +8,6 @@ import hashlib
 import importlib.metadata
 import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -34,6 +33,10 @@ MODELS = {
     "mistral": dict(model_type="mistral", head_dim=8, tie_word_embeddings=False, sliding_window=None, rope_parameters=dict(ROPE, rope_theta=1e6)),
     "smollm3": dict(model_type="smollm3", head_dim=4, num_hidden_layers=5, tie_word_embeddings=True, rope_parameters=dict(ROPE, rope_theta=2e6)),
     "qwen2": dict(model_type="qwen2", head_dim=4, tie_word_embeddings=True, rope_parameters=dict(ROPE, rope_theta=1e6)),
+    "qwen3_yarn": dict(model_type="qwen3", head_dim=8, tie_word_embeddings=True, max_position_embeddings=128,
+                       rope_parameters=dict(rope_type="yarn", rope_theta=1e6, factor=4.0, original_max_position_embeddings=32)),
+    "llama_yarn": dict(model_type="llama", head_dim=8, tie_word_embeddings=True, max_position_embeddings=128,
+                       rope_parameters=dict(rope_type="yarn", rope_theta=1e4, factor=2.5, original_max_position_embeddings=48, attention_factor=1.3, beta_fast=16.0, beta_slow=2.0)),
     "qwen3": dict(model_type="qwen3", head_dim=8, tie_word_embeddings=False, rope_parameters=dict(ROPE, rope_theta=1e6)),
     "olmo2": dict(model_type="olmo2", head_dim=4, tie_word_embeddings=False, rope_parameters=dict(ROPE, rope_theta=5e5)),
     "granite": dict(model_type="granite", head_dim=4, tie_word_embeddings=True, embedding_multiplier=3.5, logits_scaling=2.5, residual_multiplier=0.6,
@@ -52,6 +55,9 @@ MODELS = {
                       rope_parameters=dict(rope_type="longrope", rope_theta=1e4, partial_rotary_factor=0.75, original_max_position_embeddings=48,
                                            short_factor=[1.0, 1.1, 1.25], long_factor=[1.5, 2.5, 4.75])),
 }
+
+
+SPLIT = {"qwen3": 9}  # tensors a file
 
 
 def write_model(options, folder, gen):
@@ -86,27 +92,25 @@ def write_tokenizer(folder, sentencepiece):
     (folder / "tokenizer_config.json").write_text(json.dumps(text))
 
 
-# The converter knows tokenizers by a hash of what they make of a text, and transformers adds tokens of some families to every tokenizer of
-# theirs: this one is taken as it stands, and is GPT-2's.
-CONVERT = """
-import json
-import sys
-sys.path.insert(0, sys.argv[1])
-import conversion.base as base
-def vocab(self):
-    ids = json.loads((self.dir_model / "tokenizer.json").read_text())["model"]["vocab"]
-    return sorted(ids, key=ids.get), [3 if t.startswith("<") else 1 for t in sorted(ids, key=ids.get)], "gpt-2"
-base.TextModel.get_vocab_base = vocab
-import convert_hf_to_gguf
-sys.argv = ["convert_hf_to_gguf.py"] + sys.argv[2:]
-convert_hf_to_gguf.main()
-"""
+def convert(llama_cpp, folder, out, *flags):
+    """Runs the converter here: to start it anew for each model takes longer than all the rest. It knows tokenizers by a hash of what they make of a
+    text, and transformers adds tokens of some families to every tokenizer of theirs: this one is taken as it stands, and is GPT-2's."""
+    if llama_cpp not in sys.path:
+        sys.path.insert(0, llama_cpp)
+    import convert_hf_to_gguf
+    from conversion import base
 
+    def vocab(self):
+        ids = json.loads((self.dir_model / "tokenizer.json").read_text())["model"]["vocab"]
+        tokens = sorted(ids, key=ids.get)
+        return tokens, [3 if t.startswith("<") else 1 for t in tokens], "gpt-2"
 
-def convert(llama_cpp, folder, out):
-    done = subprocess.run([sys.executable, "-c", CONVERT, llama_cpp, str(folder), "--outfile", str(out), "--outtype", "f32"], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{folder.name}: {done.stderr[-2000:]}")
+    base.TextModel.get_vocab_base = vocab
+    argv, sys.argv = sys.argv, ["convert_hf_to_gguf.py", str(folder), "--outfile", str(out), "--outtype", "f32", *flags]
+    try:
+        convert_hf_to_gguf.main()
+    finally:
+        sys.argv = argv
 
 
 def main():
@@ -125,9 +129,11 @@ def main():
             folder.mkdir()
             write_model(dict(options), folder, gen)
             write_tokenizer(folder, options["model_type"] in ("gemma", "gemma2"))
-            convert(llama_cpp, folder, OUT / f"{name}.gguf")
+            for old in OUT.glob(f"{name}-0*.gguf"):
+                old.unlink()
+            convert(llama_cpp, folder, OUT / f"{name}.gguf", *(["--split-max-tensors", str(SPLIT[name])] if name in SPLIT else []))
             save_file(load_file(folder / "model.safetensors"), OUT / f"{name}.safetensors", meta | {"config": (folder / "config.json").read_text()})
-        print(name, (OUT / f"{name}.gguf").stat().st_size)
+        print(name, *(p.stat().st_size for p in OUT.glob(f"{name}*.gguf")))
 
 
 if __name__ == "__main__":

@@ -31,17 +31,20 @@ META = {p: importlib.metadata.version(p) for p in PACKAGES} | {
     "sha256": hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest(),
 }
 RNG = np.random.default_rng(20261124)
+LATER = np.random.default_rng(20261128)  # of encodings that came later, so that the other files stay as they are
 
 # Where the float16 scales of a block lie, for random blocks that decode to finite numbers.
 HALVES = {Q.Q4_0: [0], Q.Q4_1: [0, 2], Q.Q5_0: [0], Q.Q5_1: [0, 2], Q.Q8_0: [0], Q.Q4_K: [0, 2], Q.Q5_K: [0, 2], Q.Q6_K: [208]}
+LATER_HALVES = {Q.Q2_K: [80, 82], Q.Q3_K: [108], Q.IQ4_NL: [0], Q.IQ4_XS: [0]}
 
 
 def random_blocks(kind, n):
     """n blocks of random bits; the scales are finite float16 of every size, subnormal and negative ones too."""
     size = gguf.GGML_QUANT_SIZES[kind][1]
-    blocks = RNG.integers(0, 256, (n, size), dtype=np.uint8)
-    for at in HALVES[kind]:
-        bits = RNG.integers(0, 1 << 16, n, dtype=np.uint16)
+    rng = RNG if kind in HALVES else LATER
+    blocks = rng.integers(0, 256, (n, size), dtype=np.uint8)
+    for at in (HALVES | LATER_HALVES)[kind]:
+        bits = rng.integers(0, 1 << 16, n, dtype=np.uint16)
         bits = np.where(bits & 0x7C00 == 0x7C00, bits ^ 0x4000, bits).astype("<u2")
         blocks[:, at : at + 2] = bits.view(np.uint8).reshape(n, 2)
     return blocks
@@ -67,7 +70,7 @@ def write_blocks():
     w.add_array("t.ints", [1, -2, 3])
     w.add_array("t.floats", [0.5, -1.25])
     want = {}
-    for kind in HALVES:
+    for kind in HALVES | LATER_HALVES:
         block, _ = gguf.GGML_QUANT_SIZES[kind]
         raw = random_blocks(kind, 2 * 256 // block).reshape(2, -1)
         w.add_tensor(kind.name, raw, raw_dtype=kind)

@@ -183,8 +183,8 @@ func TestReject(t *testing.T) {
 // TestTypesByName: every encoding that is not read has its name, and the tensors that have it are counted. The metadata can
 // be read all the same.
 func TestTypesByName(t *testing.T) {
-	for typ, name := range map[Type]string{4: "Q4_2", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL",
-		21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 28: "F64", 29: "IQ1_M", 33: "Q4_0_8_8", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4", 40: "NVFP4", 41: "Q1_0", 999: "number 999"} {
+	for typ, name := range map[Type]string{4: "Q4_2", 9: "Q8_1", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S",
+		21: "IQ3_S", 22: "IQ2_S", 24: "I8", 28: "F64", 29: "IQ1_M", 33: "Q4_0_8_8", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4", 40: "NVFP4", 41: "Q1_0", 999: "number 999"} {
 		b := start(3, 0).info("a", F32, 0, 4).info("w", typ, 32, 256, 1).info("v", typ, 32, 256, 1).pad(256)
 		f, err := Parse(bytes.NewReader(b.Bytes()), int64(b.Len()))
 		if err != nil {

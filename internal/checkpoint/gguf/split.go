@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 
 	"lomo/internal/fault"
@@ -85,6 +86,16 @@ func (f *File) take(p *File, i, count int) error {
 		*f = *p
 		f.parts = parts
 		return nil
+	}
+	if mine, ok := p.Int(splitTensors); ok {
+		if first, _ := f.Int(splitTensors); mine != first {
+			return fault.Damaged("it is a part of another model: %s is %d, the first part's is %d", splitTensors, mine, first)
+		}
+	}
+	for _, key := range []string{"general.architecture", "general.name", "general.file_type"} { // that later parts seldom have
+		if mine, ok := p.KV[key]; ok && !reflect.DeepEqual(mine, f.KV[key]) {
+			return fault.Damaged("it is a part of another model: %s is %s, the first part's is %s", key, fault.Line(fmt.Sprint(mine)), fault.Line(fmt.Sprint(f.KV[key])))
+		}
 	}
 	for _, t := range p.Tensors {
 		if _, twice := f.index[t.Name]; twice {

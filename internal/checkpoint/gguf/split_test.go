@@ -97,6 +97,18 @@ func TestSplitRefuses(t *testing.T) {
 			}
 			return b
 		}, "the 3 parts hold 2 tensors, split.tensors.count says 3"},
+		"another count": {func(no int, b *builder) *builder {
+			if no == 2 {
+				return start(1, 3).put(splitNumber, uint32(kvUint16), uint16(2), splitCount, uint32(kvUint16), uint16(3), splitTensors, uint32(kvInt32), int32(4)).info("t2", F32, 0, 4).pad(16)
+			}
+			return b
+		}, "it is a part of another model: split.tensors.count is 4, the first part's is 3"},
+		"another architecture": {func(no int, b *builder) *builder {
+			if no == 1 {
+				return start(1, 3).put(splitNumber, uint32(kvUint16), uint16(1), splitCount, uint32(kvUint16), uint16(3), "general.architecture", uint32(kvString), "qwen3").info("t1", F32, 0, 4).pad(16)
+			}
+			return b
+		}, "it is a part of another model: general.architecture is qwen3, the first part's is llama"},
 		"cut part": {func(no int, b *builder) *builder {
 			if no == 2 {
 				b.Truncate(b.Len() - 1)

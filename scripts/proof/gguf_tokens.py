@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Tokenizers of GGUF files, 2,000 hard lines each: `lomo tokenize` gives the ids of llama.cpp itself, without and with special tokens.
+
+    LOMO_BIN=bin/lomo python scripts/proof/gguf_tokens.py [--count 2000] FILE.gguf...
+
+The files may be vocabularies without weights, such as those in llama.cpp's folder models. It needs llama-cpp-python.
+
+llama.cpp and Hugging Face differ in places, and there lomo is held to the latter (scripts/proof/tokenizers.py); such lines are not counted, and each kind is
+named in `unlike`.
+"""
+import argparse
+import contextlib
+import os
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.pop(0)  # this folder: a script here has the name of a library
+sys.path.append(str(HERE.parent / "golden"))
+sys.path.append(str(HERE))
+
+import importlib.util
+
+import gguf
+import llama_cpp
+
+spec = importlib.util.spec_from_file_location("proof_tokenizers", HERE / "tokenizers.py")
+
+
+@contextlib.contextmanager
+def quiet():
+    """The library writes to the file descriptor."""
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+class Reference:
+    def __init__(self, path):
+        with quiet():
+            self.model = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
+        fields = gguf.GGUFReader(path).fields
+        get = lambda key: fields["tokenizer.ggml." + key].contents() if "tokenizer.ggml." + key in fields else None
+        self.kind, self.pre = get("model"), get("pre")
+        tokens, types = get("tokens"), get("token_type") or []
+        self.special = [t for t, kind in zip(tokens, types) if kind in (3, 4)][:40]
+
+    def ids(self, rows, special):
+        with quiet():
+            return [self.model.tokenize(r.encode(), add_bos=special, special=True) for r in rows]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("files", nargs="+")
+    p.add_argument("--lomo", default=os.environ.get("LOMO_BIN"), help="the program to prove (or LOMO_BIN)")
+    p.add_argument("--count", type=int, default=2000, help="lines for each file")
+    a = p.parse_args()
+    if not a.lomo:
+        p.error("--lomo is missing")
+    common = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(common)
+    failed = 0
+    for file in map(pathlib.Path, a.files):
+        ref = Reference(file)
+        rows = common.hard_lines(a.count, ref.special)
+        counts = [common.compare(f"{file.name} {what}", rows, common.lomo(a.lomo, file, rows, *flags), ref.ids(rows, special))
+                  for what, special, flags in (("plain", False, ()), ("special", True, ("--special",)))]
+        failed += sum(counts) > 0
+        print("PASS" if sum(counts) == 0 else "FAIL", f"{file.name} ({ref.kind}, {ref.pre}): {len(rows)} lines, differences plain {counts[0]}, special {counts[1]}", flush=True)
+    print(f"llama-cpp-python {llama_cpp.__version__}")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
