@@ -97,6 +97,7 @@ func fromGGUF(f *gguf.File) (*Tokenizer, error) {
 	}
 	g := ggufTokenizer{gguf: f, file: &d, tokens: tokens, types: types}
 	g.addNamed()
+	g.stripBehind()
 	var err error
 	switch model, _ := f.String("tokenizer.ggml.model"); model {
 	case "gpt2":
@@ -133,6 +134,18 @@ func (g *ggufTokenizer) addNamed() {
 			continue
 		}
 		g.file.added = append(g.file.added, addedToken{ID: id, Content: g.tokens[id], Special: true})
+	}
+}
+
+// stripBehind lets Phi-3's special tokens take the white space behind them, which files do not tell; llama.cpp too knows them by the model's name.
+func (g *ggufTokenizer) stripBehind() {
+	name, _ := g.gguf.String("general.name")
+	if name = strings.ToLower(name); !strings.Contains(name, "phi-3") && !strings.Contains(name, "phi3") {
+		return
+	}
+	for i := range g.file.added {
+		a := &g.file.added[i]
+		a.RStrip = !slices.Contains([]string{"<unk>", "<s>", "<|endoftext|>"}, a.Content)
 	}
 }
 

@@ -130,6 +130,30 @@ func TestGGUFRefuses(t *testing.T) {
 }
 
 // TestGGUFStops: the ends of a text, of a turn and of a message all end a generated text.
+// TestGGUFStripsBehind: special tokens of Phi-3's take the white space behind them, and those that begin texts do not; of other models none does.
+func TestGGUFStripsBehind(t *testing.T) {
+	for name, want := range map[string][]bool{"Phi3": {true, false}, "Phi 3.5 (microsoft/Phi-3.5-mini)": {true, false}, "Phi 4": {false, false}, "": {false, false}} {
+		kv := ggufOf(t, "llama2", "llama", "default")
+		if name != "" {
+			kv["general.name"] = name
+		}
+		tok, err := fromGGUF(&gguf.File{KV: kv})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, token := range []string{"</s>", "<s>"} {
+			with, err := tok.Encode(token+" \u2003a", false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			without, _ := tok.Encode(token+"a", false)
+			if slices.Equal(with, without) != want[i] {
+				t.Errorf("%q: %s behind which is white space is %v, without it %v, want the same: %v", name, token, with, without, want[i])
+			}
+		}
+	}
+}
+
 func TestGGUFStops(t *testing.T) {
 	kv := ggufOf(t, "llama2", "llama", "")
 	kv["tokenizer.ggml.eot_token_id"], kv["tokenizer.ggml.eom_token_id"] = uint32(5), uint32(4)
