@@ -59,13 +59,28 @@ const (
 // Grad is the gradient of the mean token loss with respect to one Param, valid until Consume returns.
 type Grad struct {
 	Kind  Kind
-	DY, X tensor.Tensor // Outer: (N, Out) and (N, In), maybe the rows of several micro-batches
-	Rows  device.Rows   // Rows
-	Dense tensor.Tensor // Dense: the shape of Param.W
+	DY    []tensor.Tensor // Outer: (N, Out) each, maybe the rows of several micro-batches; their columns one after another are the matrix's rows
+	X     tensor.Tensor   // Outer: (N, In)
+	Rows  device.Rows     // Rows
+	Dense tensor.Tensor   // Dense: the shape of Param.W
 }
 
-// FromOuter is the gradient of a linear layer.
-func FromOuter(dy, x tensor.Tensor) Grad { return Grad{Kind: Outer, DY: dy, X: x} }
+// FromOuter is the gradient of a linear layer, or of several in one matrix.
+func FromOuter(x tensor.Tensor, dy ...tensor.Tensor) Grad { return Grad{Kind: Outer, DY: dy, X: x} }
+
+// Outers calls f with each of an outer gradient's factors and the rows of the matrix that it makes.
+func (g Grad) Outers(f func(r0, r1 int, dy tensor.Tensor)) {
+	r := 0
+	for _, dy := range g.DY {
+		f(r, r+dy.Cols(), dy)
+		r += dy.Cols()
+	}
+}
+
+// AddOuter makes t, or adds to it, an outer gradient's matrix in float32.
+func (g Grad) AddOuter(d device.Device, t tensor.Tensor, acc bool) {
+	g.Outers(func(r0, r1 int, dy tensor.Tensor) { d.OuterAdd(t.Slice(r0, r1), dy, g.X, acc) })
+}
 
 // FromRows is the gradient of an embedding lookup.
 func FromRows(r device.Rows) Grad { return Grad{Kind: Rows, Rows: r} }
@@ -93,7 +108,7 @@ func Materialize(d device.Device, p *Param, g Grad, f func(dense tensor.Tensor) 
 		if err != nil {
 			return fmt.Errorf("gradient of %q: %w", p.Name, err)
 		}
-		d.OuterAdd(t, g.DY, g.X, false)
+		g.AddOuter(d, t, false)
 		return f(t)
 	}
 	t, err := d.Alloc("gradient", p.Name, tensor.F32, p.W.Shape...)

@@ -79,10 +79,11 @@ type wires struct {
 	vectors  []*grad.Param
 }
 
-// Matrix is a matrix of a block with the slots of its gradient's factors, dYᵀ·X.
+// Matrix is a matrix of a block with the slots of its gradient's factors, dYᵀ·X; of several dY each makes some of its rows.
 type Matrix struct {
 	*grad.Param
-	x, y     Slot
+	x        Slot
+	y        []Slot
 	Residual bool // dY is the gradient of the residual stream, which moves on
 }
 
@@ -103,8 +104,8 @@ func (b *Block) forward(whole bool) []layer {
 	return b.layers[:len(b.layers)-1]
 }
 
-// Emit receives a matrix's gradient factors as soon as its dX has been taken from the old weights.
-type Emit func(p *grad.Param, dy, x tensor.Tensor) error
+// Emit receives a matrix's gradient as factors, as soon as its dX has been taken from the old weights.
+type Emit func(p *grad.Param, g grad.Grad) error
 
 // Backward turns dres (N, C) F32 from the gradient of the block's output into that of its input x, and emits every
 // matrix's gradient on the way. The vectors' gradients are left in the frame's Grads (with acc, added to them).
@@ -144,7 +145,9 @@ func (b *Block) wire() {
 	}
 	for _, m := range b.matrices {
 		b.factor[m.x] = true
-		b.factor[m.y] = b.factor[m.y] || b.over[m.y]
+		for _, y := range m.y {
+			b.factor[y] = b.factor[y] || b.over[y]
+		}
 	}
 }
 

@@ -74,7 +74,23 @@ func (b *Builder) norm(name string, from Slot, heads int) Slot {
 
 // Linear is a linear layer that makes cols numbers a row. Linear layers of one input, one after another, are one layer of the block.
 func (b *Builder) Linear(name string, from Slot, cols int, bias bool) Slot {
-	w := linear{w: b.param(name+".weight", cols, b.slots[from].cols), bias: b.bias(name, cols, bias), to: b.slot(slot{name: name, cols: cols})}
+	return b.linear(from, linear{w: b.param(name+".weight", cols, b.slots[from].cols), bias: b.bias(name, cols, bias), to: []Slot{b.slot(slot{name: name, cols: cols})}})[0]
+}
+
+// Fused is several linear layers of one input without biases, whose rows lie one after another in one matrix: each makes so many numbers a row.
+func (b *Builder) Fused(name string, from Slot, cols ...int) []Slot {
+	var w linear
+	all := 0
+	for i, n := range cols {
+		w.to = append(w.to, b.slot(slot{name: fmt.Sprintf("%s.%d", name, i), cols: n}))
+		all += n
+	}
+	w.w = b.param(name+".weight", all, b.slots[from].cols)
+	return b.linear(from, w)
+}
+
+func (b *Builder) linear(from Slot, w linear) []Slot {
+	many := len(w.to) > 1
 	if last := len(b.layers) - 1; last >= 0 {
 		if l, ok := b.layers[last].(project); ok && l.from == from {
 			l.linear = append(l.linear, w)
@@ -83,6 +99,7 @@ func (b *Builder) Linear(name string, from Slot, cols int, bias bool) Slot {
 			return w.to
 		}
 	}
+	b.slots[from].sum = b.slots[from].sum || many
 	b.then(project{from: from, stream: b.slots[from].residual, linear: []linear{w}})
 	return w.to
 }

@@ -192,7 +192,7 @@ func (h *Head) Blocks(sink grad.Sink, scale float32, dnormed tensor.Tensor, rows
 		if !dnormed.IsZero() {
 			d.MatMulBackwardInput(dnormed, dz, w.W, v > 0)
 		}
-		g := grad.FromOuter(dz, h.Normed)
+		g := grad.FromOuter(h.Normed, dz)
 		if rows != nil {
 			block := acc.Slice(0, e-v)
 			d.OuterAdd(block, dz, h.Normed, false)

@@ -38,7 +38,8 @@ func (l norm) wires() wires {
 	return wires{from: []Slot{l.from}, to: []Slot{l.to}, reads: []Slot{l.from, l.rstd}, vectors: []*grad.Param{l.w}}
 }
 
-// project is the linear layers of one input: to = from·wᵀ + bias each. They are one layer because their gradients of the input add up.
+// project is the linear layers of one input: to = from·wᵀ + bias each. They are one layer because their gradients of the input add up. A matrix that
+// has several layers' rows one after another makes a slot of each.
 type project struct {
 	from   Slot
 	stream bool // from is part of the residual stream
@@ -46,29 +47,47 @@ type project struct {
 }
 
 type linear struct {
-	w    *grad.Param // (cols of to, cols of from)
-	bias *grad.Param // (cols of to); nil: none
-	to   Slot
+	w    *grad.Param // (cols of all to, cols of from)
+	bias *grad.Param // (cols of to); nil: none, as where there are several
+	to   []Slot
+}
+
+// rows calls f with each slot that the layer makes, the tensor that t has there, and the rows of the matrix w that make it.
+func (p linear) rows(t []tensor.Tensor, w tensor.Tensor, f func(t, rows tensor.Tensor)) {
+	r := 0
+	for _, s := range p.to {
+		n := t[s].Cols()
+		f(t[s], w.Slice(r, r+n))
+		r += n
+	}
 }
 
 func (l project) forward(f *Frame) {
 	for _, p := range l.linear {
-		f.d.MatMul(f.acts[p.to], f.acts[l.from], f.w(p.w), false)
+		p.rows(f.acts, f.w(p.w), func(y, w tensor.Tensor) { f.d.MatMul(y, f.acts[l.from], w, false) })
 		if p.bias != nil {
-			f.d.AddRow(f.acts[p.to], p.bias.W)
+			f.d.AddRow(f.acts[p.to[0]], p.bias.W)
 		}
 	}
 }
 
 func (l project) backward(f *Frame) error {
-	for i, p := range l.linear {
-		f.d.MatMulBackwardInput(f.grads[l.from], f.grads[p.to], f.w(p.w), l.stream || i > 0)
+	add := l.stream
+	for _, p := range l.linear {
+		p.rows(f.grads, f.w(p.w), func(dy, w tensor.Tensor) {
+			f.d.MatMulBackwardInput(f.grads[l.from], dy, w, add)
+			add = true
+		})
 	}
 	for _, p := range l.linear {
 		if p.bias != nil {
-			f.d.ColumnSum(f.vecs[p.bias], f.grads[p.to], f.acc)
+			f.d.ColumnSum(f.vecs[p.bias], f.grads[p.to[0]], f.acc)
 		}
-		if err := f.emit(p.w, f.grads[p.to], f.acts[l.from]); err != nil {
+		var dy []tensor.Tensor
+		for _, s := range p.to {
+			dy = append(dy, f.grads[s])
+		}
+		if err := f.emit(p.w, grad.FromOuter(f.acts[l.from], dy...)); err != nil {
 			return err
 		}
 	}
@@ -78,7 +97,7 @@ func (l project) backward(f *Frame) error {
 func (l project) wires() wires {
 	w := wires{from: []Slot{l.from}, reads: []Slot{l.from}}
 	for _, p := range l.linear {
-		w.to = append(w.to, p.to)
+		w.to = append(w.to, p.to...)
 		w.matrices = append(w.matrices, Matrix{Param: p.w, x: l.from, y: p.to})
 		if p.bias != nil {
 			w.vectors = append(w.vectors, p.bias)
@@ -189,12 +208,12 @@ func (l add) backward(f *Frame) error {
 	if l.bias != nil {
 		f.d.ColumnSum(f.vecs[l.bias], dy, f.acc)
 	}
-	return f.emit(l.w, dy, f.acts[l.from])
+	return f.emit(l.w, grad.FromOuter(f.acts[l.from], dy))
 }
 
 func (l add) wires() wires {
 	w := wires{from: []Slot{l.from, l.stream}, to: []Slot{l.to}, reads: []Slot{l.from},
-		matrices: []Matrix{{Param: l.w, x: l.from, y: l.to, Residual: true}}}
+		matrices: []Matrix{{Param: l.w, x: l.from, y: []Slot{l.to}, Residual: true}}}
 	if l.bias != nil {
 		w.vectors = []*grad.Param{l.bias}
 	}

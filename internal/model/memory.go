@@ -83,9 +83,11 @@ func (b *Block) Held() (factors, residual int) {
 	for _, m := range b.matrices {
 		count(m.x)
 		if m.Residual {
-			residual += b.slots[m.y].width()
-		} else {
-			count(m.y)
+			residual += b.slots[m.y[0]].width()
+			continue
+		}
+		for _, y := range m.y {
+			count(y)
 		}
 	}
 	return factors, residual
@@ -218,7 +220,9 @@ func (b *Block) places(act tensor.DType, over, share, held bool) ([]place, []roo
 	}
 	waits := make([]bool, len(b.slots))
 	for _, m := range b.matrices {
-		waits[m.y] = true
+		for _, y := range m.y {
+			waits[y] = true
+		}
 	}
 	var own, acts []room
 	for _, s := range b.own() {
@@ -351,20 +355,24 @@ func (b *Block) Frame(d device.Device, a Acts, g *Grads, own, held int, l Layout
 	return f
 }
 
-// Factors is the factors of a matrix's gradient over all the rows that were held, of which in is the block's input; dy is the zero Tensor where
-// it is the residual gradient's.
-func (b *Block) Factors(m Matrix, a Acts, g *Grads, in tensor.Tensor) (dy, x tensor.Tensor) {
-	switch {
-	case m.Residual:
-	case g.at[m.y].IsZero():
-		dy = a[m.y]
-	default:
-		dy = g.at[m.y]
+// Factors is a matrix's gradient over all the rows that were held, of which in is the block's input; it lacks the residual gradient where that is
+// its factor.
+func (b *Block) Factors(m Matrix, a Acts, g *Grads, in tensor.Tensor) grad.Grad {
+	var dy []tensor.Tensor
+	for _, y := range m.y {
+		switch {
+		case m.Residual:
+		case g.at[y].IsZero():
+			dy = append(dy, a[y])
+		default:
+			dy = append(dy, g.at[y])
+		}
 	}
-	if x = a[m.x]; m.x == 0 {
+	x := a[m.x]
+	if m.x == 0 {
 		x = in
 	}
-	return dy, x
+	return grad.FromOuter(x, dy...)
 }
 
 // Vector is the gradient of a parameter that is no matrix.

@@ -1,6 +1,9 @@
 package optim
 
-import "lomo/internal/grad"
+import (
+	"lomo/internal/grad"
+	"lomo/internal/tensor"
+)
 
 // Lomo is LOMO (Lv et al. 2023, arXiv 2306.09782): SGD fused with the backward pass, W ← W·(1−η·λ) − η·κ·clamp(g).
 // It has no state, and for a linear layer not even a gradient: the update happens inside the product dYᵀX.
@@ -17,7 +20,10 @@ func (o *Lomo) Consume(p *grad.Param, g grad.Grad) error {
 	s := o.step(p)
 	switch g.Kind {
 	case grad.Outer:
-		o.d.OuterUpdate(p.W, g.DY, g.X, s)
+		g.Outers(func(r0, r1 int, dy tensor.Tensor) {
+			rows := p.Rows(r0, r1)
+			o.d.OuterUpdate(rows.W, dy, g.X, o.step(rows))
+		})
 	case grad.Rows:
 		o.d.RowsUpdate(p.W, g.Rows, s)
 	default:

@@ -70,7 +70,7 @@ func (n *NormPass) Consume(p *grad.Param, g grad.Grad) error {
 	}
 	switch g.Kind {
 	case grad.Outer:
-		n.D.OuterSumSq(n.Sum, g.DY, g.X)
+		g.Outers(func(_, _ int, dy tensor.Tensor) { n.D.OuterSumSq(n.Sum, dy, g.X) })
 	case grad.Rows:
 		n.D.RowsSumSq(n.Sum, g.Rows)
 	default:

@@ -82,7 +82,7 @@ func (l *layer) backward(n int, sink grad.Sink) float64 {
 	}
 	for p, g := range map[*grad.Param]grad.Grad{
 		l.b: grad.FromDense(l.put("db", db, 2)),
-		l.w: grad.FromOuter(l.put("dy", dy, rows, 2), l.put("x", x, rows, 3)),
+		l.w: grad.FromOuter(l.put("x", x, rows, 3), l.put("dy", dy, rows, 2)),
 	} {
 		if err := sink.Consume(p, g); err != nil {
 			l.t.Fatal(err)

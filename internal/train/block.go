@@ -115,26 +115,22 @@ func (w *blockSweep) microBatch(i int, m micro, x, dres tensor.Tensor) error {
 	if s.Recompute {
 		w.b.Forward(f, x, tensor.Tensor{})
 	}
-	emit := w.sinkNow
+	emit := model.Emit(w.sink.Consume)
 	switch w.hold {
 	case HoldSums:
-		emit = func(p *grad.Param, dy, x tensor.Tensor) error {
-			s.D.OuterAdd(w.sums[p].Slice(0, p.Shape[0]), dy, x, i > 0)
+		emit = func(p *grad.Param, g grad.Grad) error {
+			g.AddOuter(s.D, w.sums[p].Slice(0, p.Shape[0]), i > 0)
 			return nil
 		}
 	case HoldFactors:
-		emit = func(p *grad.Param, dy, x tensor.Tensor) error {
+		emit = func(p *grad.Param, g grad.Grad) error {
 			if kept, ok := w.dy[p]; ok { // the residual gradient moves on; the others stay where they are
-				s.D.Copy(kept.Slice(m.row0, m.row0+m.n), dy)
+				s.D.Copy(kept.Slice(m.row0, m.row0+m.n), g.DY[0])
 			}
 			return nil
 		}
 	}
 	return w.b.Backward(f, dres, x, i > 0, emit)
-}
-
-func (w *blockSweep) sinkNow(p *grad.Param, dy, x tensor.Tensor) error {
-	return w.sink.Consume(p, grad.FromOuter(dy, x))
 }
 
 // frame is micro-batch m's part of the block's tensors: at its own rows where all micro-batches are held.
@@ -157,11 +153,11 @@ func (w *blockSweep) finish(in tensor.Tensor) error {
 		case HoldSums:
 			err = w.sink.Consume(m.Param, grad.FromDense(w.sums[m.Param]))
 		case HoldFactors:
-			dy, x := w.b.Factors(m, w.acts, w.g, in)
+			g := w.b.Factors(m, w.acts, w.g, in)
 			if m.Residual {
-				dy = w.dy[m.Param]
+				g.DY = []tensor.Tensor{w.dy[m.Param]}
 			}
-			err = w.sinkNow(m.Param, dy, x)
+			err = w.sink.Consume(m.Param, g)
 		}
 		if err != nil {
 			return err

@@ -69,7 +69,7 @@ func (r *summed) Consume(p *grad.Param, g grad.Grad) error {
 func (r *summed) fill(full tensor.Tensor, p *grad.Param, g grad.Grad) error {
 	rows := full.Slice(0, p.Shape[0]).Named(p.Name)
 	if g.Kind == grad.Outer {
-		r.s.D.OuterAdd(rows, g.DY, g.X, false)
+		g.AddOuter(r.s.D, rows, false)
 	} else {
 		r.s.D.Zero(rows)
 		r.s.D.RowsAdd(rows, g.Rows, 0)

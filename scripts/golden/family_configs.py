@@ -22,6 +22,7 @@ MIXED = [SLIDING, FULL, SLIDING, FULL, FULL, SLIDING]
 CASES = [  # model_type alone: what is missing
     dict(model_type="llama"), dict(model_type="mistral"), dict(model_type="ministral"), dict(model_type="qwen3"), dict(model_type="smollm3"),
     dict(model_type="qwen2"), dict(model_type="olmo2"), dict(model_type="granite"), dict(model_type="gemma"), dict(model_type="gemma3_text"),
+    dict(model_type="phi3"),
     dict(TINY, model_type="qwen2", use_sliding_window=True, sliding_window=5, max_window_layers=2),
     dict(TINY, model_type="qwen2", use_sliding_window=True, sliding_window=5, layer_types=MIXED),
     dict(TINY, model_type="olmo2", pad_token_id=None),
@@ -54,6 +55,20 @@ CASES = [  # model_type alone: what is missing
     dict(TINY, model_type="gemma3_text", final_logit_softcapping=30.0,
          rope_parameters=dict(full_attention=dict(rope_type="linear", factor=8.0, rope_theta=2e6), sliding_attention=dict(rope_type="default", rope_theta=3e4))),
     dict(TINY, model_type="gemma3_text", rope_parameters=dict(full_attention=dict(rope_type="linear", factor=4.0), sliding_attention=None), rope_theta=7e5),
+    dict(TINY, model_type="phi3", pad_token_id=None, sliding_window=5),
+    dict(TINY, model_type="phi3", pad_token_id=3, partial_rotary_factor=0.5, rope_theta=3e4),
+    dict(TINY, model_type="phi3", pad_token_id=None, head_dim=10, partial_rotary_factor=0.7),
+    dict(TINY, model_type="phi3", pad_token_id=None, head_dim=10, partial_rotary_factor=0.75),
+    dict(TINY, model_type="phi3", pad_token_id=None, rope_parameters=dict(rope_type="default", partial_rotary_factor=0.5), partial_rotary_factor=1.0),
+    dict(TINY, model_type="phi3", pad_token_id=None, max_position_embeddings=131072, rope_scaling=dict(type="longrope", short_factor=[1.1, 1.2], long_factor=[3, 4])),
+    dict(TINY, model_type="phi3", pad_token_id=None, max_position_embeddings=131072, rope_scaling=dict(type="longrope", short_factor=[1.1, 1.2], long_factor=[3, 4],
+                                                                                                      original_max_position_embeddings=1024)),
+    dict(TINY, model_type="phi3", pad_token_id=None, max_position_embeddings=64, original_max_position_embeddings=16,
+         rope_scaling=dict(type="su", short_factor=[1.1, 1.2], long_factor=[3, 4], original_max_position_embeddings=16)),
+    dict(TINY, model_type="phi3", pad_token_id=None, max_position_embeddings=64, original_max_position_embeddings=16, partial_rotary_factor=0.5,
+         rope_scaling=dict(type="yarn", factor=4.0, short_factor=[1.1], long_factor=[3.0])),
+    dict(TINY, model_type="phi3", pad_token_id=None, max_position_embeddings=64, original_max_position_embeddings=16,
+         rope_scaling=dict(rope_type="longrope", factor=2.5, attention_factor=1.4, short_factor=[1.1, 1.3], long_factor=[3, 4])),
 ]
 
 
@@ -76,6 +91,7 @@ def read(case):
         rotary = model.model.rotary_emb
         found["inv_freq"] = getattr(rotary, "full_attention_inv_freq" if hasattr(rotary, "full_attention_inv_freq") else "inv_freq", None)
         found["inv_freq"] = None if found["inv_freq"] is None else found["inv_freq"].tolist()
+        found["attention_factor"] = getattr(rotary, "attention_scaling", 1.0)
         found["score_scale"] = model.model.layers[0].self_attn.scaling
         found["embed_scale"] = {str(dt)[6:]: getattr(model.to(dt).model.embed_tokens, "embed_scale", torch.tensor(1.0)).to(dt).item()
                                 for dt in (torch.bfloat16, torch.float32)}

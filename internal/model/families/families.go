@@ -36,6 +36,7 @@ type Defaults struct {
 	Padding                                    int     // 0: none; firstRow: 0
 	Eps                                        float64 // 0: 1e-6
 	Original                                   int     // original_max_position_embeddings; 0: none
+	BOS, EOS                                   int     // of a file that does not say; 0: none
 }
 
 // firstRow is a padding token that is the first of the vocabulary.
@@ -49,6 +50,7 @@ var all = map[string]Family{
 	"llama":       llama,
 	"ministral":   ministral,
 	"mistral":     mistral,
+	"phi3":        phi3,
 	"olmo2":       olmo2,
 	"qwen2":       qwen2,
 	"qwen3":       qwen3,
@@ -93,6 +95,12 @@ func Parse(data []byte) (*model.Config, error) {
 	c.InitializerRange = r.float("initializer_range", 0.02)
 	c.BOSTokenID = r.intOrNull("bos_token_id", -1)
 	c.EOSTokenIDs = r.ints("eos_token_id")
+	if d.BOS > 0 && !r.has("bos_token_id") {
+		c.BOSTokenID = d.BOS
+	}
+	if d.EOS > 0 && !r.has("eos_token_id") {
+		c.EOSTokenIDs = []int{d.EOS}
+	}
 	dtype(c, r)
 	if c.NumAttentionHeads > 0 {
 		c.HeadDim = r.intOrNull("head_dim", cmp.Or(d.HeadDim, c.HiddenSize/c.NumAttentionHeads))

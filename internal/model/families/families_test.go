@@ -34,6 +34,7 @@ func TestFamiliesOfTransformers(t *testing.T) {
 			Rotates      []bool
 			LocalTheta   float64                             `json:"local_theta"`
 			InvFreq      []float64                           `json:"inv_freq"`
+			Factor       float64                             `json:"attention_factor"`
 			ScoreScale   float64                             `json:"score_scale"`
 			LogitCap     float64                             `json:"logit_cap"`
 			EmbedScale   struct{ BFloat16, Float32 float64 } `json:"embed_scale"`
@@ -66,6 +67,13 @@ func TestFamiliesOfTransformers(t *testing.T) {
 			modules++
 			scale := cmp.Or(c.ScoreScale, 1/math.Sqrt(float64(c.HeadDim)))
 			apart := math.Abs(scale/want.ScoreScale - 1)
+			if s := c.RopeScaling; s != nil {
+				apart = max(apart, math.Abs(cmp.Or(s.AttentionFactor, 1)/want.Factor-1))
+			}
+			if len(c.InvFreq(0)) != len(want.InvFreq) {
+				t.Errorf("%s: %d frequencies, transformers has %d", want.Config, len(c.InvFreq(0)), len(want.InvFreq))
+				continue
+			}
 			for i, f := range c.InvFreq(0) {
 				apart = max(apart, math.Abs(f/want.InvFreq[i]-1))
 			}
@@ -107,60 +115,72 @@ func layersOnce(keys string) string {
 func TestFamiliesRefuse(t *testing.T) {
 	const tiny = `"vocab_size": 32, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": null`
 	for keys, want := range map[string]string{
-		`"model_type": "qwen3", "mlp_bias": true`:                                                                       "mlp_bias is true: biases",
-		`"model_type": "qwen3", "sliding_window": 0, "use_sliding_window": true`:                                        "sliding_window is 0, want",
-		`"model_type": "qwen3", "layer_types": ["sliding_attention", "full_attention"]`:                                 "layer 0 is sliding_attention, and the model has no sliding_window",
-		`"model_type": "qwen3", "use_sliding_window": true, "layer_types": ["sliding_attention"]`:                       "layer_types lists 1 layers, num_hidden_layers is 2",
-		`"model_type": "qwen3", "use_sliding_window": true, "layer_types": ["chunked_attention", "attention"]`:          "layer 0 is chunked_attention",
-		`"model_type": "qwen3", "layer_types": "full_attention"`:                                                        "layer_types is \"full_attention\", want a list",
-		`"model_type": "qwen3", "use_sliding_window": "yes"`:                                                            "use_sliding_window is \"yes\", want true or false",
-		`"model_type": "qwen3", "max_window_layers": "two"`:                                                             "max_window_layers is \"two\", want a whole number",
-		`"model_type": "qwen3", "num_experts": 8`:                                                                       "num_experts is 8: mixtures of experts",
-		`"model_type": "qwen3", "no_rope_layers": [1, 0]`:                                                               "no_rope_layers is [1, 0]: layers without rotation",
-		`"model_type": "qwen3", "architectures": ["Qwen2ForCausalLM"]`:                                                  "architectures names Qwen2ForCausalLM",
-		`"model_type": "llama", "architectures": ["Qwen3ForCausalLM"]`:                                                  "architectures names Qwen3ForCausalLM",
-		`"model_type": "smollm3", "num_hidden_layers": 16777216`:                                                        "num_hidden_layers is 16777216, want 1 to 65536",
-		`"model_type": "mistral", "num_hidden_layers": 16777216`:                                                        "num_hidden_layers is 16777216, want 1 to 65536",
-		`"model_type": "llama", "num_hidden_layers": 16777216, "sliding_window": 4`:                                     "num_hidden_layers is 16777216, want 1 to 65536",
-		`"model_type": "qwen3_moe"`:                                                                                     "model_type is \"qwen3_moe\"",
-		`"model_type": "smollm3", "no_rope_layers": [1]`:                                                                "no_rope_layers is [1], want a list",
-		`"model_type": "smollm3", "no_rope_layers": [1, 2]`:                                                             "no_rope_layers: layer 1 is 2",
-		`"model_type": "smollm3", "no_rope_layer_interval": 0`:                                                          "no_rope_layer_interval is 0",
-		`"model_type": "qwen2", "attention_bias": true`:                                                                 "attention_bias is true: biases",
-		`"model_type": "olmo2", "mlp_bias": true`:                                                                       "mlp_bias is true: biases",
-		`"model_type": "granite", "logits_scaling": 0`:                                                                  "logits_scaling is 0, want a number above 0",
-		`"model_type": "granite", "attention_multiplier": "big"`:                                                        "attention_multiplier is \"big\", want a number",
-		`"model_type": "qwen3", "embedding_multiplier": 12`:                                                             "embedding_multiplier is 12: a multiplier",
-		`"model_type": "mistral", "layer_types": ["sliding_attention", "full_attention"]`:                               "mistral has the same in all layers",
-		`"model_type": "mistral", "layer_types": ["full_attention", "full_attention"]`:                                  "mistral has the same in all layers",
-		`"model_type": "ministral", "sliding_window": null, "layer_types": ["sliding_attention", "full_attention"]`:     "the model has no sliding_window",
-		`"model_type": "gemma", "hidden_act": "silu"`:                                                                   "hidden_act is \"silu\": the activation is gelu_pytorch_tanh",
-		`"model_type": "gemma", "hidden_activation": "gelu"`:                                                            "hidden_activation is \"gelu\"",
-		`"model_type": "gemma3_text", "hidden_activation": "gelu"`:                                                      "hidden_activation is \"gelu\"",
-		`"model_type": "gemma3_text", "hidden_activation": null`:                                                        "hidden_activation is null, want a text",
-		`"model_type": "gemma3_text", "hidden_act": "relu"`:                                                             "hidden_act is \"relu\"",
-		`"model_type": "gemma", "architectures": ["Gemma2ForCausalLM"]`:                                                 "architectures names Gemma2ForCausalLM",
-		`"model_type": "gemma", "query_pre_attn_scalar": 3`:                                                             "query_pre_attn_scalar is 3: a scale",
-		`"model_type": "gemma", "use_bidirectional_attention": true`:                                                    "use_bidirectional_attention is true",
-		`"model_type": "gemma3_text", "use_bidirectional_attention": true`:                                              "use_bidirectional_attention is true",
-		`"model_type": "gemma3_text", "query_pre_attn_scalar": 0`:                                                       "query_pre_attn_scalar is 0, want a number above 0",
-		`"model_type": "gemma3_text", "query_pre_attn_scalar": null`:                                                    "query_pre_attn_scalar is null, want a number",
-		`"model_type": "gemma3_text", "final_logit_softcapping": 0`:                                                     "final_logit_softcapping is 0, want a number above 0, or null",
-		`"model_type": "gemma3_text", "final_logit_softcapping": "30"`:                                                  "final_logit_softcapping is \"30\", want a number",
-		`"model_type": "gemma3_text", "attn_logit_softcapping": 50.0`:                                                   "attn_logit_softcapping is 50.0: capped scores",
-		`"model_type": "gemma3_text", "sliding_window": null`:                                                           "sliding_window is null, and layer 0 has a window",
-		`"model_type": "gemma3_text", "sliding_window_pattern": 0`:                                                      "sliding_window_pattern is 0, want",
-		`"model_type": "gemma3_text", "layer_types": ["sliding_attention", "chunked_attention"]`:                        "layer 1 is chunked_attention",
-		`"model_type": "gemma3_text", "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}`:                   "rope_parameters.rope_theta: rotary settings stand under",
-		`"model_type": "gemma3_text", "rope_parameters": {"sliding_attention": {"rope_type": "linear", "factor": 2.0}}`: "rope_parameters.sliding_attention.rope_type is \"linear\"",
-		`"model_type": "gemma3_text", "rope_scaling": {"type": "linear", "factor": 8.0}`:                                "rope_scaling.rope_type is missing",
-		`"model_type": "gemma3_text", "rope_scaling": {"rope_type": "linear"}`:                                          "rope_scaling.factor is missing",
-		`"model_type": "gemma3_text", "rope_local_base_freq": -1`:                                                       "want numbers above 0",
-		`"model_type": "gemma3_text", "hidden_size": 18`:                                                                "hidden_size 18 is not a multiple of num_attention_heads 4",
-		`"model_type": "gemma3_text", "per_layer_config": [1]`:                                                          "per_layer_config is [1]",
-		`"model_type": "llama", "rope_local_base_freq": 10000`:                                                          "rope_local_base_freq is 10000: a second rotary table",
-		`"model_type": "llama", "sliding_window_pattern": 6`:                                                            "sliding_window_pattern is 6: windows in some layers",
-		`"model_type": "qwen3", "final_logit_softcapping": 30`:                                                          "final_logit_softcapping is 30: capped",
+		`"model_type": "phi3", "attention_bias": true`:                                                                                     "attention_bias is true: biases",
+		`"model_type": "phi3", "partial_rotary_factor": 1.5`:                                                                               "partial_rotary_factor is 1.5",
+		`"model_type": "phi3", "partial_rotary_factor": 0`:                                                                                 "partial_rotary_factor is 0: of heads of 4 values that is none",
+		`"model_type": "phi3", "partial_rotary_factor": "half"`:                                                                            "partial_rotary_factor is \"half\", want a number",
+		`"model_type": "phi3", "rope_scaling": {"type": "linear", "factor": 2}`:                                                            "rope_type is \"linear\": models of this family have default or longrope",
+		`"model_type": "phi3", "rope_scaling": {"type": "llama3", "factor": 2}`:                                                            "models of this family have default or longrope",
+		`"model_type": "phi3", "rope_scaling": {"type": "longrope", "short_factor": [1, 1, 1], "long_factor": [1, 1]}`:                     "short_factor is a list of 3, want a list of 2",
+		`"model_type": "phi3", "partial_rotary_factor": 0.5, "rope_scaling": {"type": "yarn", "short_factor": [1, 1], "long_factor": [1]}`: "short_factor is a list of 2, want a list of 1",
+		`"model_type": "phi3", "sliding_window": 5, "layer_types": ["full_attention", "sliding_attention"]`:                                "phi3 has the same in all layers",
+		`"model_type": "phi3", "num_local_experts": 16`:                                                                                    "num_local_experts is 16",
+		`"model_type": "phi3", "architectures": ["PhiMoEForCausalLM"]`:                                                                     "architectures names PhiMoEForCausalLM",
+		`"model_type": "llama", "partial_rotary_factor": 0.5`:                                                                              "partial_rotary_factor is 0.5",
+		`"model_type": "qwen3", "mlp_bias": true`:                                                                                          "mlp_bias is true: biases",
+		`"model_type": "qwen3", "sliding_window": 0, "use_sliding_window": true`:                                                           "sliding_window is 0, want",
+		`"model_type": "qwen3", "layer_types": ["sliding_attention", "full_attention"]`:                                                    "layer 0 is sliding_attention, and the model has no sliding_window",
+		`"model_type": "qwen3", "use_sliding_window": true, "layer_types": ["sliding_attention"]`:                                          "layer_types lists 1 layers, num_hidden_layers is 2",
+		`"model_type": "qwen3", "use_sliding_window": true, "layer_types": ["chunked_attention", "attention"]`:                             "layer 0 is chunked_attention",
+		`"model_type": "qwen3", "layer_types": "full_attention"`:                                                                           "layer_types is \"full_attention\", want a list",
+		`"model_type": "qwen3", "use_sliding_window": "yes"`:                                                                               "use_sliding_window is \"yes\", want true or false",
+		`"model_type": "qwen3", "max_window_layers": "two"`:                                                                                "max_window_layers is \"two\", want a whole number",
+		`"model_type": "qwen3", "num_experts": 8`:                                                                                          "num_experts is 8: mixtures of experts",
+		`"model_type": "qwen3", "no_rope_layers": [1, 0]`:                                                                                  "no_rope_layers is [1, 0]: layers without rotation",
+		`"model_type": "qwen3", "architectures": ["Qwen2ForCausalLM"]`:                                                                     "architectures names Qwen2ForCausalLM",
+		`"model_type": "llama", "architectures": ["Qwen3ForCausalLM"]`:                                                                     "architectures names Qwen3ForCausalLM",
+		`"model_type": "smollm3", "num_hidden_layers": 16777216`:                                                                           "num_hidden_layers is 16777216, want 1 to 65536",
+		`"model_type": "mistral", "num_hidden_layers": 16777216`:                                                                           "num_hidden_layers is 16777216, want 1 to 65536",
+		`"model_type": "llama", "num_hidden_layers": 16777216, "sliding_window": 4`:                                                        "num_hidden_layers is 16777216, want 1 to 65536",
+		`"model_type": "qwen3_moe"`:                                                                                                        "model_type is \"qwen3_moe\"",
+		`"model_type": "smollm3", "no_rope_layers": [1]`:                                                                                   "no_rope_layers is [1], want a list",
+		`"model_type": "smollm3", "no_rope_layers": [1, 2]`:                                                                                "no_rope_layers: layer 1 is 2",
+		`"model_type": "smollm3", "no_rope_layer_interval": 0`:                                                                             "no_rope_layer_interval is 0",
+		`"model_type": "qwen2", "attention_bias": true`:                                                                                    "attention_bias is true: biases",
+		`"model_type": "olmo2", "mlp_bias": true`:                                                                                          "mlp_bias is true: biases",
+		`"model_type": "granite", "logits_scaling": 0`:                                                                                     "logits_scaling is 0, want a number above 0",
+		`"model_type": "granite", "attention_multiplier": "big"`:                                                                           "attention_multiplier is \"big\", want a number",
+		`"model_type": "qwen3", "embedding_multiplier": 12`:                                                                                "embedding_multiplier is 12: a multiplier",
+		`"model_type": "mistral", "layer_types": ["sliding_attention", "full_attention"]`:                                                  "mistral has the same in all layers",
+		`"model_type": "mistral", "layer_types": ["full_attention", "full_attention"]`:                                                     "mistral has the same in all layers",
+		`"model_type": "ministral", "sliding_window": null, "layer_types": ["sliding_attention", "full_attention"]`:                        "the model has no sliding_window",
+		`"model_type": "gemma", "hidden_act": "silu"`:                                                                                      "hidden_act is \"silu\": the activation is gelu_pytorch_tanh",
+		`"model_type": "gemma", "hidden_activation": "gelu"`:                                                                               "hidden_activation is \"gelu\"",
+		`"model_type": "gemma3_text", "hidden_activation": "gelu"`:                                                                         "hidden_activation is \"gelu\"",
+		`"model_type": "gemma3_text", "hidden_activation": null`:                                                                           "hidden_activation is null, want a text",
+		`"model_type": "gemma3_text", "hidden_act": "relu"`:                                                                                "hidden_act is \"relu\"",
+		`"model_type": "gemma", "architectures": ["Gemma2ForCausalLM"]`:                                                                    "architectures names Gemma2ForCausalLM",
+		`"model_type": "gemma", "query_pre_attn_scalar": 3`:                                                                                "query_pre_attn_scalar is 3: a scale",
+		`"model_type": "gemma", "use_bidirectional_attention": true`:                                                                       "use_bidirectional_attention is true",
+		`"model_type": "gemma3_text", "use_bidirectional_attention": true`:                                                                 "use_bidirectional_attention is true",
+		`"model_type": "gemma3_text", "query_pre_attn_scalar": 0`:                                                                          "query_pre_attn_scalar is 0, want a number above 0",
+		`"model_type": "gemma3_text", "query_pre_attn_scalar": null`:                                                                       "query_pre_attn_scalar is null, want a number",
+		`"model_type": "gemma3_text", "final_logit_softcapping": 0`:                                                                        "final_logit_softcapping is 0, want a number above 0, or null",
+		`"model_type": "gemma3_text", "final_logit_softcapping": "30"`:                                                                     "final_logit_softcapping is \"30\", want a number",
+		`"model_type": "gemma3_text", "attn_logit_softcapping": 50.0`:                                                                      "attn_logit_softcapping is 50.0: capped scores",
+		`"model_type": "gemma3_text", "sliding_window": null`:                                                                              "sliding_window is null, and layer 0 has a window",
+		`"model_type": "gemma3_text", "sliding_window_pattern": 0`:                                                                         "sliding_window_pattern is 0, want",
+		`"model_type": "gemma3_text", "layer_types": ["sliding_attention", "chunked_attention"]`:                                           "layer 1 is chunked_attention",
+		`"model_type": "gemma3_text", "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}`:                                      "rope_parameters.rope_theta: rotary settings stand under",
+		`"model_type": "gemma3_text", "rope_parameters": {"sliding_attention": {"rope_type": "linear", "factor": 2.0}}`:                    "rope_parameters.sliding_attention.rope_type is \"linear\"",
+		`"model_type": "gemma3_text", "rope_scaling": {"type": "linear", "factor": 8.0}`:                                                   "rope_scaling.rope_type is missing",
+		`"model_type": "gemma3_text", "rope_scaling": {"rope_type": "linear"}`:                                                             "rope_scaling.factor is missing",
+		`"model_type": "gemma3_text", "rope_local_base_freq": -1`:                                                                          "want numbers above 0",
+		`"model_type": "gemma3_text", "hidden_size": 18`:                                                                                   "hidden_size 18 is not a multiple of num_attention_heads 4",
+		`"model_type": "gemma3_text", "per_layer_config": [1]`:                                                                             "per_layer_config is [1]",
+		`"model_type": "llama", "rope_local_base_freq": 10000`:                                                                             "rope_local_base_freq is 10000: a second rotary table",
+		`"model_type": "llama", "sliding_window_pattern": 6`:                                                                               "sliding_window_pattern is 6: windows in some layers",
+		`"model_type": "qwen3", "final_logit_softcapping": 30`:                                                                             "final_logit_softcapping is 30: capped",
 	} {
 		_, err := Parse([]byte("{" + strings.Replace(tiny, layersOnce(keys), "", 1) + ", " + keys + "}"))
 		if err == nil || !strings.Contains(fmt.Sprint(err), want) {

@@ -9,7 +9,7 @@ import (
 
 // gemma is LLaMA with gains of 1 + w, a gate through gelu, scaled embeddings, and heads whose size is their own.
 var gemma = Family{Class: "gemmafor", Defaults: Defaults{Vocab: 256000, Hidden: 3072, Intermediate: 24576, Layers: 28, Heads: 16, KVHeads: 16, HeadDim: 256,
-	Positions: 8192, Tied: true, Padding: firstRow},
+	Positions: 8192, Tied: true, Padding: firstRow, BOS: 2, EOS: 1},
 	Reads: []string{"hidden_act", "hidden_activation", "attention_bias"},
 	Read:  func(c *model.Config, r *reader, d Defaults) { gemmas(c, r, "hidden_act", "hidden_activation") },
 	Layers: func(b *model.Builder, x model.Slot) model.Slot {
@@ -21,7 +21,7 @@ var gemma = Family{Class: "gemmafor", Defaults: Defaults{Vocab: 256000, Hidden: 
 // gemma3 is Gemma 3's language model: norms behind attention and MLP too and over the heads of queries and keys, and layers with a window, which turn by
 // a table of their own, five for each without.
 var gemma3 = Family{Class: "gemma3", Defaults: Defaults{Vocab: 262208, Hidden: 2304, Intermediate: 9216, Layers: 26, Heads: 8, KVHeads: 4, HeadDim: 256,
-	Positions: 131072, Window: 4096, Theta: 1e6, Tied: true, Padding: firstRow},
+	Positions: 131072, Window: 4096, Theta: 1e6, Tied: true, Padding: firstRow, BOS: 2, EOS: 1},
 	Reads: []string{"hidden_act", "hidden_activation", "attention_bias", "query_pre_attn_scalar", "final_logit_softcapping", "sliding_window_pattern", "rope_local_base_freq"},
 	Rope:  ropeByLayerType,
 	Read: func(c *model.Config, r *reader, d Defaults) {
@@ -71,12 +71,6 @@ func gemmas(c *model.Config, r *reader, act, other string) {
 			r.fail(&ConfigError{Msg: fmt.Sprintf("%s is %q: the activation is %s in the Gemma of this build", key, name, gelu),
 				Advice: "take a model whose activation is " + gelu + ", as all that its makers call Gemma have"})
 		}
-	}
-	if !r.has("bos_token_id") {
-		c.BOSTokenID = 2
-	}
-	if !r.has("eos_token_id") {
-		c.EOSTokenIDs = []int{1}
 	}
 }
 

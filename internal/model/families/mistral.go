@@ -1,6 +1,7 @@
 package families
 
 import (
+	"fmt"
 	"slices"
 
 	"lomo/internal/model"
@@ -9,13 +10,20 @@ import (
 var mistralDefaults = Defaults{Intermediate: 14336, KVHeads: 8, Positions: 131072, Window: 4096}
 
 // mistral is LLaMA with a window in all layers.
-var mistral = Family{Class: "mistral", Defaults: mistralDefaults, Read: func(c *model.Config, r *reader, d Defaults) {
+var mistral = Family{Class: "mistral", Defaults: mistralDefaults, Read: everyLayer, Layers: Llama}
+
+// everyLayer reads the window of families that have it in all layers: transformers does not read layer_types of them.
+func everyLayer(c *model.Config, r *reader, d Defaults) {
 	w := window(r, d.Window)
 	windows(c, r, w, func(int) bool { return true })
-	if w > 0 && (c.Windows == nil || slices.Contains(c.Windows, 0)) { // transformers does not read layer_types here
-		r.fail(&ConfigError{Msg: "layer_types has layers without a window: mistral has the same in all layers", Advice: "set model_type to \"ministral\" where that is meant"})
+	if w > 0 && (c.Windows == nil || slices.Contains(c.Windows, 0)) {
+		err := &ConfigError{Msg: fmt.Sprintf("layer_types has layers without a window: %s has the same in all layers", c.ModelType), Advice: again}
+		if c.ModelType == "mistral" {
+			err.Advice = "set model_type to \"ministral\" where that is meant"
+		}
+		r.fail(err)
 	}
-}, Layers: Llama}
+}
 
 // ministral has it in the layers that layer_types names.
 var ministral = Family{Class: "ministral", Defaults: mistralDefaults, Read: func(c *model.Config, r *reader, d Defaults) {
