@@ -18,6 +18,8 @@ type pattern struct {
 	scan func(s string, i int) int
 	re   *onig.Regexp
 	text string // of re, for messages
+
+	source string // the regular expression, "" for a literal
 }
 
 // newPattern reads {"String": …} or {"Regex": …}.
@@ -40,7 +42,7 @@ func newPattern(raw json.RawMessage) (*pattern, error) {
 // newRegexp reads a regular expression in Oniguruma's syntax, the library's.
 func newRegexp(source string) (*pattern, error) {
 	if scan := scanners[source]; scan != nil {
-		return &pattern{scan: scan}, nil
+		return &pattern{scan: scan, source: source}, nil
 	}
 	if len(source) > maxPattern {
 		return nil, fmt.Errorf("pattern: %d bytes, at most %d are read", len(source), maxPattern)
@@ -49,7 +51,7 @@ func newRegexp(source string) (*pattern, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pattern %s: %w is not supported", quoted(source), err)
 	}
-	return &pattern{re: re, text: quoted(source)}, nil
+	return &pattern{re: re, text: quoted(source), source: source}, nil
 }
 
 // quoted is a pattern for a message, cut where it is long.
