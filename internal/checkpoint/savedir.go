@@ -17,6 +17,11 @@ const (
 // and manifest are made durable before it is renamed. A kill at any instant leaves either the folder that was there
 // before, or the new one; never a part of it. If fill or the disk fails, the temporary folder is removed.
 func SaveDir(parent, name string, fill func(tmpDir string) error) error {
+	return saveDir(parent, name, func(temp string) error { return fillDir(temp, fill, true) })
+}
+
+// saveDir is SaveDir with a make that makes the complete folder.
+func saveDir(parent, name string, make func(temp string) error) error {
 	if name != filepath.Base(name) || !filepath.IsLocal(name) || name == "." {
 		return fmt.Errorf("folder name %q is not a plain name", name)
 	}
@@ -27,7 +32,7 @@ func SaveDir(parent, name string, fill func(tmpDir string) error) error {
 	if err := os.RemoveAll(temp); err != nil { // of a save that was killed
 		return err
 	}
-	err := fillDir(temp, fill)
+	err := make(temp)
 	if err == nil {
 		err = install(temp, parent, name)
 	}
@@ -44,8 +49,8 @@ func SaveDir(parent, name string, fill func(tmpDir string) error) error {
 // TempDir is the folder that SaveDir fills, for those who help to.
 func TempDir(parent, name string) string { return filepath.Join(parent, tempPrefix+name) }
 
-// fillDir makes a complete folder at temp.
-func fillDir(temp string, fill func(string) error) error {
+// fillDir makes a complete folder at temp, with a manifest or without.
+func fillDir(temp string, fill func(string) error, manifest bool) error {
 	if err := failpoint("create"); err != nil {
 		return writeError(temp, 0, err)
 	}
@@ -56,7 +61,7 @@ func fillDir(temp string, fill func(string) error) error {
 		return err
 	}
 	m, err := syncTree(temp)
-	if err != nil {
+	if err != nil || !manifest {
 		return err
 	}
 	return m.write(temp)
@@ -128,3 +133,8 @@ func install(temp, parent, name string) error {
 
 // exchangeDirs is exchange; tests replace it to take the way of systems that have none.
 var exchangeDirs = exchange
+
+// SaveFolder is SaveDir for a folder that is no checkpoint: it has no manifest.
+func SaveFolder(parent, name string, fill func(tmpDir string) error) error {
+	return saveDir(parent, name, func(temp string) error { return fillDir(temp, fill, false) })
+}

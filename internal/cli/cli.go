@@ -107,13 +107,14 @@ type runs struct {
 	report   func(*Streams, *reportOptions) error
 	pull     func(context.Context, *Streams, *pull.Options) error
 	init     func(context.Context, *Streams, *initOptions) error
+	convert  func(context.Context, *Streams, *convertOptions) error
 }
 
 // program is what the commands do outside tests.
 var program = runs{
 	train: runTrain, eval: runEval, memprof: runMemprof, generate: runGenerate, chat: runChat, create: runNew,
 	tokenize: runTokenize, inspect: runInspect, bench: runBench, doctor: runDoctor, verify: runVerify, version: runVersion, report: runReportCmd,
-	pull: runPull, init: runInit,
+	pull: runPull, init: runInit, convert: runConvert,
 }
 
 func newRootCmd(io *Streams, r runs) *cobra.Command {
@@ -140,7 +141,7 @@ consolidated.*.pth or a GGUF file and writes a Hugging Face folder.`,
 		newTrainCmd(io, r.train), newEvalCmd(io, r.eval), newMemprofCmd(io, r.memprof), newGenerateCmd(io, r.generate), newChatCmd(io, r.chat),
 		newNewCmd(io, r.create), newTokenizeCmd(io, r.tokenize), newInspectCmd(io, r.inspect), newBenchCmd(io, r.bench), newDoctorCmd(io, r.doctor), newVerifyCmd(io, r.verify), newReportCmd(io, r.report), newVersionCmd(io, r.version), newConfigCmd(io), newCompletionCmd(io), newDebugCmd(),
 	)
-	root.AddCommand(newPullCmd(io, r.pull), newInitCmd(io, r.init))
+	root.AddCommand(newPullCmd(io, r.pull), newInitCmd(io, r.init), newConvertCmd(io, r.convert))
 	for _, c := range append(root.Commands(), root) {
 		asUsage(c)
 	}

@@ -49,14 +49,15 @@ func Export(o ExportOptions) error {
 			return err
 		}
 	}
-	return m.copyWeights(o.Out, dt, shard)
+	return m.copyWeights(o.Out, dt, shard, nil)
 }
 
 // convertChunk is how many elements are converted at a time. Tests make it small.
 var convertChunk = 1 << 20
 
-// copyWeights streams every tensor from the source into dir, some rows at a time.
-func (m *Model) copyWeights(dir string, dt tensor.DType, shard int64) error {
+// copyWeights streams every tensor from the source into dir, some rows at a time. written is told of the bytes of each piece; an error of it
+// ends the work.
+func (m *Model) copyWeights(dir string, dt tensor.DType, shard int64, written func(bytes int64) error) error {
 	var specs []checkpoint.Spec
 	for _, p := range m.Net.Params() {
 		specs = append(specs, checkpoint.Spec{Name: p.Name, DType: dt, Shape: p.Shape})
@@ -75,6 +76,9 @@ func (m *Model) copyWeights(dir string, dt tensor.DType, shard int64) error {
 			err := m.Source.ReadRows(p.Name, r, e, part, dt)
 			if err == nil {
 				err = w.WriteRows(p.Name, r, part)
+			}
+			if err == nil && written != nil {
+				err = written(int64(len(part)))
 			}
 			if err != nil {
 				w.Abort()

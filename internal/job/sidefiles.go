@@ -32,26 +32,7 @@ func keepSideFiles(m *Model, tok *tokenizer.Tokenizer, c *config.Config, note fu
 	if err := os.MkdirAll(kept, 0o755); err != nil {
 		return nil, err
 	}
-	files := m.Source.AuxFiles()
-	if tok != nil && (!tok.AsRead() || files["tokenizer.json"] == "") { // a GGUF file may have taken the tokenizer.json beside it
-		if err := tok.WriteFiles(kept); err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := readsAs(name, files[name]); err != nil {
-			note("left out of the saved model: %s: %v", files[name], err)
-			continue
-		}
-		to := filepath.Join(kept, filepath.FromSlash(name))
-		if _, err := os.Stat(to); err == nil {
-			continue // made from this one and the others
-		}
-		if err := copyTo(to, files[name]); err != nil {
-			return nil, err
-		}
-	}
-	if err := makeGeneration(m, tok, filepath.Join(kept, generationConfig)); err != nil {
+	if err := sideFiles(m, tok, kept, note); err != nil {
 		return nil, err
 	}
 	if tok != nil {
@@ -64,6 +45,30 @@ func keepSideFiles(m *Model, tok *tokenizer.Tokenizer, c *config.Config, note fu
 		}
 	}
 	return func(to string) error { return copyTree(to, kept) }, nil
+}
+
+// sideFiles writes what stands beside a model's weights into the folder dir, but for config.json.
+func sideFiles(m *Model, tok *tokenizer.Tokenizer, dir string, note func(string, ...any)) error {
+	files := m.Source.AuxFiles()
+	if tok != nil && (!tok.AsRead() || files["tokenizer.json"] == "") { // a GGUF file may have taken the tokenizer.json beside it
+		if err := tok.WriteFiles(dir); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := readsAs(name, files[name]); err != nil {
+			note("left out of the saved model: %s: %v", files[name], err)
+			continue
+		}
+		to := filepath.Join(dir, filepath.FromSlash(name))
+		if _, err := os.Stat(to); err == nil {
+			continue // made from this one and the others
+		}
+		if err := copyTo(to, files[name]); err != nil {
+			return err
+		}
+	}
+	return makeGeneration(m, tok, filepath.Join(dir, generationConfig))
 }
 
 // filesOf are the files of a folder by their names.

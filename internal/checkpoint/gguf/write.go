@@ -158,3 +158,10 @@ func appendArray(b []byte, kind uint32, n int) []byte {
 	b = binary.LittleEndian.AppendUint32(b, kind)
 	return binary.LittleEndian.AppendUint64(b, uint64(n))
 }
+
+// The keys of a split model, for what writes one.
+const (
+	SplitNumber  = splitNumber
+	SplitCount   = splitCount
+	SplitTensors = splitTensors
+)

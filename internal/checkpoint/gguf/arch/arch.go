@@ -80,6 +80,7 @@ type Rotary struct {
 	NoneEvery  int  // every n-th layer rotates nothing; 0: all rotate
 	Partial    bool // rope.dimension_count may be less than a head: partial_rotary_factor
 	Original   bool // original_max_position_embeddings stands at the top level, scaled or not
+	Divisors   bool // llama.cpp divides the inverse frequencies by the tensor RopeFreqs
 	ScaledFull bool // a scaling holds for the layers without a window only
 }
 

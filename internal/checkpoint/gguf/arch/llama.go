@@ -7,6 +7,7 @@ var llama = Arch{
 	MetaRows:   true,
 	Activation: silu,
 	Biases:     []string{"attention_bias", "mlp_bias"},
+	Rotary:     Rotary{Divisors: true},
 	Window:     Window{Key: true, Family: Family{"mistral", "MistralForCausalLM"}}, // transformers' llama computes none
 }
 
@@ -30,6 +31,7 @@ var granite = Arch{
 	MetaRows:   true,
 	Activation: silu,
 	Biases:     []string{"attention_bias", "mlp_bias"},
+	Rotary:     Rotary{Divisors: true},
 	Keys: []Key{
 		{"logit_scale", "logits_scaling", Real, nil, false},
 		{"embedding_scale", "embedding_multiplier", Real, 1.0, false},
