@@ -148,7 +148,7 @@ func (w *ggufVocabulary) pre(nfc bool) (string, error) {
 		}
 	}
 	if len(fitting) == 0 {
-		return "", fault.Refuse(toSafetensors, "the tokenizer cuts texts at %.80q, which no pre-tokenizer of llama.cpp does (tokenizer.ggml.pre)", strings.Join(cuts, " then "))
+		return "", fault.Refuse(toSafetensors, "the tokenizer cuts texts at %.60q, as no pre-tokenizer of llama.cpp does (tokenizer.ggml.pre)", strings.Join(cuts, " then "))
 	}
 	if !w.wholeByMerges() {
 		fitting = slices.DeleteFunc(fitting, func(f preFamily) bool { return f.ignoreMerges != w.model.ignoreMerges })
@@ -222,7 +222,7 @@ func (w *ggufVocabulary) wholeByMerges() bool {
 // sentencePiece describes a BPE model of characters with bytes to fall back to. Its merges become scores.
 func (w *ggufVocabulary) sentencePiece() error {
 	m := w.model
-	if !m.byteFallback || slices.Contains(m.fallback[:], -1) {
+	if !m.byteFallback || w.lacksByte() {
 		return fault.Refuse(toSafetensors, "the tokenizer has no tokens <0x00> to <0xFF> for unknown characters, which llama.cpp needs of a SentencePiece model")
 	}
 	prefix, err := w.spacePrefix()
@@ -254,6 +254,16 @@ func (w *ggufVocabulary) sentencePiece() error {
 	w.put("ggml.token_type", w.types)
 	w.put("ggml.add_space_prefix", prefix)
 	return nil
+}
+
+// lacksByte reports whether a byte has no token: <0x09>, or the character itself in its place.
+func (w *ggufVocabulary) lacksByte() bool {
+	for b, id := range w.model.fallback {
+		if id < 0 && (b >= 0x80 || w.model.id(string(rune(b))) < 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // scores gives each token the place of its first merge, negative: llama.cpp merges the neighbours whose token has the highest score.
@@ -308,7 +318,7 @@ func (w *ggufVocabulary) spacePrefix() (prefix bool, err error) {
 	cannot := func(what string) (bool, error) {
 		return false, fault.Refuse(toSafetensors, "the tokenizer changes texts by %s, which a GGUF file cannot say", what)
 	}
-	spaces := false
+	spaces, doubled := false, false
 	for _, n := range flat(w.t.normalizer) {
 		switch n := n.(type) {
 		case prepend:
@@ -316,6 +326,10 @@ func (w *ggufVocabulary) spacePrefix() (prefix bool, err error) {
 				return cannot(fmt.Sprintf("a Prepend of %q", string(n)))
 			}
 		case replace:
+			if n.pattern.source == `\A`+wordMark && n.content == wordMark+wordMark && spaces {
+				doubled = true // for a Metaspace, which puts no ▁ before a text that begins with one
+				continue
+			}
 			if spaces = n.pattern.literal == " " && n.content == wordMark; !spaces {
 				return cannot("a Replace of other than spaces")
 			}
@@ -326,17 +340,17 @@ func (w *ggufVocabulary) spacePrefix() (prefix bool, err error) {
 	for _, p := range w.t.pre {
 		switch p := p.(type) {
 		case metaspace:
-			if p.replacement != wordMark || spaces {
+			if p.replacement != wordMark || spaces && !doubled {
 				return cannot("a Metaspace beside other changes")
 			}
 			if p.cut && !w.model.words {
 				return cannot("a Metaspace that keeps words apart which the merges would join")
 			}
 			spaces, prefix = true, p.scheme != "never"
-			switch p.scheme {
-			case "first":
+			switch {
+			case p.scheme == "first":
 				w.note("behind special tokens within a text, and before texts that begin with a space, programs that read the GGUF file put one ▁ more than this tokenizer (prepend_scheme first)")
-			case "always":
+			case p.scheme == "always" && !doubled:
 				w.note("before texts that begin with a space programs that read the GGUF file put one ▁ more than this tokenizer (prepend_scheme always)")
 			}
 		case *splitter:
