@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -191,14 +192,16 @@ func (w *GGUFWriter) Abort() {
 		return
 	}
 	w.done = true
+	whole := !slices.ContainsFunc(w.parts, func(p *ggufPart) bool { return !p.named }) // only that the names are durable is not known
 	for _, p := range w.parts {
 		if p.file != nil {
 			p.file.Close()
 		}
-		if p.named {
-			os.Remove(p.path)
-		} else {
+		switch {
+		case !p.named:
 			os.Remove(p.path + tempSuffix)
+		case !whole:
+			os.Remove(p.path)
 		}
 	}
 }

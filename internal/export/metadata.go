@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -39,6 +40,9 @@ func (p *Plan) metadata() error {
 	p.own("attention.key_length", uint32(c.HeadDim))
 	p.own("attention.value_length", uint32(c.HeadDim))
 	p.own("rope.dimension_count", uint32(p.rotated()))
+	if p.arch.Rotary.Local {
+		p.own("rope.freq_base_swa", float32(cmp.Or(c.LocalTheta, c.RopeTheta)))
+	}
 	for _, k := range p.arch.Keys {
 		if err := p.family(k); err != nil {
 			return err
@@ -57,6 +61,8 @@ func (p *Plan) family(k arch.Key) error {
 	if !given {
 		if x, ok := k.Default.(float64); ok {
 			p.own(k.GGUF, float32(x))
+		} else if k.Kind == arch.Real && !k.Optional {
+			p.own(k.GGUF, float32(1)) // the multiplier that transformers takes where none is given
 		}
 		return nil
 	}
@@ -182,6 +188,7 @@ func settled(c *model.Config) reflect.Value {
 	if !slices.Contains(c.NoRope, true) {
 		s.NoRope = nil
 	}
+	s.LocalTheta = cmp.Or(s.LocalTheta, s.RopeTheta)
 	if s.ScoreScale == 0 {
 		s.ScoreScale = 1 / math.Sqrt(float64(c.HeadDim))
 	}
@@ -227,8 +234,11 @@ func near(a, b reflect.Value) bool {
 	return a.Equal(b)
 }
 
-// spoken is a field's name in words: "ScoreScale" is "score scale".
+// spoken is what a user knows a field as: a key of config.json where there is one.
 func spoken(field string) string {
+	if key, ok := keyOf[field]; ok {
+		return key
+	}
 	var words strings.Builder
 	for i, r := range field {
 		if unicode.IsUpper(r) && i > 0 && !unicode.IsUpper(rune(field[i-1])) {
@@ -237,4 +247,11 @@ func spoken(field string) string {
 		words.WriteRune(unicode.ToLower(r))
 	}
 	return words.String()
+}
+
+var keyOf = map[string]string{
+	"QKVBias": "biases of queries, keys and values (attention_bias)", "OutBias": "bias of attention's output (attention_bias)", "MLPBias": "biases (mlp_bias)",
+	"NoRope": "layers without rotation (no_rope_layers)", "Windows": "windows (sliding_window, layer_types)", "SlidingWindow": "sliding_window",
+	"ScoreScale": "scale of attention scores (query_pre_attn_scalar, attention_multiplier)", "RopeScaling": "rope_scaling", "TieWordEmbeddings": "tie_word_embeddings",
+	"EmbedScale": "scale of embeddings", "LogitCap": "final_logit_softcapping", "ScoreCap": "attn_logit_softcapping", "LocalTheta": "rope_local_base_freq",
 }

@@ -99,6 +99,9 @@ var narrower = map[gguf.Type]gguf.Type{gguf.Q4_K: gguf.Q5_0, gguf.Q6_K: gguf.Q8_
 
 // placeTensors lists the tensors of the file in the order of the parameters.
 func (p *Plan) placeTensors() error {
+	if p.arch.OwnHead && p.m.Config.TieWordEmbeddings {
+		return fault.Refuse(toFolder, "tie_word_embeddings is true, and llama.cpp loads models of the architecture %s only with a head of their own", p.arch.Name)
+	}
 	fell, first, to := 0, "", gguf.F32
 	for _, param := range p.m.Params {
 		name, known := p.arch.GGUF(param.Name)

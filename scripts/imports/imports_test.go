@@ -21,7 +21,7 @@ var layers = []string{
 	"grad checkpoint cpukern cudakern memdev devtest commtest tokenizer cudakern/simserver cudakern/ladder doctor",
 	"hub/pull model optim store data",
 	"model/families",
-	"train preset infer report bench",
+	"train preset infer report bench export",
 	"eval memprof config verify",
 	"config/peers",
 	"job",

@@ -23,6 +23,7 @@ type Arch struct {
 	Activation Word              // what config.json calls the gate
 	Biases     []string          // keys of config.json that say which matrices have biases: attention_bias, mlp_bias
 	Blocks     map[string]string // tensors of a block, between blk.N. and .weight, as Hugging Face calls them; nil: LLaMA's
+	OwnHead    bool              // llama.cpp wants a head of its own in files
 	AlwaysTied bool              // files have no head of their own: it is the embedding's table
 
 	// PreAttentionScalar is query_pre_attn_scalar, which files do not tell; nil: there is none.

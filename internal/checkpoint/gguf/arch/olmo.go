@@ -5,6 +5,7 @@ var olmo2 = Arch{
 	Name:       "olmo2",
 	Families:   []Family{{"olmo2", "Olmo2ForCausalLM"}},
 	Activation: silu,
+	OwnHead:    true,
 	Biases:     []string{"attention_bias"},
 	Window:     Window{Key: true, Every: 4, Family: Family{"olmo3", "Olmo3ForCausalLM"}},
 	Rotary:     Rotary{ScaledFull: true},
