@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -53,7 +54,7 @@ func (p *Plan) metadata() error {
 }
 
 // rotated is how many values of a head turn with the position.
-func (p *Plan) rotated() int { return p.m.Config.HeadDim }
+func (p *Plan) rotated() int { return cmp.Or(p.m.Config.RotaryDim, p.m.Config.HeadDim) }
 
 // family puts a key of the architecture's own as config.json has it.
 func (p *Plan) family(k arch.Key) error {
@@ -110,6 +111,11 @@ func (p *Plan) rope() error {
 	c := p.m.Config
 	s := c.RopeScaling
 	if s == nil {
+		if p.arch.Rotary.Original {
+			if n, err := strconv.Atoi(string(c.Raw["original_max_position_embeddings"])); err == nil && n > 0 {
+				p.own("rope.scaling.original_context_length", uint32(n))
+			}
+		}
 		return nil
 	}
 	switch s.Type {
@@ -124,23 +130,50 @@ func (p *Plan) rope() error {
 		}
 		p.own("rope.scaling.original_context_length", uint32(s.OriginalPosition))
 		p.divisors(arch.RopeFreqs)
+	case "yarn":
+		p.own("rope.scaling.type", "yarn")
+		p.own("rope.scaling.factor", float32(s.Factor))
+		p.own("rope.scaling.original_context_length", uint32(s.OriginalPosition))
+		p.own("rope.scaling.yarn_beta_fast", float32(s.BetaFast))
+		p.own("rope.scaling.yarn_beta_slow", float32(s.BetaSlow))
+		p.attention(1 + 0.1*math.Log(s.Factor)) // which llama.cpp multiplies by itself
+	case "longrope":
+		p.own("rope.scaling.type", "longrope")
+		p.own("rope.scaling.original_context_length", uint32(s.OriginalPosition))
+		p.attention(1)
+		p.addExtra(arch.RopeFactorsLong, float32s(s.Long))
+		p.addExtra(arch.RopeFactorsShort, float32s(s.Short))
 	default:
 		return fault.Refuse(toFolder, "rope scaling of type %s is not written to GGUF files by this build", s.Type)
 	}
 	return nil
 }
 
+// attention puts what cosines and sines are multiplied by beside what llama.cpp multiplies them by anyhow.
+func (p *Plan) attention(anyhow float64) {
+	if x := cmp.Or(p.m.Config.RopeScaling.AttentionFactor, 1) / anyhow; math.Abs(x-1) > 1e-6 {
+		p.own("rope.scaling.attn_factor", float32(x))
+	}
+}
+
 // divisors adds the tensor of what the inverse frequencies are divided by.
 func (p *Plan) divisors(name string) {
-	c := p.m.Config
-	plain := *c
+	plain := *p.m.Config
 	plain.RopeScaling = nil
-	scaled, base := c.InvFreq(), plain.InvFreq()
+	scaled, base := p.m.Config.InvFreq(0), plain.InvFreq(0)
 	values := make([]float32, len(base))
 	for i := range base {
 		values[i] = float32(base[i] / scaled[i])
 	}
 	p.addExtra(name, values)
+}
+
+func float32s(x []float64) []float32 {
+	values := make([]float32, len(x))
+	for i := range x {
+		values[i] = float32(x[i])
+	}
+	return values
 }
 
 func (p *Plan) addExtra(name string, values []float32) {
@@ -188,6 +221,7 @@ func settled(c *model.Config) reflect.Value {
 	if !slices.Contains(c.NoRope, true) {
 		s.NoRope = nil
 	}
+	s.RotaryDim = cmp.Or(s.RotaryDim, s.HeadDim)
 	s.LocalTheta = cmp.Or(s.LocalTheta, s.RopeTheta)
 	if s.ScoreScale == 0 {
 		s.ScoreScale = 1 / math.Sqrt(float64(c.HeadDim))
