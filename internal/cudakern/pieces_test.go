@@ -40,7 +40,7 @@ func shrinkLaunches(t *testing.T) {
 // inPieces are the cases of the suite whose launches shrinkLaunches makes smaller.
 var inPieces = []string{"ZeroAndCopy", "OuterAdd", "OuterUpdateExact", "OuterUpdateNaN", "OuterUpdateInf", "OuterUpdateOverflow", "OuterUpdateNaNBF16",
 	"Update", "UpdateNaN", "UpdateSlices", "StochasticMean", "SumSq", "AbsMax", "AddRow", "ColumnSum", "AddScaled", "RMSNorm", "RoPE", "SwiGLU", "GeGLU",
-	"GatherScatterRows", "RowsAddAndSumSq", "RowsUpdate", "Softmax", "SoftCap", "AdaLomoMatrix", "AdaLomoSlices", "AdaLomoMatrixZeroGradient", "AdaLomoMatrixNaN", "AdaLomoVector", "AdamW", "SGD"}
+	"GatherScatterRows", "Route", "SumRows", "ScaleRows", "RowDots", "RowsAddAndSumSq", "RowsUpdate", "Softmax", "SoftCap", "AdaLomoMatrix", "AdaLomoSlices", "AdaLomoMatrixZeroGradient", "AdaLomoMatrixNaN", "AdaLomoVector", "AdamW", "SGD"}
 
 // TestSuiteInPieces is the suite with launches so small that every loop over blocks, ranges and sequences goes round, with a ragged end.
 func TestSuiteInPieces(t *testing.T) {

@@ -140,6 +140,28 @@ type Device interface {
 	//counts:elements src src
 	ScatterRows(dst, src, idx tensor.Tensor)
 
+	// Route chooses k of E experts for each row: z (N, E) F32, logits, becomes their softmax; ids (N, k) I32 are the k most likely experts, the most
+	// likely first and of equal ones the lower number, each once whatever z holds; w (N, k) F32 their probabilities, with renorm over their sum.
+	//
+	//counts:elements z z w ids
+	Route(w, ids, z tensor.Tensor, renorm bool)
+	// RouteBackward is dz (N, E) F32, the gradient of the logits, from dw, that of the weights w: p is the softmax that Route left, and dz may be p.
+	//
+	//counts:elements dz p dw w ids
+	RouteBackward(dz, dw, w, ids, p tensor.Tensor, renorm bool)
+	// SumRows is y[i] = Σ_j x[at[i, j]] in the order of j: y (N, C), x (M, C), at (N, k) I32; with acc, y += it.
+	//
+	//counts:elements y x
+	SumRows(y, x, at tensor.Tensor, acc bool)
+	// ScaleRows is y[i] = w[at[i]]·x[i]: x, y (M, C), w F32, at (M) I32. y may be x.
+	//
+	//counts:elements y x
+	ScaleRows(y, x, w, at tensor.Tensor)
+	// RowDots is dw[at[i]] = Σ_c a[i, c]·b[i, c]: a, b (M, C), dw F32, at (M) I32 without duplicates.
+	//
+	//counts:elements a b
+	RowDots(dw, a, b, at tensor.Tensor)
+
 	// RowsAdd adds the row gradients r to g (n, C) F32, which stands for the table's rows row0 … row0+n−1.
 	//
 	//counts:elements r r r

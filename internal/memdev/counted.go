@@ -71,6 +71,26 @@ func (d *Device) ScatterRows(_ tensor.Tensor, src tensor.Tensor, _ tensor.Tensor
 	d.elements("ScatterRows", src, src)
 }
 
+func (d *Device) Route(w tensor.Tensor, ids tensor.Tensor, z tensor.Tensor, _ bool) {
+	d.elements("Route", z, z, w, ids)
+}
+
+func (d *Device) RouteBackward(dz tensor.Tensor, dw tensor.Tensor, w tensor.Tensor, ids tensor.Tensor, p tensor.Tensor, _ bool) {
+	d.elements("RouteBackward", dz, p, dw, w, ids)
+}
+
+func (d *Device) SumRows(y tensor.Tensor, x tensor.Tensor, _ tensor.Tensor, _ bool) {
+	d.elements("SumRows", y, x)
+}
+
+func (d *Device) ScaleRows(y tensor.Tensor, x tensor.Tensor, _ tensor.Tensor, _ tensor.Tensor) {
+	d.elements("ScaleRows", y, x)
+}
+
+func (d *Device) RowDots(_ tensor.Tensor, a tensor.Tensor, b tensor.Tensor, _ tensor.Tensor) {
+	d.elements("RowDots", a, b)
+}
+
 func (d *Device) RowsAdd(_ tensor.Tensor, r device.Rows, _ int) {
 	d.elements("RowsAdd", r.D, r.D, r.D)
 }
