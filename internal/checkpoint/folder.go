@@ -104,6 +104,9 @@ func openFolder(dir string) (_ Source, err error) {
 	if err = f.canonical(); err != nil {
 		return nil, err
 	}
+	if err = f.splitExperts(); err != nil {
+		return nil, err
+	}
 	f.tieToHead()
 	return f, nil
 }

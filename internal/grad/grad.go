@@ -17,6 +17,8 @@ type Param struct {
 	Shape []int  // of the whole tensor
 	W     tensor.Tensor
 	Row0  int // first row of W in the whole tensor
+
+	Expert bool // of an expert of a mixture: a step may use few of many, and a store may bring it apart from its block
 }
 
 // Matrix reports whether the parameter is 2-D.
@@ -54,6 +56,7 @@ const (
 	Outer Kind = iota // factors: g = DYᵀ·X
 	Rows              // an embedding's touched rows
 	Dense             // the gradient itself, float32
+	Zero              // none of it is not zero: no token came to the expert that the parameter belongs to
 )
 
 // Grad is the gradient of the mean token loss with respect to one Param, valid until Consume returns.
@@ -77,9 +80,16 @@ func (g Grad) Outers(f func(r0, r1 int, dy tensor.Tensor)) {
 	}
 }
 
-// AddOuter makes t, or adds to it, an outer gradient's matrix in float32.
+// AddOuter makes t, or adds to it, an outer gradient's matrix in float32. Of no rows it is zero.
 func (g Grad) AddOuter(d device.Device, t tensor.Tensor, acc bool) {
-	g.Outers(func(r0, r1 int, dy tensor.Tensor) { d.OuterAdd(t.Slice(r0, r1), dy, g.X, acc) })
+	g.Outers(func(r0, r1 int, dy tensor.Tensor) {
+		switch {
+		case dy.Shape[0] > 0:
+			d.OuterAdd(t.Slice(r0, r1), dy, g.X, acc)
+		case !acc:
+			d.Zero(t.Slice(r0, r1))
+		}
+	})
 }
 
 // FromRows is the gradient of an embedding lookup.
@@ -87,6 +97,15 @@ func FromRows(r device.Rows) Grad { return Grad{Kind: Rows, Rows: r} }
 
 // FromDense is a gradient that has been added up already.
 func FromDense(g tensor.Tensor) Grad { return Grad{Kind: Dense, Dense: g} }
+
+// Nothing is the gradient of an expert's parameter to which no token came. W is not read, and need not be at hand, but for a sink that MovesIdle.
+func Nothing() Grad { return Grad{Kind: Zero} }
+
+// MovesIdle reports whether sink changes or reads the weights of parameters whose gradient is Nothing: decay and momentum do.
+func MovesIdle(sink Sink) bool {
+	m, ok := sink.(interface{ MovesIdle() bool })
+	return ok && m.MovesIdle()
+}
 
 // Sink consumes gradients: an optimizer, the norm pass, a test.
 type Sink interface {
@@ -115,6 +134,8 @@ func Materialize(d device.Device, p *Param, g Grad, f func(dense tensor.Tensor) 
 	if err != nil {
 		return fmt.Errorf("gradient of %q: %w", p.Name, err)
 	}
-	d.RowsAdd(t, g.Rows, p.Row0)
+	if g.Kind == Rows {
+		d.RowsAdd(t, g.Rows, p.Row0)
+	}
 	return f(t)
 }

@@ -243,6 +243,10 @@ func (m *Model) why(p *grad.Param) string {
 	switch {
 	case strings.Contains(p.Name, "self_attn"):
 		return fmt.Sprintf("hidden_size %d, %d query and %d key-value heads of %d", c.HiddenSize, c.NumAttentionHeads, c.NumKeyValueHeads, c.HeadDim)
+	case p.Expert:
+		return fmt.Sprintf("hidden_size %d, experts of %d", c.HiddenSize, c.ExpertSize)
+	case strings.HasSuffix(p.Name, ".gate.weight"):
+		return fmt.Sprintf("num_experts %d, hidden_size %d", c.NumExperts, c.HiddenSize)
 	case strings.Contains(p.Name, "mlp."):
 		return fmt.Sprintf("hidden_size %d, intermediate_size %d", c.HiddenSize, c.IntermediateSize)
 	case strings.Contains(p.Name, "norm"):

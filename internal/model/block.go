@@ -41,9 +41,13 @@ type Block struct {
 	vectors  []*grad.Param // the other parameters, in the order of the backward pass
 	factor   []bool        // by slot: its activation's memory holds a factor of a matrix's gradient at the end of the backward pass
 	over     []bool        // by slot: its gradient may take its place
+	again    int           // how many layers are computed again for a backward pass
 
-	// Use, where it is set, is called with each matrix just before it is read: a store that brings them one at a time needs it.
-	Use func(p *grad.Param)
+	// Use, where it is set, is called with each matrix just before it is read: a store that brings them one at a time needs it. Soon tells it of the
+	// expert's that comes next.
+	Use, Soon func(p *grad.Param)
+
+	EveryExpert bool // all experts' matrices are used and emitted, with no rows too: ranks gather and sum them together
 }
 
 // Slot is one tensor of a block that its layers hand on to each other, by its number. A block's input is slot 0.
@@ -96,12 +100,12 @@ func (b *Block) Forward(f *Frame, x, y tensor.Tensor) {
 	}
 }
 
-// forward is the layers of the forward pass. The last one adds to the residual stream, which leaves nothing else.
+// forward is the layers of the forward pass, without the last ones that leave nothing for the backward pass unless the output is wanted.
 func (b *Block) forward(whole bool) []layer {
 	if whole {
 		return b.layers
 	}
-	return b.layers[:len(b.layers)-1]
+	return b.layers[:b.again]
 }
 
 // Emit receives a matrix's gradient as factors, as soon as its dX has been taken from the old weights.
@@ -149,6 +153,33 @@ func (b *Block) wire() {
 			b.factor[y] = b.factor[y] || b.over[y]
 		}
 	}
+	b.again = b.needed()
+}
+
+// needed is how many of the layers a backward pass needs: what the others make it does not read.
+func (b *Block) needed() int {
+	by, read := make([]int, len(b.slots)), make([]bool, len(b.slots)) // the layer that makes each slot, and whether a backward pass reads it
+	for i := len(b.layers) - 1; i >= 0; i-- {
+		w := b.layers[i].wires()
+		for _, s := range w.reads {
+			by[s], read[s] = i, true // made beside what it hands on: sums, orders
+		}
+		for _, s := range w.from {
+			by[s] = i
+		}
+	}
+	for i, l := range b.layers {
+		for _, s := range l.wires().to {
+			by[s] = i
+		}
+	}
+	last := 0
+	for s := range b.slots {
+		if read[s] && s != 0 {
+			last = max(last, by[s])
+		}
+	}
+	return last + 1
 }
 
 // MatrixLen is the number of elements of the block's matrices.
@@ -187,6 +218,10 @@ type Frame struct {
 	ropes  Ropes
 	acts   []tensor.Tensor // by slot
 	use    func(p *grad.Param)
+	soon   func(p *grad.Param)
+	offs   map[Slot][]int // of a mixture: where experts' rows begin
+
+	everyExpert bool
 
 	Cache *Cache // of a text in progress; nil where sequences begin
 

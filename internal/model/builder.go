@@ -31,12 +31,12 @@ func newBlock(c *Config, i int) (*Block, []*grad.Param) {
 
 // rank is where a module lists what belongs to p: attention, MLP, then the norms around them.
 func (b *Builder) rank(p *grad.Param) int {
-	for i, module := range []string{"self_attn.", "mlp."} {
+	for i, module := range []string{"self_attn.", "mlp.", "block_sparse_moe."} {
 		if strings.HasPrefix(p.Name, b.name(module)) {
 			return i
 		}
 	}
-	return 2
+	return 3
 }
 
 func (b *Builder) name(s string) string { return fmt.Sprintf("model.layers.%d.%s", b.Layer, s) }
@@ -136,7 +136,7 @@ func (b *Builder) SwiGLU(gate, up Slot) Slot { return b.gated(gate, up, false) }
 func (b *Builder) GeGLU(gate, up Slot) Slot { return b.gated(gate, up, true) }
 
 func (b *Builder) gated(gate, up Slot, gelu bool) Slot {
-	l := gated{gate: gate, up: up, gelu: gelu, to: b.slot(slot{name: "hidden", cols: b.slots[gate].cols})}
+	l := gated{gate: gate, up: up, gelu: gelu, to: b.slot(slot{name: "hidden", cols: b.slots[gate].cols, times: b.slots[gate].times})}
 	b.then(l)
 	return l.to
 }

@@ -33,6 +33,11 @@ type Config struct {
 	ScoreScale        float64 // what scores are multiplied by; 0: 1/sqrt(HeadDim)
 	QKVBias, OutBias  bool    // of attention's linear layers
 	MLPBias           bool
+	NumExperts        int     // of a mixture; 0: none
+	ExpertsPerToken   int     // k
+	ExpertSize        int     // F of an expert
+	NormTopK          bool    // the weights of a token's experts are divided by their sum
+	Dense             []bool  // by layer: it has one MLP instead of a mixture; nil: none has
 	ResidualScale     float64 // what both branches of a block are multiplied by; 0: 1
 	EmbedScale        float64 // what embeddings are multiplied by; 0: 1
 	EmbedRounds       bool    // EmbedScale is rounded to the dtype of weights

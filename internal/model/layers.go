@@ -43,6 +43,7 @@ func (l norm) wires() wires {
 type project struct {
 	from   Slot
 	stream bool // from is part of the residual stream
+	more   bool // a layer after this one is given from too, and has begun its gradient
 	linear []linear
 }
 
@@ -72,7 +73,7 @@ func (l project) forward(f *Frame) {
 }
 
 func (l project) backward(f *Frame) error {
-	add := l.stream
+	add := l.stream || l.more
 	for _, p := range l.linear {
 		p.rows(f.grads, f.w(p.w), func(dy, w tensor.Tensor) {
 			f.d.MatMulBackwardInput(f.grads[l.from], dy, w, add)

@@ -322,7 +322,7 @@ func (r *room) find(size int64, u user) (off int64, ok bool) {
 // forward pass.
 func (b *Block) Frame(d device.Device, a Acts, g *Grads, own, held int, l Layout, r Ropes) *Frame {
 	n := l.B * l.T
-	f := &Frame{d: d, layout: l, ropes: r, use: b.Use, acts: make([]tensor.Tensor, len(b.slots))}
+	f := &Frame{d: d, layout: l, ropes: r, use: b.Use, soon: b.Soon, everyExpert: b.EveryExpert, acts: make([]tensor.Tensor, len(b.slots))}
 	for _, s := range b.own() {
 		from := own
 		if b.factor[s] {

@@ -1,6 +1,7 @@
 package optim
 
 import (
+	"encoding/binary"
 	"errors"
 	"math"
 
@@ -59,6 +60,9 @@ func newAdaLomo(b base, cfg AdaLomoConfig, params []*grad.Param) (*AdaLomo, erro
 // Whole is true: the factors and the RMS are taken over the whole tensor.
 func (o *AdaLomo) Whole() bool { return true }
 
+// MovesIdle is true with decay: without it a gradient of zero changes the moments alone.
+func (o *AdaLomo) MovesIdle() bool { return o.common.WeightDecay != 0 }
+
 // State is r/, c/ and v/ of every parameter.
 func (o *AdaLomo) State() []StateTensor {
 	var out []StateTensor
@@ -75,6 +79,9 @@ func (o *AdaLomo) State() []StateTensor {
 
 // Consume updates p from its whole gradient.
 func (o *AdaLomo) Consume(p *grad.Param, g grad.Grad) error {
+	if g.Kind == grad.Zero && !o.MovesIdle() {
+		return o.fade(p)
+	}
 	return grad.Materialize(o.d, p, g, func(dense tensor.Tensor) error {
 		o.observe(p, dense)
 		mark := o.d.Memory().Mark()
@@ -123,4 +130,36 @@ func (o *AdaLomo) matrix(p *grad.Param, g, stats tensor.Tensor) error {
 
 func (o *AdaLomo) beta() float32 {
 	return float32(1 - math.Pow(float64(o.t), o.cfg.DecayRate))
+}
+
+// fade is the moments' step of a matrix whose gradient is zero, of which nothing is left but eps1: the weights are not needed, and stay.
+func (o *AdaLomo) fade(p *grad.Param) error {
+	mark := o.d.Memory().Mark()
+	defer o.d.Memory().Release(mark)
+	f, whole := o.state[p.Name], p.Shape[0]
+	same := func(n int, v float32) (tensor.Tensor, error) {
+		t, err := o.d.Scratch("gradient", "adalomo.idle", tensor.F32, n)
+		if err == nil {
+			raw := make([]byte, 4*n)
+			for i := range n {
+				binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(v))
+			}
+			o.d.CopyIn(t, raw)
+		}
+		return t, err
+	}
+	rows, err := same(f.r.Len(), float32(p.Shape[1])*float32(o.cfg.Eps1))
+	if err != nil {
+		return err
+	}
+	cols, err := same(p.Shape[1], float32(p.Shape[0])*float32(o.cfg.Eps1))
+	if err != nil {
+		return err
+	}
+	stats, err := o.d.Alloc("gradient", "adalomo.stats", tensor.F64, 4)
+	if err != nil {
+		return err
+	}
+	o.d.FactorEMA(f.r, f.c, stats, rows, cols, o.beta(), whole)
+	return nil
 }

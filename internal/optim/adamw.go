@@ -54,6 +54,9 @@ func newAdamW(b base, cfg AdamWConfig, params []*grad.Param) (*AdamW, error) {
 // Whole is true: m and v are kept by tensor.
 func (o *AdamW) Whole() bool { return true }
 
+// MovesIdle is true: what the moments have gathered goes on where the gradient is zero.
+func (o *AdamW) MovesIdle() bool { return true }
+
 // State is exp_avg/, exp_avg_sq/ and master/ of every parameter.
 func (o *AdamW) State() []StateTensor {
 	var out []StateTensor

@@ -15,10 +15,17 @@ func (o *Lomo) Whole() bool { return false }
 // State is empty.
 func (o *Lomo) State() []StateTensor { return nil }
 
+// MovesIdle is true with decay: without it a gradient of zero leaves every weight as it is.
+func (o *Lomo) MovesIdle() bool { return o.common.WeightDecay != 0 }
+
 // Consume updates p at once.
 func (o *Lomo) Consume(p *grad.Param, g grad.Grad) error {
 	s := o.step(p)
 	switch g.Kind {
+	case grad.Zero:
+		if o.MovesIdle() {
+			return grad.Materialize(o.d, p, g, func(zero tensor.Tensor) error { o.d.Update(p.W, zero, s); return nil })
+		}
 	case grad.Outer:
 		g.Outers(func(r0, r1 int, dy tensor.Tensor) {
 			rows := p.Rows(r0, r1)

@@ -69,6 +69,7 @@ func (n *NormPass) Consume(p *grad.Param, g grad.Grad) error {
 		return nil
 	}
 	switch g.Kind {
+	case grad.Zero:
 	case grad.Outer:
 		g.Outers(func(_, _ int, dy tensor.Tensor) { n.D.OuterSumSq(n.Sum, dy, g.X) })
 	case grad.Rows:

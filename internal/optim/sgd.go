@@ -39,6 +39,9 @@ func newSGD(b base, cfg SGDConfig, params []*grad.Param) (Optimizer, error) {
 // Whole is true: the buffers are kept by tensor.
 func (o *SGD) Whole() bool { return true }
 
+// MovesIdle is true: momentum goes on where the gradient is zero.
+func (o *SGD) MovesIdle() bool { return true }
+
 // State is momentum_buffer/ of every parameter.
 func (o *SGD) State() []StateTensor {
 	var out []StateTensor

@@ -24,13 +24,21 @@ type Disk struct {
 	blocks  [2]*slot              // used in turn
 	held    map[*grad.Param]*slot // by a unit's first matrix: acquired now
 	io      *worker
+
+	experts []*slot     // used in turn: an expert's matrix each
+	using   *grad.Param // the expert's matrix in use, nil for none
+	changed bool        // it has been updated
+	turn    int
+	failed  error // of a matrix that could not be brought
 }
 
 // slot is one buffer: the matrices of one unit.
 type slot struct {
-	buf   tensor.Tensor // (elements)
-	unit  *grad.Param   // first matrix of the unit in it, nil for none
-	ready chan error    // of the last read into it; nil when that was waited for
+	buf    tensor.Tensor // (elements)
+	unit   *grad.Param   // first matrix of the unit in it, nil for none
+	turn   int           // when it was last filled or used: of experts' the oldest goes first
+	ready  chan error    // of the last read into it; nil when that was waited for
+	saving chan struct{} // closed when the last update in it is written; nil when that was waited for
 }
 
 // NewDisk takes the buffers and, unless path is "" (the counting device), makes the working copy.
@@ -50,7 +58,7 @@ func NewDisk(d device.Device, params []*grad.Param, dt tensor.DType, path string
 		size += int64(p.Len()) * int64(dt.Size())
 		p.W = tensor.Tensor{Name: p.Name, DType: dt, Shape: p.Shape}
 	}
-	block, table := unitSizes(params)
+	block, table, expert := apartSizes(params)
 	var err error
 	if s.table, err = s.newSlot("table buffer", table); err != nil {
 		return nil, err
@@ -59,6 +67,16 @@ func NewDisk(d device.Device, params []*grad.Param, dt tensor.DType, path string
 		if s.blocks[i], err = s.newSlot(fmt.Sprintf("block buffer %d", i), block); err != nil {
 			return nil, err
 		}
+	}
+	for i := range expertBuffers {
+		if expert == 0 {
+			break
+		}
+		b, err := s.newSlot(fmt.Sprintf("expert buffer %d", i), expert)
+		if err != nil {
+			return nil, err
+		}
+		s.experts = append(s.experts, b)
 	}
 	if path == "" {
 		return s, nil
@@ -87,6 +105,23 @@ func (s *Disk) create(path string, size int64) error {
 	return nil
 }
 
+// expertBuffers is one in use, one that is being read, and one that may still be on its way to the file.
+const expertBuffers = 3
+
+// apartSizes is unitSizes where experts' matrices are no part of their blocks, and the elements of the largest of those.
+func apartSizes(params []*grad.Param) (block, table, expert int) {
+	var rest []*grad.Param
+	for _, p := range params {
+		if p.Expert {
+			expert = max(expert, p.Len())
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	block, table = unitSizes(rest)
+	return block, table, expert
+}
+
 // unitSizes is the elements of the largest block's matrices, and of the larger of embedding and head.
 func unitSizes(params []*grad.Param) (block, table int) {
 	last := params[len(params)-1].Block
@@ -104,6 +139,11 @@ func unitSizes(params []*grad.Param) (block, table int) {
 	return block, table
 }
 
+// matrices is the part of a unit that travels with its block.
+func (s *Disk) matrices(unit []*grad.Param) []*grad.Param {
+	return slices.DeleteFunc(matrices(unit), func(p *grad.Param) bool { return p.Expert })
+}
+
 // matrices is the part of a unit that travels.
 func matrices(unit []*grad.Param) []*grad.Param {
 	var out []*grad.Param
@@ -117,11 +157,21 @@ func matrices(unit []*grad.Param) []*grad.Param {
 
 // Acquire waits for the unit's buffer and points the parameters into it.
 func (s *Disk) Acquire(unit []*grad.Param) error {
-	ms := matrices(unit)
+	ms := s.matrices(unit)
 	if len(ms) == 0 {
 		return nil
 	}
+	return s.bring(ms)
+}
+
+func (s *Disk) bring(ms []*grad.Param) error {
 	at := s.fetch(ms)
+	s.held[ms[0]] = at
+	s.point(ms, at)
+	if at.saving != nil { // what is written must not change meanwhile
+		<-at.saving
+		at.saving = nil
+	}
 	if at.ready != nil {
 		err := <-at.ready
 		at.ready = nil
@@ -129,9 +179,36 @@ func (s *Disk) Acquire(unit []*grad.Param) error {
 			return fmt.Errorf("read the weights of %q: %w", ms[0].Name, err)
 		}
 	}
-	s.held[ms[0]] = at
-	s.point(ms, at)
 	return nil
+}
+
+// Use brings an expert's matrix and takes the one before back. Where that fails the buffer holds anything; Release says so before it is used for more.
+func (s *Disk) Use(p *grad.Param) {
+	if !p.Expert || p == s.using {
+		return
+	}
+	s.letGo()
+	s.using = p
+	if err := s.bring([]*grad.Param{p}); err != nil && s.failed == nil {
+		s.failed = err
+	}
+}
+
+// Soon starts to read an expert's matrix.
+func (s *Disk) Soon(p *grad.Param) { s.fetch([]*grad.Param{p}) }
+
+// Changed says that the matrix in use is updated.
+func (s *Disk) Changed(p *grad.Param) { s.changed = s.changed || p == s.using }
+
+// letGo ends the use of an expert's matrix.
+func (s *Disk) letGo() {
+	if s.using == nil {
+		return
+	}
+	if err := s.release([]*grad.Param{s.using}, s.changed); err != nil && s.failed == nil {
+		s.failed = err
+	}
+	s.using, s.changed = nil, false
 }
 
 // point makes the parameters views of the buffer.
@@ -145,7 +222,7 @@ func (s *Disk) point(ms []*grad.Param, at *slot) {
 
 // Prefetch starts to read a unit into the buffer that is not in use.
 func (s *Disk) Prefetch(unit []*grad.Param) {
-	if ms := matrices(unit); len(ms) > 0 {
+	if ms := s.matrices(unit); len(ms) > 0 {
 		s.fetch(ms)
 	}
 }
@@ -153,8 +230,14 @@ func (s *Disk) Prefetch(unit []*grad.Param) {
 // fetch finds the buffer of a unit, or starts to read it into one.
 func (s *Disk) fetch(ms []*grad.Param) *slot {
 	at := s.choose(ms[0])
-	if at.unit == ms[0] {
+	s.turn++
+	if at.turn = s.turn; at.unit == ms[0] {
 		return at
+	}
+	if at.ready != nil { // read ahead, and nobody came for it
+		if err := <-at.ready; err != nil && s.failed == nil {
+			s.failed = err
+		}
 	}
 	at.unit = ms[0]
 	if s.file == nil {
@@ -170,6 +253,9 @@ func (s *Disk) fetch(ms []*grad.Param) *slot {
 func (s *Disk) choose(first *grad.Param) *slot {
 	if first.Block < 0 || first.Block == s.params[len(s.params)-1].Block {
 		return s.table
+	}
+	if first.Expert {
+		return longestIdle(s.experts, s.held, first, func(b *slot) (*grad.Param, int) { return b.unit, b.turn })
 	}
 	for _, b := range s.blocks {
 		if b.unit == first {
@@ -200,10 +286,22 @@ func (s *Disk) transfer(ms []*grad.Param, at *slot, move func([]byte, int64) (in
 
 // Release gives the buffer free; an updated unit is written back before the buffer is read into again.
 func (s *Disk) Release(unit []*grad.Param, dirty bool) error {
-	ms := matrices(unit)
+	s.letGo()
+	ms := s.matrices(unit)
 	if len(ms) == 0 {
-		return nil
+		return s.failure()
 	}
+	return errors.Join(s.failure(), s.release(ms, dirty))
+}
+
+// failure is what has failed since it was asked last.
+func (s *Disk) failure() error {
+	err := s.failed
+	s.failed = nil
+	return err
+}
+
+func (s *Disk) release(ms []*grad.Param, dirty bool) error {
 	at := s.held[ms[0]]
 	delete(s.held, ms[0])
 	for _, p := range ms {
@@ -216,7 +314,12 @@ func (s *Disk) Release(unit []*grad.Param, dirty bool) error {
 		if err := s.d.Sync(); err != nil {
 			return err
 		}
-		s.io.do(func() { s.io.fail(s.transfer(ms, at, s.file.WriteAt, &s.io.out)) })
+		saved := make(chan struct{})
+		at.saving = saved
+		s.io.do(func() {
+			defer close(saved)
+			s.io.fail(s.transfer(ms, at, s.file.WriteAt, &s.io.out))
+		})
 	}
 	return s.io.err()
 }

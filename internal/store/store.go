@@ -28,6 +28,17 @@ type Store interface {
 	Close() error
 }
 
+// ByExpert is a store that brings the matrices of experts apart from their block, one by one and no more than a step uses.
+type ByExpert interface {
+	// Use brings p for the operations queued from here on, and lets the one before go. A parameter that is no expert's is there with its block. What
+	// fails is said when the block is released.
+	Use(p *grad.Param)
+	// Soon says that p is used next.
+	Soon(p *grad.Param)
+	// Changed says that what Use has brought is updated.
+	Changed(p *grad.Param)
+}
+
 // With calls f with the weights of a unit on the device, and releases them however f ends. dirty says that f updates them; when it fails they
 // are released as they were. Whoever uses weights does so here: a unit that stays acquired takes the buffer that another one needs.
 func With(s Store, unit []*grad.Param, dirty bool, f func() error) error {

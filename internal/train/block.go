@@ -5,25 +5,30 @@ import (
 
 	"lomo/internal/grad"
 	"lomo/internal/model"
+	"lomo/internal/store"
 	"lomo/internal/tensor"
 )
 
 // blockSweep is the backward pass of one block over the micro-batches of a step.
 type blockSweep struct {
 	*Pass
-	b    *model.Block
-	sink grad.Sink
-	hold Hold
-	acts model.Acts
-	g    *model.Grads
+	b      *model.Block
+	sink   grad.Sink
+	hold   Hold
+	writes bool // sink writes weights
+	acts   model.Acts
+	g      *model.Grads
 
-	sums map[*grad.Param]tensor.Tensor // HoldSums
-	dy   map[*grad.Param]tensor.Tensor // HoldFactors: residual gradients seen by o_proj and down_proj, (rows, C)
+	seen  map[*grad.Param]bool          // matrices with a gradient so far
+	parts map[*grad.Param][]grad.Grad   // HoldFactors: of experts' matrices, by micro-batch
+	sums  map[*grad.Param]tensor.Tensor // HoldSums
+	dy    map[*grad.Param]tensor.Tensor // HoldFactors: residual gradients seen by o_proj and down_proj, (rows, C)
 }
 
 // backwardBlock recomputes block l for each micro-batch, takes dres through it and hands its gradients to the sink.
 func (p *Pass) backwardBlock(l int, sink grad.Sink, dres tensor.Tensor, again bool) error {
-	w := &blockSweep{Pass: p, b: p.s.Net.Blocks[l], sink: sink, hold: p.hold(p.s.Net.Blocks[l], sink)}
+	w := &blockSweep{Pass: p, b: p.s.Net.Blocks[l], sink: sink, hold: p.hold(p.s.Net.Blocks[l], sink),
+		seen: map[*grad.Param]bool{}, parts: map[*grad.Param][]grad.Grad{}, writes: !again}
 	return p.s.with(w.b.Params(), !again, func() error { return w.run(l, dres, again) })
 }
 
@@ -115,15 +120,23 @@ func (w *blockSweep) microBatch(i int, m micro, x, dres tensor.Tensor) error {
 	if s.Recompute {
 		w.b.Forward(f, x, tensor.Tensor{})
 	}
-	emit := model.Emit(w.sink.Consume)
+	emit := func(p *grad.Param, g grad.Grad) error {
+		w.seen[p] = true
+		return w.consume(p, g)
+	}
 	switch w.hold {
 	case HoldSums:
 		emit = func(p *grad.Param, g grad.Grad) error {
-			g.AddOuter(s.D, w.sums[p].Slice(0, p.Shape[0]), i > 0)
+			g.AddOuter(s.D, w.sums[p].Slice(0, p.Shape[0]), w.seen[p])
+			w.seen[p] = true
 			return nil
 		}
 	case HoldFactors:
 		emit = func(p *grad.Param, g grad.Grad) error {
+			w.seen[p] = true
+			if p.Expert { // its rows stay where they are too
+				w.parts[p] = append(w.parts[p], g)
+			}
 			if kept, ok := w.dy[p]; ok { // the residual gradient moves on; the others stay where they are
 				s.D.Copy(kept.Slice(m.row0, m.row0+m.n), g.DY[0])
 			}
@@ -131,6 +144,26 @@ func (w *blockSweep) microBatch(i int, m micro, x, dres tensor.Tensor) error {
 		}
 	}
 	return w.b.Backward(f, dres, x, i > 0, emit)
+}
+
+// consume hands over a matrix's gradient, with the matrix at hand.
+func (w *blockSweep) consume(p *grad.Param, g grad.Grad) error {
+	st, apart := w.s.Store.(store.ByExpert)
+	if apart && p.Expert {
+		st.Use(p)
+		if w.writes {
+			st.Changed(p)
+		}
+	}
+	return w.sink.Consume(p, g)
+}
+
+// idle tells the sink of an expert's matrix to which no token of the step came.
+func (w *blockSweep) idle(p *grad.Param) error {
+	if grad.MovesIdle(w.sink) {
+		return w.consume(p, grad.Nothing())
+	}
+	return w.sink.Consume(p, grad.Nothing())
 }
 
 // frame is micro-batch m's part of the block's tensors: at its own rows where all micro-batches are held.
@@ -149,15 +182,19 @@ func (w *blockSweep) frame(m micro) *model.Frame {
 func (w *blockSweep) finish(in tensor.Tensor) error {
 	for _, m := range w.b.Matrices() {
 		var err error
-		switch w.hold {
-		case HoldSums:
-			err = w.sink.Consume(m.Param, grad.FromDense(w.sums[m.Param]))
-		case HoldFactors:
+		switch {
+		case !w.seen[m.Param]:
+			err = w.idle(m.Param)
+		case w.hold == HoldSums:
+			err = w.consume(m.Param, grad.FromDense(w.sums[m.Param]))
+		case w.hold == HoldFactors && m.Expert:
+			err = w.expert(m.Param)
+		case w.hold == HoldFactors:
 			g := w.b.Factors(m, w.acts, w.g, in)
 			if m.Residual {
 				g.DY = []tensor.Tensor{w.dy[m.Param]}
 			}
-			err = w.sink.Consume(m.Param, g)
+			err = w.consume(m.Param, g)
 		}
 		if err != nil {
 			return err
@@ -169,4 +206,26 @@ func (w *blockSweep) finish(in tensor.Tensor) error {
 		}
 	}
 	return nil
+}
+
+// expert hands over the gradient of an expert's matrix, whose rows lie apart for each micro-batch.
+func (w *blockSweep) expert(p *grad.Param) error {
+	parts := w.parts[p]
+	if len(parts) == 1 {
+		return w.consume(p, parts[0])
+	}
+	d := w.s.D
+	mark := d.Memory().Mark()
+	defer d.Memory().Release(mark)
+	sum, err := d.Scratch("gradient", p.Name, tensor.F32, w.s.gradShape(p)...)
+	if err != nil {
+		return err
+	}
+	for i, g := range parts {
+		g.AddOuter(d, sum.Slice(0, p.Shape[0]), i > 0)
+	}
+	if err := w.consume(p, grad.FromDense(sum)); err != nil {
+		return err
+	}
+	return flush(w.sink) // before the memory is another one's
 }

@@ -30,7 +30,11 @@ func (r ranks) AllReduce(t tensor.Tensor) error {
 // join opens the sweep's channel to the other ranks.
 func (s *Sweep) join(o Options) (err error) {
 	if s.Comm.Size() == 1 {
+		s.Net.StreamExperts(s.Store)
 		return nil
+	}
+	for _, b := range s.Net.Blocks {
+		b.EveryExpert = true
 	}
 	if s.Wire = o.ReduceDType; s.Wire == tensor.Invalid {
 		s.Wire = tensor.F32
@@ -65,7 +69,8 @@ func (s *Sweep) prefetch(l int) {
 // order tells a store that gathers matrix by matrix what a block will use: uses for each of the micro-batches, and after
 // them the first matrix of block next.
 func (s *Sweep) order(b *model.Block, micros, next int, uses func(*model.Block) []*grad.Param) {
-	if b.Use == nil {
+	shard, ok := s.Store.(*store.Shard)
+	if b.Use == nil || !ok {
 		return
 	}
 	var all []*grad.Param
@@ -75,12 +80,12 @@ func (s *Sweep) order(b *model.Block, micros, next int, uses func(*model.Block) 
 	if next >= 0 && next < len(s.Net.Blocks) {
 		all = append(all, uses(s.Net.Blocks[next])[0])
 	}
-	s.Store.(*store.Shard).Order(all)
+	shard.Order(all)
 }
 
 // missed takes part in what ranks with more micro-batches gather matrix by matrix, and computes nothing with it.
 func (p *Pass) missed(b *model.Block, uses []*grad.Param) {
-	if b.Use == nil {
+	if _, ok := p.s.Store.(*store.Shard); !ok || b.Use == nil {
 		return
 	}
 	for range p.most - len(p.micro) {

@@ -23,15 +23,14 @@ func (p *Pass) hold(b *model.Block, sink grad.Sink) Hold {
 	}
 	sums, largest := int64(b.MatrixLen())*4, 0
 	for _, m := range b.Matrices() {
-		largest = max(largest, m.Len())
+		if sink.Whole() || m.Expert { // an expert's rows of several micro-batches are added up in scratch
+			largest = max(largest, m.Len())
+		}
 	}
 	act := int64(p.s.Act.Size())
 	waiting, residual := b.Held()
 	rows, micro := int64(max(p.rows, p.s.StepRows)), int64(max(p.maxRows, p.s.MicroRows))
-	factors := act * ((rows-micro)*int64(waiting) + rows*int64(residual))
-	if sink.Whole() {
-		factors += 4 * int64(largest)
-	}
+	factors := act*((rows-micro)*int64(waiting)+rows*int64(residual)) + 4*int64(largest)
 	if factors < sums {
 		return HoldFactors
 	}

@@ -50,10 +50,12 @@ var all = map[string]Family{
 	"llama":       llama,
 	"ministral":   ministral,
 	"mistral":     mistral,
+	"mixtral":     mixtral,
 	"phi3":        phi3,
 	"olmo2":       olmo2,
 	"qwen2":       qwen2,
 	"qwen3":       qwen3,
+	"qwen3_moe":   qwen3Moe,
 	"smollm3":     smollm3,
 }
 

@@ -125,6 +125,18 @@ func init() {
 
 	add(off, "mixtures of experts are not computed by this build", "num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts",
 		"n_experts", "n_shared_experts", "moe_layers", "num_experts_per_layer")
+	add(off, "experts that all tokens see are of another family", "shared_expert_intermediate_size", "num_shared_experts", "moe_shared_expert_intermediate_size", "shared_intermediate_size")
+	of := func(neutral func(*model.Config, any) bool) func(*model.Config, any) bool { // of mixtures: elsewhere the key is left over
+		return func(c *model.Config, v any) bool { return c.NumExperts == 0 || neutral(c, v) }
+	}
+	add(of(one), "weights of experts are scaled in another family", "routed_scaling_factor", "moe_router_topk_scaling_factor")
+	add(of(word("softmax")), "experts are weighed in another way", "scoring_func", "score_function", "moe_router_activation_func")
+	add(of(word("greedy")), "experts are chosen in another way", "topk_method")
+	add(of(off), "experts are chosen in another way", "use_grouped_topk", "moe_router_enable_expert_bias", "use_expert_bias")
+	add(of(one), "experts are chosen within groups", "n_group", "topk_group", "num_expert_group")
+	add(of(on), "the weights of a token's experts are divided by their sum in this family", "norm_topk_prob")
+	add(of(off), "layers without experts are of another family", "mlp_only_layers", "first_k_dense_replace", "dense_layers")
+	add(of(one), "layers without experts are of another family", "decoder_sparse_step", "moe_layer_freq", "interleave_moe_layer_step")
 	advise("take a dense model: one without experts", "num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts", "n_experts", "n_shared_experts")
 	add(off, "low-rank attention is of another family", "kv_lora_rank", "q_lora_rank", "qk_rope_head_dim")
 	add(off, "attention within chunks or windows of another family", "attention_chunk_size", "attention_window_size", "attn_window_size", "local_attention_window")
@@ -143,6 +155,9 @@ func init() {
 		rules[k] = keyRule{neutral: off, what: "training needs a model stored in float32, bfloat16 or float16",
 			advice: "take the model as its authors published it before it was quantized; a GGUF file of Q8_0 or K-quants is read too"}
 	}
+	rules["router_jitter_noise"] = keyRule{neutral: off, what: "noise on what the router sees is not computed by this build", advice: "set router_jitter_noise to 0 in config.json to train without it", training: true}
+	rules["output_router_logits"] = keyRule{neutral: off, what: "the balanced loss of experts (router_aux_loss_coef) is not computed by this build",
+		advice: "set output_router_logits to false in config.json to train on the loss of the tokens alone, as transformers does by default", training: true}
 	for _, k := range []string{"attention_dropout", "attn_pdrop", "attn_dropout", "resid_pdrop", "resid_dropout", "residual_dropout", "embd_pdrop", "embd_dropout",
 		"embedding_dropout", "hidden_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob", "mlp_dropout", "dropout", "layerdrop"} {
 		rules[k] = keyRule{neutral: off, what: "dropout is not computed by this build", advice: "set " + k + " to 0 in config.json to train without it", training: true}

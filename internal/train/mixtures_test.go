@@ -1,0 +1,130 @@
+package train
+
+import (
+	"context"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"lomo/internal/data"
+	"lomo/internal/optim"
+	"lomo/internal/tensor"
+)
+
+// mixtures are models with experts to which no token of a step may come.
+var mixtures = []tinyOptions{
+	{kind: "qwen3_moe", recompute: true, keys: `"num_experts":24,"num_experts_per_tok":2,"moe_intermediate_size":12,"mlp_only_layers":[1]`},
+	{kind: "mixtral", recompute: true, keys: `"num_local_experts":9,"num_experts_per_tok":3`},
+}
+
+func eachMixture(t *testing.T, f func(t *testing.T, o tinyOptions)) {
+	for _, o := range mixtures {
+		t.Run(o.kind, func(t *testing.T) { f(t, o) })
+	}
+}
+
+// TestMixturesFromDisk: experts that are read one by one give the bytes of a run in memory, with every optimizer, and those without tokens are not read
+// where they stay as they are.
+func TestMixturesFromDisk(t *testing.T) {
+	eachMixture(t, func(t *testing.T, o tinyOptions) {
+		f := newFixtureOf(t, o)
+		for _, name := range []string{"lomo", "adalomo", "sgd"} {
+			read := map[float64]int64{}
+			for i, decay := range []float64{0, 0.01} {
+				memory := f.options(t.TempDir(), name)
+				memory.Optimizer.WeightDecay, memory.ClipLagged, memory.Accumulation = decay, i == 0, 2-i
+				disk := memory
+				disk.OutputDir = t.TempDir()
+				disk.Offload, disk.WorkingCopy = OnDisk, filepath.Join(disk.OutputDir, "weights.tmp")
+				disk.OnDone = func(in, _ int64) { read[decay] = in }
+				for _, run := range []Options{memory, disk} {
+					if err := f.run(context.Background(), run, ""); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, file := range []string{"model.safetensors", "checkpoint-3/lomo_state.safetensors"} {
+					sameFiles(t, filepath.Join(memory.OutputDir, file), filepath.Join(disk.OutputDir, file))
+				}
+			}
+			if read[0] == 0 || name == "lomo" && read[0] >= read[0.01] {
+				t.Errorf("%s: %d bytes were read without decay, %d with it", name, read[0], read[0.01])
+			}
+		}
+	})
+}
+
+// TestIdleExperts: an expert whose gradient is zero in PyTorch, because no token of the step comes to it, keeps its bits with LOMO and AdaLomo, and loses
+// what decay takes; the others move.
+func TestIdleExperts(t *testing.T) {
+	g := openGolden(t, "qwen3_moe_idle")
+	for _, name := range []string{"lomo", "adalomo"} {
+		for _, decay := range []float64{0, 0.5} {
+			tr := g.trainer(Options{Scheduler: "constant", LearningRate: 0.01, Optimizer: optim.Config{Name: name,
+				Common: optim.Common{WeightDecay: decay}, AdaLomo: optim.DefaultAdaLomo()}})
+			before := map[string][]float32{}
+			for _, p := range tr.net.Params() {
+				before[p.Name] = values(tr.d, p.W)
+			}
+			if _, err := tr.Step([]data.Batch{g.batch(0)}); err != nil {
+				t.Fatal(err)
+			}
+			idle := 0
+			for _, p := range tr.net.Params() {
+				zero := !slices.ContainsFunc(g.F32("grad/"+p.Name), func(v float32) bool { return v != 0 })
+				if zero && p.Expert {
+					idle++
+				}
+				if same := slices.Equal(before[p.Name], values(tr.d, p.W)); same != (zero && decay == 0) {
+					t.Errorf("%s with decay %v: %s: the gradient is zero: %v, the weights stay: %v", name, decay, p.Name, zero, same)
+				}
+			}
+			if idle == 0 {
+				t.Error("every expert has tokens")
+			}
+		}
+	}
+}
+
+// TestOneExpert: where a router says nothing all tokens go to the first expert, which is the MLP of a dense model then; and all other experts stay.
+func TestOneExpert(t *testing.T) {
+	for _, accumulated := range []bool{false, true} {
+		mixed := newTiny(t, tinyOptions{kind: "qwen3_moe", recompute: true, keys: `"num_experts":3,"num_experts_per_tok":1,"moe_intermediate_size":40,"norm_topk_prob":true`})
+		dense := newTiny(t, tinyOptions{kind: "qwen3", recompute: true})
+		twin := func(name string) string { return strings.Replace(name, "mlp.", "mlp.experts.0.", 1) }
+		at := map[string]tensor.Tensor{}
+		for _, p := range mixed.net.Params() {
+			at[p.Name] = p.W
+			if strings.HasSuffix(p.Name, "mlp.gate.weight") {
+				mixed.d.Zero(p.W)
+			}
+		}
+		for _, p := range dense.net.Params() {
+			from := at[twin(p.Name)]
+			raw := make([]byte, from.Bytes())
+			mixed.d.CopyOut(raw, from)
+			dense.d.CopyIn(p.W, raw)
+		}
+		step := []data.Batch{tokens(2, 13, 3)}
+		if accumulated {
+			step = append(step, tokens(1, 9, 4), tokens(2, 13, 5))
+		}
+		lossA, a := mixed.gradients(t, false, step...)
+		lossB, b := dense.gradients(t, false, step...)
+		if d := math.Abs(lossA - lossB); d > 1e-6 {
+			t.Errorf("losses %v and %v", lossA, lossB)
+		}
+		for name, want := range b {
+			got := a[twin(name)]
+			if d, _ := worst(map[string][]float32{name: got}, map[string][]float32{name: want}); d > 2e-6 {
+				t.Errorf("%s differs by %.1e", name, d)
+			}
+		}
+		for name, got := range a {
+			if other := strings.Contains(name, "experts.1.") || strings.Contains(name, "experts.2."); other && slices.ContainsFunc(got, func(v float32) bool { return v != 0 }) {
+				t.Errorf("%s has a gradient, and no token", name)
+			}
+		}
+	}
+}
