@@ -82,4 +82,3 @@ func (s *stored) matrices(module string, names ...string) (all []*stored) {
 	}
 	return all
 }
-
