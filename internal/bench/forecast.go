@@ -228,13 +228,13 @@ var products = map[string]attempt{
 var others = map[string]attempt{
 	"Attention": func(b *bed, c memdev.Call) func() {
 		s := b.sequence(c)
-		return func() { b.d.Attention(s.o, s.lse, s.q, s.k, s.v, s.start, b.o.Model.HeadDim) }
+		return func() { b.d.Attention(s.o, s.lse, s.q, s.k, s.v, s.start, b.o.Model.Heads()) }
 	},
 	"AttentionBackward": func(b *bed, c memdev.Call) func() {
 		s := b.sequence(c)
 		dq, dk, dv, do := b.of(s.q.Shape...), b.of(s.k.Shape...), b.of(s.k.Shape...), b.of(s.q.Shape...)
 		return func() {
-			b.d.AttentionBackward(dq, dk, dv, do, s.o, s.lse, s.q, s.k, s.v, s.start, b.o.Model.HeadDim)
+			b.d.AttentionBackward(dq, dk, dv, do, s.o, s.lse, s.q, s.k, s.v, s.start, b.o.Model.Heads())
 		}
 	},
 	"RMSNorm": func(b *bed, c memdev.Call) func() {
@@ -268,13 +268,17 @@ var others = map[string]attempt{
 		dgate, dup, act, gate, up := b.of(c.N, c.In), b.of(c.N, c.In), b.of(c.N, c.In), b.of(c.N, c.In), b.of(c.N, c.In)
 		return func() { b.d.GeGLUBackward(dgate, dup, act, gate, up) }
 	},
+	"SoftCap": func(b *bed, c memdev.Call) func() {
+		z := b.f32(c.N, c.In)
+		return func() { b.d.SoftCap(z, 30) }
+	},
 	"SoftmaxStats": func(b *bed, c memdev.Call) func() {
 		stats, z, targets := b.f32(c.N, 3), b.f32(c.N, c.In), b.indices(c.N, 0)
 		return func() { b.d.SoftmaxStats(stats, z, targets, 0, true) }
 	},
 	"SoftmaxGrad": func(b *bed, c memdev.Call) func() {
 		z, lse, targets := b.f32(c.N, c.In), b.full(tensor.F32, 4, c.N), b.indices(c.N, 0) // exp(z−4) of its own result stays small
-		return func() { b.d.SoftmaxGrad(z, z, lse, targets, 0, 1, 0) }
+		return func() { b.d.SoftmaxGrad(z, z, lse, targets, 0, 1, float32(b.o.Model.LogitCap)) }
 	},
 	"Copy": func(b *bed, c memdev.Call) func() {
 		dst, src := b.f32(c.N, c.In), b.of(c.N, c.In)

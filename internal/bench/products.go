@@ -82,7 +82,7 @@ func attention(b *bed) []kernel {
 	one := float64(t) * float64(t) * float64(q) // one product
 	shape := dims(t, c.NumAttentionHeads, c.NumKeyValueHeads, hd)
 	return []kernel{
-		product("Attention", shape, 2*one, func() { b.d.Attention(o, lse, xq, xk, xv, start, hd) }),
-		product("AttentionBackward", shape, 5*one, func() { b.d.AttentionBackward(dq, dk, dv, do, o, lse, xq, xk, xv, start, hd) }),
+		product("Attention", shape, 2*one, func() { b.d.Attention(o, lse, xq, xk, xv, start, c.Heads()) }),
+		product("AttentionBackward", shape, 5*one, func() { b.d.AttentionBackward(dq, dk, dv, do, o, lse, xq, xk, xv, start, c.Heads()) }),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"lomo/internal/device"
 	"lomo/internal/tensor"
 )
 
@@ -29,17 +30,25 @@ type heads struct {
 	start       []int32
 	lse         []float32
 	scale       float32 // 1/√Hd
+	inverse     float32 // scale/Cap; 0: scores are not capped
+	limit       float32 // Cap
+	power       float32 // what turns a score as softmaxRow and gradRow get it into one to base 2
 	depth       int     // slots of a head in a row or a panel
 	hdPad       int     // the head rounded up to the kernel's columns
 }
 
-func (d *Device) heads(op string, o, lse, q, k, v, start tensor.Tensor, hd int) *heads {
+func (d *Device) heads(op string, o, lse, q, k, v, start tensor.Tensor, of device.Heads) *heads {
+	hd := of.Dim
 	if len(q.Shape) != 3 || len(k.Shape) != 3 || hd <= 0 || hd > maxHeadDim || q.Cols()%hd != 0 || k.Cols()%hd != 0 {
 		panic(fmt.Sprintf("%s: head size %d (at most %d) does not fit %v and %v", op, hd, maxHeadDim, q, k))
 	}
 	h := &heads{op: op, k: d.k, b: q.Shape[0], tq: q.Shape[1], tk: k.Shape[1], hq: q.Cols() / hd, hkv: k.Cols() / hd, hd: hd,
 		q: floatsOf(op, q), key: floatsOf(op, k), v: floatsOf(op, v), o: floatsOf(op, o),
 		start: start.I32s(), lse: lse.F32s(), scale: float32(1 / math.Sqrt(float64(hd)))}
+	h.power = h.scale * log2e
+	if of.Cap > 0 {
+		h.limit, h.inverse, h.power = of.Cap, h.scale/of.Cap, log2e
+	}
 	h.use(d.k.tilesFor(hd, h.q, h.key, h.v))
 	if h.hkv == 0 || h.hq%h.hkv != 0 || h.tk < h.tq || k.Shape[0] != h.b {
 		panic(fmt.Sprintf("%s: %d query heads on %d key heads, %v on %v", op, h.hq, h.hkv, q, k))
@@ -95,6 +104,13 @@ func (h *heads) span(start []int32, i0, i1 int) (lo, hi int) {
 		lo = min(lo, int(s))
 	}
 	return max(lo, 0), i1 + h.tk - h.tq
+}
+
+// cap turns products q·k into the scores that they count as, where there is a cap.
+func (h *heads) cap(products []float32) {
+	if h.inverse > 0 {
+		h.k.softCap(products, h.inverse, h.limit)
+	}
 }
 
 // hide marks scores that do not count.

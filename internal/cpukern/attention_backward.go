@@ -3,6 +3,7 @@ package cpukern
 import (
 	"math"
 
+	"lomo/internal/device"
 	"lomo/internal/tensor"
 )
 
@@ -12,9 +13,9 @@ const sumBytes = 5 << 19
 // AttentionBackward writes dq, dk and dv. A thread takes a key head through all tiles, five products each, where the sums of its dk and dv fit in
 // the workspace and there are enough key heads for the threads. Else tiles are passed over twice, by blocks of queries for dq and by
 // blocks of keys for dk and dv, seven products in all. Both ways add in the same order, so they give the same bits.
-func (d *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v, start tensor.Tensor, headDim int) {
+func (d *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v, start tensor.Tensor, of device.Heads) {
 	const op = "AttentionBackward"
-	h := d.heads(op, o, lse, q, k, v, start, headDim)
+	h := d.heads(op, o, lse, q, k, v, start, of)
 	wantSame(op, q, dq)
 	wantSame(op, q, do)
 	wantSame(op, k, dk)
@@ -29,7 +30,7 @@ func (d *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v, start tensor
 	if !g.do.half {
 		h.use(d.k.floatTiles)
 	}
-	g.block = blockOf(headDim)
+	g.block = blockOf(of.Dim)
 	d.backward(g, g.oncePays(len(d.pool.ws)))
 }
 
@@ -92,6 +93,7 @@ type backTile struct {
 	score, dp, p      []float32 // of a panel of keys
 	ds, packedDS      []float32 // of the tile
 	lse, delta        []float32 // of each query: its log-sum to base 2, and Σ do⊙o
+	none              []float32 // with a cap: zeros in delta's place
 	dq                []float32
 	ordered           bool // documents begin in the order of the queries
 }
@@ -100,12 +102,17 @@ func (g *gradients) newTile(ws *workspace) *backTile {
 	t, side := g.t, roundUp(g.block, g.t.mr)
 	cols := roundUp(g.block, t.nr)
 	across := g.hdPad * ceilDiv(g.block, t.unit)
-	return &backTile{gradients: g, cols: cols,
+	b := &backTile{gradients: g, cols: cols,
 		qAlong: ws.floats(cols * g.depth), doAlong: ws.floats(cols * g.depth), qAcross: ws.floats(across), doAcross: ws.floats(across),
 		kAcross: ws.floats(across), kRows: ws.floats(side * g.depth), vRows: ws.floats(side * g.depth),
 		score: ws.floats(t.mr * cols), dp: ws.floats(t.mr * cols), p: t.slots(ws, t.mr*cols),
 		ds: t.slots(ws, side*cols), packedDS: ws.floats(side * t.leftDepth(g.block)),
 		lse: ws.floats(cols), delta: ws.floats(cols), dq: ws.floats(side * g.hdPad)}
+	if g.inverse > 0 {
+		b.none = ws.floats(cols)
+		clear(b.none)
+	}
+	return b
 }
 
 // pass takes the tiles of queries [i0, i1) and keys [j0, j1) of heads query heads, from at on, that share a key head, and
@@ -220,11 +227,17 @@ func (t *backTile) panel(kRows *float32, kStep int, vRows *float32, vStep, p int
 			clear(t.p[r*width:][:width])
 			continue
 		}
-		score := t.score[r*t.cols:][:t.cols]
+		score, dp, delta := t.score[r*t.cols:][:t.cols], t.dp[r*t.cols:][:t.cols], t.delta
+		if t.inverse > 0 { // the derivative goes into dp − delta, so that ds is rounded once
+			t.cap(score[c0:c1])
+			t.k.axpy(dp[c0:c1], delta[c0:c1], -1)
+			t.k.softCapBackward(dp[c0:c1], score[c0:c1], 1/t.limit)
+			delta = t.none
+		}
 		t.hideRow(score, p+r, c0, c1)
 		clear(ds[:c0/t.t.unit])
 		clear(ds[c1/t.t.unit:])
-		t.t.gradRow(&t.p[r*width+c0/t.t.unit], &ds[c0/t.t.unit], &score[c0], &t.dp[r*t.cols+c0], &t.lse[c0], &t.delta[c0], c1-c0, t.scale*log2e)
+		t.t.gradRow(&t.p[r*width+c0/t.t.unit], &ds[c0/t.t.unit], &score[c0], &dp[c0], &t.lse[c0], &delta[c0], c1-c0, t.power)
 	}
 	return c0, c1
 }

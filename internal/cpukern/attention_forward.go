@@ -3,6 +3,7 @@ package cpukern
 import (
 	"math"
 
+	"lomo/internal/device"
 	"lomo/internal/tensor"
 )
 
@@ -11,8 +12,8 @@ import (
 const headBytes = 512 << 10
 
 // Attention is softmax(q·kᵀ/√Hd)·v.
-func (d *Device) Attention(o, lse, q, k, v, start tensor.Tensor, headDim int) {
-	h := d.heads("Attention", o, lse, q, k, v, start, headDim)
+func (d *Device) Attention(o, lse, q, k, v, start tensor.Tensor, of device.Heads) {
+	h := d.heads("Attention", o, lse, q, k, v, start, of)
 	if !d.ready() {
 		return
 	}
@@ -107,7 +108,9 @@ func (f *forwardBlock) panel(rows *float32, lda, g, p, j0, j1 int) {
 			continue
 		}
 		lo, hi := f.sees(start, f.i0+p+r, j0, j1)
-		f.softmax(g*f.rows+p+r, f.score[r*keyBlock:][c0:c1], prob, lo-j0-c0, hi-j0-c0)
+		score := f.score[r*keyBlock:][c0:c1]
+		f.cap(score)
+		f.softmax(g*f.rows+p+r, score, prob, lo-j0-c0, hi-j0-c0)
 	}
 	depth := ceilDiv(last, t.unit)
 	t.multiplyRow(ceilDiv(min(c1, last)-c0, t.unit), left{&f.prob[c0/t.unit], 4 * width}, f.packedV[c0/t.unit*t.nr:], t.nr*depth,
@@ -124,7 +127,7 @@ func (f *forwardBlock) softmax(row int, score, prob []float32, lo, hi int) {
 	hide(score[:max(lo, 0)])
 	hide(score[hi:])
 	old := f.top[row]
-	top, sum := f.t.softmaxRow(&prob[0], &score[0], len(score), f.scale*log2e, old)
+	top, sum := f.t.softmaxRow(&prob[0], &score[0], len(score), f.power, old)
 	if old != top {
 		fade := exp2f(old - top) // 0 at the first tile, where old is −Inf
 		f.sum[row] *= fade
@@ -153,6 +156,7 @@ func (f *forwardBlock) direct(ws *workspace) {
 			for j := lo; j < hi; j++ {
 				scores[j-j0] = k.rowDot(q, key.v, j*key.ld)
 			}
+			f.cap(scores[min(lo, hi)-j0 : hi-j0])
 			f.softmaxOfFew(row, scores)
 			for j := lo; j < hi; j++ {
 				k.axpy(out, k.load(value.v, j*value.ld, f.hd, vb), scores[j-j0])

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"lomo/internal/device"
 	"lomo/internal/tensor"
 )
 
@@ -22,8 +23,9 @@ func TestLargestHead(t *testing.T) {
 				q.F32s()[i] = float32(i%13) / 13
 			}
 			o, g := tensor.NewHost("o", tensor.F32, 1, n, hd), tensor.NewHost("g", tensor.F32, 1, n, hd)
-			d.Attention(o, lse, q, q, q, start, hd)
-			d.AttentionBackward(g, g, g, o, o, lse, q, q, q, start, hd)
+			heads := device.Heads{Dim: hd, Cap: 50} // with which it takes the most
+			d.Attention(o, lse, q, q, q, start, heads)
+			d.AttentionBackward(g, g, g, o, o, lse, q, q, q, start, heads)
 			if v := o.F32s()[n*hd-1]; math.IsNaN(float64(v)) || v == 0 {
 				t.Errorf("%s: the last output is %g", level, v)
 			}
@@ -36,7 +38,7 @@ func TestLargestHead(t *testing.T) {
 			}()
 			wide := tensor.NewHost("q", tensor.F32, 1, 1, 2*maxHeadDim)
 			one := tensor.NewHost("lse", tensor.F32, 1)
-			d.Attention(wide, one, wide, wide, wide, tensor.NewHost("start", tensor.I32, 1, 1), 2*maxHeadDim)
+			d.Attention(wide, one, wide, wide, wide, tensor.NewHost("start", tensor.I32, 1, 1), device.Heads{Dim: 2 * maxHeadDim})
 		}()
 		if err := d.Close(); err != nil {
 			t.Error(err)
@@ -66,11 +68,12 @@ func TestAttentionBackwardWays(t *testing.T) {
 				for i := range start.I32s() {
 					start.I32s()[i] = int32(i % n / 150 * 150) // documents
 				}
-				d.Attention(o, lse, q, k, v, start, hd)
+				heads := device.Heads{Dim: hd, Cap: 2}
+				d.Attention(o, lse, q, k, v, start, heads)
 				var got [2][]tensor.Tensor
 				for way := range got {
 					dq, dk, dv := tensor.NewHost("dq", dt, b, n, hq*hd), tensor.NewHost("dk", dt, b, n, hkv*hd), tensor.NewHost("dv", dt, b, n, hkv*hd)
-					g := &gradients{heads: d.heads("test", o, lse, q, k, v, start, hd), block: blockOf(hd),
+					g := &gradients{heads: d.heads("test", o, lse, q, k, v, start, heads), block: blockOf(hd),
 						do: floatsOf("test", do), dq: floatsOf("test", dq), dk: floatsOf("test", dk), dv: floatsOf("test", dv)}
 					d.backward(g, way == 0)
 					got[way] = []tensor.Tensor{dq, dk, dv}

@@ -175,9 +175,9 @@ func BenchmarkAttention(b *testing.B) {
 				// Half of the square, two operations each; padding and the second making of the scores do not count as work.
 				measure(b, d, tensor.F32, products*float64(t)*float64(t)*hq*hd, func() {
 					if backward {
-						d.AttentionBackward(q, k, v, o, o, lse, q, k, v, start, hd)
+						d.AttentionBackward(q, k, v, o, o, lse, q, k, v, start, device.Heads{Dim: hd})
 					} else {
-						d.Attention(o, lse, q, k, v, start, hd)
+						d.Attention(o, lse, q, k, v, start, device.Heads{Dim: hd})
 					}
 				})
 			})

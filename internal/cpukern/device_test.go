@@ -212,7 +212,7 @@ func TestWrongShapesPanic(t *testing.T) {
 		"headDim":    func() { d.RoPE(a, ids, v, v, 3, false) },
 		"Attention": func() {
 			q := a.View(1, 3, 4)
-			d.Attention(q, v, q, q, q, ids.View(1, 3), 2)
+			d.Attention(q, v, q, q, q, ids.View(1, 3), device.Heads{Dim: 2})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -235,7 +235,7 @@ func TestNoGarbage(t *testing.T) {
 	for name, f := range map[string]func(){
 		"MatMul":      func() { d.MatMul(y, x, w, false) },
 		"OuterUpdate": func() { d.OuterUpdate(w, y, x, device.Step{}) },
-		"Attention":   func() { d.Attention(q, lse, q, q, q, start, 8) },
+		"Attention":   func() { d.Attention(q, lse, q, q, q, start, device.Heads{Dim: 8}) },
 		"SwiGLU":      func() { d.SwiGLU(x, x, x) },
 	} {
 		if n := testing.AllocsPerRun(20, f); n > 64 {

@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"math"
 
+	"lomo/internal/device"
 	"lomo/internal/tensor"
 )
 
-// Attention: on tensor cores where all factors are BF16 and a head has at most 128 elements (kernels/attention_bf16.cu), else by float
-// multiply-adds (attention_f32.cu).
+// Attention: on tensor cores where all factors are BF16, a head has at most 128 elements and scores have no cap (kernels/attention_bf16.cu), else by
+// float multiply-adds (attention_f32.cu).
 
 const maxHeadDim = 512 // what the float kernels hold
 
@@ -16,16 +17,18 @@ const maxHeadDim = 512 // what the float kernels hold
 type heads struct {
 	op                     string
 	b, tq, tk, hq, hkv, hd int
+	limit                  float32 // of scores; 0: none
 	start                  tensor.Tensor
 	o, lse, q, k, v, do    tensor.Tensor // do: zero in the forward pass
 }
 
-func newHeads(op string, o, lse, q, k, v, start tensor.Tensor, hd int) *heads {
+func newHeads(op string, o, lse, q, k, v, start tensor.Tensor, of device.Heads) *heads {
+	hd := of.Dim
 	if len(q.Shape) != 3 || len(k.Shape) != 3 || hd <= 0 || hd > maxHeadDim || q.Cols()%hd != 0 || k.Cols()%hd != 0 {
 		panic(fmt.Sprintf("%s: head size %d (at most %d) does not fit %v and %v", op, hd, maxHeadDim, q, k))
 	}
 	h := &heads{op: op, b: q.Shape[0], tq: q.Shape[1], tk: k.Shape[1], hq: q.Cols() / hd, hkv: k.Cols() / hd, hd: hd,
-		start: start, o: o, lse: lse, q: q, k: k, v: v}
+		limit: of.Cap, start: start, o: o, lse: lse, q: q, k: k, v: v}
 	if h.hq%h.hkv != 0 || h.tk < h.tq || k.Shape[0] != h.b {
 		panic(fmt.Sprintf("%s: %d query heads on %d key heads, %v on %v", op, h.hq, h.hkv, q, k))
 	}
@@ -48,7 +51,7 @@ const (
 // tensorHead is the head size that the tensor-core kernels pad to; 0 where they cannot be used.
 func (h *heads) tensorHead() int {
 	for _, t := range []tensor.Tensor{h.q, h.k, h.v, h.do} {
-		if !t.IsZero() && !isHalf(t) {
+		if !t.IsZero() && !isHalf(t) || h.limit > 0 {
 			return 0
 		}
 	}
@@ -91,14 +94,14 @@ func (d *Device) attend(h *heads, name string, tokens, numHeads, floatShared int
 		for _, f := range factors {
 			args = append(args, isHalf(f))
 		}
-		args = append(args, rows)
+		args = append(args, rows, h.limit)
 	}
 	d.launch(h.op, name, dim{ceilDiv(tokens, rows), numHeads, h.b}, dim{attentionThreads, 1, 1}, shared, args...)
 }
 
 // Attention is softmax(q·kᵀ/√Hd)·v.
-func (d *Device) Attention(o, lse, q, k, v, start tensor.Tensor, headDim int) {
-	h := newHeads("Attention", o, lse, q, k, v, start, headDim)
+func (d *Device) Attention(o, lse, q, k, v, start tensor.Tensor, of device.Heads) {
+	h := newHeads("Attention", o, lse, q, k, v, start, of)
 	if !d.ready() {
 		return
 	}
@@ -107,9 +110,9 @@ func (d *Device) Attention(o, lse, q, k, v, start tensor.Tensor, headDim int) {
 }
 
 // AttentionBackward writes dq, dk and dv, a few sequences at a time where the sums of do⊙o of all would not fit the device's scratch.
-func (d *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v, start tensor.Tensor, headDim int) {
+func (d *Device) AttentionBackward(dq, dk, dv, do, o, lse, q, k, v, start tensor.Tensor, of device.Heads) {
 	const op = "AttentionBackward"
-	h := newHeads(op, o, lse, q, k, v, start, headDim)
+	h := newHeads(op, o, lse, q, k, v, start, of)
 	wantSame(op, q, dq)
 	wantSame(op, q, do)
 	wantSame(op, k, dk)

@@ -142,12 +142,13 @@ func TestReductionsInPieces(t *testing.T) {
 
 // TestAttentionOverSequences: the backward pass takes five sequences two at a time. The output is in the factors' dtype, as in training.
 func TestAttentionOverSequences(t *testing.T) {
-	for _, hd := range []int{6, 70, 300} {
-		t.Run(fmt.Sprint(hd), func(t *testing.T) { attentionOverSequences(t, hd) })
+	for _, of := range []device.Heads{{Dim: 6}, {Dim: 70}, {Dim: 300}, {Dim: 6, Cap: 0.5}} {
+		t.Run(fmt.Sprint(of), func(t *testing.T) { attentionOverSequences(t, of) })
 	}
 }
 
-func attentionOverSequences(t *testing.T, hd int) {
+func attentionOverSequences(t *testing.T, of device.Heads) {
+	hd := of.Dim
 	const b, tokens, hq, hkv = 5, 9, 2, 1
 	shrink(t, &sequenceBytes, 2*4*hq*tokens+3)
 	for _, dt := range []tensor.DType{tensor.F32, tensor.BF16} {
@@ -162,13 +163,13 @@ func attentionOverSequences(t *testing.T, hd int) {
 		k, v := d.noise("k", dt, 1, b, tokens, hkv*hd), d.noise("v", dt, 1, b, tokens, hkv*hd)
 		o, lse := d.new("o", dt, b, tokens, hq*hd), d.new("lse", tensor.F32, b, hq, tokens)
 		dq, dk, dv := d.new("dq", tensor.F32, b, tokens, hq*hd), d.new("dk", tensor.F32, b, tokens, hkv*hd), d.new("dv", tensor.F32, b, tokens, hkv*hd)
-		d.card.Attention(o.card, lse.card, q.card, k.card, v.card, start.card, hd)
-		d.host.Attention(o.host, lse.host, q.host, k.host, v.host, start.host, hd)
+		d.card.Attention(o.card, lse.card, q.card, k.card, v.card, start.card, of)
+		d.host.Attention(o.host, lse.host, q.host, k.host, v.host, start.host, of)
 		raw := make([]byte, o.host.Bytes())
 		d.host.CopyOut(raw, o.host)
 		d.card.CopyIn(o.card, raw) // its rounding is not what is compared
-		d.card.AttentionBackward(dq.card, dk.card, dv.card, do.card, o.card, lse.card, q.card, k.card, v.card, start.card, hd)
-		d.host.AttentionBackward(dq.host, dk.host, dv.host, do.host, o.host, lse.host, q.host, k.host, v.host, start.host, hd)
+		d.card.AttentionBackward(dq.card, dk.card, dv.card, do.card, o.card, lse.card, q.card, k.card, v.card, start.card, of)
+		d.host.AttentionBackward(dq.host, dk.host, dv.host, do.host, o.host, lse.host, q.host, k.host, v.host, start.host, of)
 		tolerance := map[tensor.DType]float64{tensor.F32: 3e-6, tensor.BF16: 3e-2}[dt] // BF16 factors: their probabilities are rounded too
 		for what, p := range map[string]pair{"dq": dq, "dk": dk, "dv": dv} {
 			d.near(what, p, tolerance)

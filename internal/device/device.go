@@ -99,10 +99,11 @@ type Device interface {
 	// start (B, Tq) I32; lse (B, Hq, Tq) F32 is the natural logarithm of each row's sum. Query i of a sequence
 	// sees the keys j with start[i] ≤ j ≤ i + Tk − Tq: causal, and within its own document. Tk > Tq is a
 	// continued sequence (generation from a cache). Where q, k and v are BF16, probabilities (and in the backward pass their
-	// gradients) are rounded to BF16 as factors of a product; sums over them are not made of rounded ones.
-	Attention(o, lse, q, k, v, start tensor.Tensor, headDim int)
+	// gradients) are rounded to BF16 as factors of a product; sums over them are not made of rounded ones. With h.Cap a score s = q·kᵀ/√Hd
+	// counts as Cap·tanh(s/Cap).
+	Attention(o, lse, q, k, v, start tensor.Tensor, h Heads)
 	// AttentionBackward writes dq, dk, dv (=) from do, recomputing the probabilities from lse; Tk = Tq.
-	AttentionBackward(dq, dk, dv, do, o, lse, q, k, v, start tensor.Tensor, headDim int)
+	AttentionBackward(dq, dk, dv, do, o, lse, q, k, v, start tensor.Tensor, h Heads)
 
 	// Sink lets a learned logit s of each head join the softmax of Attention's result, whose column is then dropped: o ← o·σ(lse − s) and
 	// lse ← ln(e^lse + e^s), for o (B, Tq, Hq·Hd), lse (B, Hq, Tq) F32 and sinks (Hq). AttentionBackward takes both as they are then.
@@ -240,6 +241,12 @@ type Device interface {
 	//
 	//counts:elements x
 	AbsMax(out, x tensor.Tensor)
+}
+
+// Heads says how heads attend.
+type Heads struct {
+	Dim int     // numbers of one
+	Cap float32 // what no score exceeds; 0: none
 }
 
 // Norm says which RMSNorm.

@@ -3,6 +3,7 @@ package devtest
 import (
 	"math"
 
+	"lomo/internal/device"
 	"lomo/internal/tensor"
 )
 
@@ -11,12 +12,14 @@ var _ = register([]testCase{
 	{"AttentionTiles", attentionTiles},
 	{"AttentionContinued", attentionContinued},
 	{"AttentionLargeScores", attentionLargeScores},
+	{"AttentionCapped", attentionCapped},
 	{"Sink", sinks},
 })
 
 // attnRef is attention in float64: q, o (b, tq, hq, hd); k, v (b, tk, hkv, hd); sinks (hq), a logit of each head that joins the softmax, nil: none.
 type attnRef struct {
 	b, tq, tk, hq, hkv, hd int
+	cap                    float64 // of scores; 0: none
 	q, k, v                []float64
 	start                  []int
 	sinks                  []float64
@@ -24,6 +27,22 @@ type attnRef struct {
 
 func (r *attnRef) qAt(b, i, h int) int { return ((b*r.tq+i)*r.hq + h) * r.hd }
 func (r *attnRef) kAt(b, j, h int) int { return ((b*r.tk+j)*r.hkv + h/(r.hq/r.hkv)) * r.hd }
+
+func (r *attnRef) capped(score float64) float64 {
+	if r.cap == 0 {
+		return score
+	}
+	return r.cap * math.Tanh(score/r.cap)
+}
+
+// slope is the derivative of capped.
+func (r *attnRef) slope(score float64) float64 {
+	if r.cap == 0 {
+		return 1
+	}
+	t := math.Tanh(score / r.cap)
+	return 1 - t*t
+}
 
 // each calls f for every query and head with its probabilities of the keys from lo on, and their log-sum.
 func (r *attnRef) each(f func(b, i, h, lo int, p []float64, lse float64)) {
@@ -33,7 +52,7 @@ func (r *attnRef) each(f func(b, i, h, lo int, p []float64, lse float64)) {
 			for h := range r.hq {
 				lo, q := r.start[b*r.tq+i], r.q[r.qAt(b, i, h):]
 				p := mapped(i+r.tk-r.tq+1-lo, func(j int) float64 {
-					return scale * dot(q[:r.hd], r.k[r.kAt(b, lo+j, h):])
+					return r.capped(scale * dot(q[:r.hd], r.k[r.kAt(b, lo+j, h):]))
 				})
 				top := p[0]
 				for _, s := range p {
@@ -87,7 +106,7 @@ func (r *attnRef) backward(do []float64, size func(float64) float64) (dq, dk, dv
 		mean := dot(p, dp)
 		for j, pj := range p {
 			key := r.kAt(b, lo+j, h)
-			ds := size(scale * pj * (dp[j] - mean))
+			ds := size(scale * pj * (dp[j] - mean) * r.slope(scale*dot(q, r.k[key:])))
 			axpy(dv[key:], pj, sized(g))
 			axpy(dq[at:], ds, sized(r.k[key:key+r.hd]))
 			axpy(dk[key:], ds, sized(q))
@@ -177,6 +196,29 @@ func attentionLargeScores(c *C) {
 	}
 }
 
+// attentionCapped: caps that bind and one that hardly does, whole tiles and ragged ones, documents, and the last queries of a longer sequence.
+func attentionCapped(c *C) {
+	type shape struct {
+		t, hq, hkv, hd int
+		cap, size      float64
+		longest        int
+	}
+	for _, s := range pick(c, []shape{
+		{1, 1, 1, 2, 1, 1, 1}, {33, 4, 2, 16, 0.7, 1.5, 7}, {70, 3, 1, 8, 3, 3, 1000}, {130, 4, 2, 64, 50, 1, 60}, {300, 2, 1, 10, 1.5, 2, 140}, {410, 2, 2, 4, 0.3, 1.5, 1000}, {100, 1, 1, 260, 2, 0.5, 1000},
+	}, []shape{{1, 1, 1, 2, 1, 1, 1}, {33, 2, 1, 16, 0.7, 1.5, 7}, {40, 2, 1, 64, 3, 1, 1000}, {17, 2, 1, 260, 2, 0.5, 1000}}) {
+		c.both(func(dt tensor.DType) {
+			r := attnRef{b: 1, tq: s.t, tk: s.t, hq: s.hq, hkv: s.hkv, hd: s.hd, start: c.documents(1, s.t, s.longest), cap: s.cap}
+			attentionOne(c, &r, dt, s.size, true)
+			if s.t > 3 { // few queries, and more than a device reads in place
+				for _, tq := range []int{1, 3, s.t / 2} {
+					r := attnRef{b: 1, tq: tq, tk: s.t, hq: s.hq, hkv: s.hkv, hd: s.hd, start: make([]int, tq), cap: s.cap}
+					attentionOne(c, &r, dt, s.size, false)
+				}
+			}
+		})
+	}
+}
+
 func attentionOne(c *C, r *attnRef, dt tensor.DType, size float64, backward bool) {
 	var q, k, v tensor.Tensor
 	q, r.q = c.noise("q", dt, size, r.b, r.tq, r.hq*r.hd)
@@ -196,7 +238,8 @@ func attentionOne(c *C, r *attnRef, dt tensor.DType, size float64, backward bool
 		}
 		return mapped(len(sizes), func(i int) float64 { return half * sizes[i] })
 	}
-	c.D.Attention(o, lse, q, k, v, start, r.hd)
+	heads := device.Heads{Dim: r.hd, Cap: float32(r.cap)}
+	c.D.Attention(o, lse, q, k, v, start, heads)
 	var logits tensor.Tensor
 	if r.sinks != nil {
 		logits = c.new("sinks", dt, r.sinks, r.hq)
@@ -211,7 +254,7 @@ func attentionOne(c *C, r *attnRef, dt tensor.DType, size float64, backward bool
 	exact := c.new("o", tensor.F32, wantO, r.b, r.tq, r.hq*r.hd)
 	do, dos := c.noise("do", dt, 1, r.b, r.tq, r.hq*r.hd)
 	dq, dk, dv := c.like("dq", dt, r.b, r.tq, r.hq*r.hd), c.like("dk", dt, r.b, r.tk, r.hkv*r.hd), c.like("dv", tensor.F32, r.b, r.tk, r.hkv*r.hd)
-	c.D.AttentionBackward(dq, dk, dv, do, exact, lse, q, k, v, start, r.hd)
+	c.D.AttentionBackward(dq, dk, dv, do, exact, lse, q, k, v, start, heads)
 	wantQ, wantK, wantV := r.backward(dos, plain)
 	sizeQ, sizeK, sizeV := r.backward(dos, math.Abs)
 	c.within(dq, wantQ, tol*8, rounded(sizeQ))

@@ -57,11 +57,11 @@ func (d *Device) RMSNormBackward(dx, _, dy, x, _, _ tensor.Tensor, _ device.Norm
 }
 
 // Attention is two products over the pairs of queries and keys, its backward pass five.
-func (d *Device) Attention(_, _, q, k, _, _ tensor.Tensor, _ int) {
+func (d *Device) Attention(_, _, q, k, _, _ tensor.Tensor, _ device.Heads) {
 	d.Now().Forward += 2 * pairs(q, k)
 	d.call("Attention", q.Shape[0]*q.Shape[1], q.Shape[1], q.Cols(), 2*pairs(q, k))
 }
-func (d *Device) AttentionBackward(_, _, _, _, _, _, q, k, _, _ tensor.Tensor, _ int) {
+func (d *Device) AttentionBackward(_, _, _, _, _, _, q, k, _, _ tensor.Tensor, _ device.Heads) {
 	d.Now().Backward += 5 * pairs(q, k)
 	d.call("AttentionBackward", q.Shape[0]*q.Shape[1], q.Shape[1], q.Cols(), 5*pairs(q, k))
 }

@@ -122,7 +122,7 @@ func (b *Builder) Rotate(q, k Slot) {
 
 // Attention is of queries, keys and values, within the layer's window.
 func (b *Builder) Attention(q, k, v Slot) Slot {
-	l := attention{q: q, k: k, v: v, headDim: b.Cfg.HeadDim, window: b.Cfg.Window(b.Layer)}
+	l := attention{q: q, k: k, v: v, heads: b.Cfg.Heads(), window: b.Cfg.Window(b.Layer)}
 	l.to = b.slot(slot{name: "att", cols: b.slots[q].cols})
 	l.lse = b.slot(slot{name: "lse", cols: b.Cfg.NumAttentionHeads, f32: true, heads: true})
 	b.then(l)

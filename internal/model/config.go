@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"lomo/internal/device"
 	"lomo/internal/tensor"
 )
 
@@ -31,6 +32,7 @@ type Config struct {
 	Windows           []int   // by layer: a token sees so many up to itself; 0: all before it; nil: all layers do
 	NoRope            []bool  // by layer: it rotates nothing; nil: all layers rotate
 	ScoreScale        float64 // what scores are multiplied by; 0: 1/sqrt(HeadDim)
+	ScoreCap          float64 // scores s become ScoreCap·tanh(s/ScoreCap); 0: they do not
 	QKVBias, OutBias  bool    // of attention's linear layers
 	MLPBias           bool
 	NumExperts        int     // of a mixture; 0: none
@@ -119,6 +121,11 @@ func (c *Config) EmbedFactor(dt tensor.DType) float64 {
 
 // Rotates reports whether layer i turns its queries and keys to their positions.
 func (c *Config) Rotates(i int) bool { return c.NoRope == nil || !c.NoRope[i] }
+
+// Heads is how the model's heads attend.
+func (c *Config) Heads() device.Heads {
+	return device.Heads{Dim: c.HeadDim, Cap: float32(c.ScoreCap)}
+}
 
 // QSize and KVSize are the widths of the query and of the key and value projections.
 func (c *Config) QSize() int  { return c.NumAttentionHeads * c.HeadDim }

@@ -135,7 +135,8 @@ func (l rotate) wires() wires {
 // attention is causal attention within documents; with a cache, over the tokens before the frame's too.
 type attention struct {
 	q, k, v, to, lse Slot
-	headDim, window  int // window 0: all tokens before
+	heads            device.Heads
+	window           int // 0: all tokens before
 }
 
 func (l attention) forward(f *Frame) {
@@ -146,13 +147,13 @@ func (l attention) forward(f *Frame) {
 		f.d.Copy(c.V.Slice(end-n, end), f.acts[l.v])
 		k, v = c.K.Slice(0, end).View(1, end, c.K.Cols()), c.V.Slice(0, end).View(1, end, c.V.Cols())
 	}
-	f.d.Attention(f.seq(f.acts[l.to]), f.acts[l.lse], f.seq(f.acts[l.q]), k, v, f.layout.starts(l.window), l.headDim)
+	f.d.Attention(f.seq(f.acts[l.to]), f.acts[l.lse], f.seq(f.acts[l.q]), k, v, f.layout.starts(l.window), l.heads)
 }
 
 func (l attention) backward(f *Frame) error {
 	a, g := f.acts, f.grads
 	f.d.AttentionBackward(f.seq(g[l.q]), f.seq(g[l.k]), f.seq(g[l.v]), f.seq(g[l.to]), f.seq(a[l.to]), a[l.lse],
-		f.seq(a[l.q]), f.seq(a[l.k]), f.seq(a[l.v]), f.layout.starts(l.window), l.headDim)
+		f.seq(a[l.q]), f.seq(a[l.k]), f.seq(a[l.v]), f.layout.starts(l.window), l.heads)
 	return nil
 }
 

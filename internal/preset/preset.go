@@ -48,6 +48,12 @@ func gemma3(headDim, window, scalar int, long bool) map[string]any {
 	return gemmas("gemma3_text", "Gemma3ForCausalLM", headDim, more)
 }
 
+// gemma2 is that of Gemma 2.
+func gemma2(headDim, scalar int) map[string]any {
+	return gemmas("gemma2", "Gemma2ForCausalLM", headDim, map[string]any{"sliding_window": 4096, "query_pre_attn_scalar": scalar,
+		"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0})
+}
+
 var gemma = gemmas("gemma", "GemmaForCausalLM", 256, nil)
 
 var presets = map[string]geometry{
@@ -81,6 +87,9 @@ var presets = map[string]geometry{
 	"olmo2-7b":       {100352, 4096, 11008, 32, 32, 32, 4096, 5e5, 1e-6, false, 0, olmo2},
 	"gemma-2b":       {256000, 2048, 16384, 18, 8, 1, 8192, 1e4, 1e-6, true, 0, gemma},
 	"gemma-7b":       {256000, 3072, 24576, 28, 16, 16, 8192, 1e4, 1e-6, true, 0, gemma},
+	"gemma2-2b":      {256000, 2304, 9216, 26, 8, 4, 8192, 1e4, 1e-6, true, 0, gemma2(256, 256)},
+	"gemma2-9b":      {256000, 3584, 14336, 42, 16, 8, 8192, 1e4, 1e-6, true, 0, gemma2(256, 256)},
+	"gemma2-27b":     {256000, 4608, 36864, 46, 32, 16, 8192, 1e4, 1e-6, true, 0, gemma2(128, 144)},
 	"gemma3-270m":    {262144, 640, 2048, 18, 4, 1, 32768, 1e6, 1e-6, true, 0, gemma3(256, 512, 256, false)},
 	"gemma3-1b":      {262144, 1152, 6912, 26, 4, 1, 32768, 1e6, 1e-6, true, 0, gemma3(256, 512, 256, false)},
 	"gemma3-4b":      {262208, 2560, 10240, 34, 8, 4, 131072, 1e6, 1e-6, true, 0, gemma3(256, 1024, 256, true)},

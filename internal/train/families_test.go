@@ -24,6 +24,7 @@ var kinds = []tinyOptions{
 	{kind: "olmo2", keys: `"pad_token_id":null,"attention_bias":true`},
 	{kind: "granite", keys: `"embedding_multiplier":3,"residual_multiplier":0.5,"attention_multiplier":0.2,"logits_scaling":2,"mlp_bias":true`},
 	{kind: "gemma", keys: `"attention_bias":true`, kvHeads: 1},
+	{kind: "gemma2", keys: `"sliding_window":5,"query_pre_attn_scalar":9,"attn_logit_softcapping":1.5,"final_logit_softcapping":2`},
 	{kind: "gemma3_text", keys: `"sliding_window":5,"sliding_window_pattern":2,"query_pre_attn_scalar":9,"final_logit_softcapping":3`},
 	{kind: "qwen3_moe", keys: `"num_experts":7,"num_experts_per_tok":2,"moe_intermediate_size":12,"norm_topk_prob":true,"mlp_only_layers":[1]`},
 	{kind: "mixtral", keys: `"num_local_experts":3,"sliding_window":5`},

@@ -22,7 +22,7 @@ MIXED = [SLIDING, FULL, SLIDING, FULL, FULL, SLIDING]
 CASES = [  # model_type alone: what is missing
     dict(model_type="llama"), dict(model_type="mistral"), dict(model_type="ministral"), dict(model_type="qwen3"), dict(model_type="smollm3"),
     dict(model_type="qwen2"), dict(model_type="olmo2"), dict(model_type="granite"), dict(model_type="gemma"), dict(model_type="gemma3_text"),
-    dict(model_type="phi3"),
+    dict(model_type="gemma2"), dict(model_type="phi3"),
     dict(TINY, model_type="qwen2", use_sliding_window=True, sliding_window=5, max_window_layers=2),
     dict(TINY, model_type="qwen2", use_sliding_window=True, sliding_window=5, layer_types=MIXED),
     dict(TINY, model_type="olmo2", pad_token_id=None),
@@ -45,9 +45,12 @@ CASES = [  # model_type alone: what is missing
     dict(TINY, model_type="smollm3", pad_token_id=None, use_sliding_window=True, sliding_window=9),
     dict(TINY, model_type="smollm3", pad_token_id=None, use_sliding_window=True, sliding_window=9, layer_types=MIXED),
     dict(TINY, model_type="smollm3", pad_token_id=None, sliding_window=9, tie_word_embeddings=False),
-    dict(TINY, model_type="gemma", hidden_act="gelu", hidden_activation="gelu_pytorch_tanh", head_dim=8, rope_theta=3e4),
+    dict(TINY, model_type="gemma", hidden_size=24, hidden_act="gelu", hidden_activation="gelu_pytorch_tanh", head_dim=8, rope_theta=3e4),
     dict(TINY, model_type="gemma", pad_token_id=None, rope_scaling=dict(rope_type="linear", factor=2.0)),
-    dict(TINY, model_type="gemma3_text", num_hidden_layers=8, head_dim=8, sliding_window=5),
+    dict(TINY, model_type="gemma2", hidden_size=20, sliding_window=5, query_pre_attn_scalar=144),
+    dict(TINY, model_type="gemma2", hidden_act="gelu_pytorch_tanh", cache_implementation="hybrid", head_dim=4, layer_types=MIXED, sliding_window=3, final_logit_softcapping=None),
+    dict(TINY, model_type="gemma2", attn_logit_softcapping=None, sliding_window=None, layer_types=[FULL] * 6, rope_theta=2e4, pad_token_id=3),
+    dict(TINY, model_type="gemma3_text", hidden_size=24, num_hidden_layers=8, head_dim=8, sliding_window=5),
     dict(TINY, model_type="gemma3_text", sliding_window=5, sliding_window_pattern=3, rope_local_base_freq=2e4),
     dict(TINY, model_type="gemma3_text", sliding_window_pattern=1, sliding_window=None, query_pre_attn_scalar=7),
     dict(TINY, model_type="gemma3_text", sliding_window=5, sliding_window_pattern=3, layer_types=MIXED, final_logit_softcapping=None),
@@ -85,7 +88,7 @@ def read(case):
               "local_theta": config.rope_parameters.get("sliding_attention", {}).get("rope_theta", 0),
               "windows": [(window or 0) if types is None or types[i] == SLIDING else 0 for i in layers],
               "rotates": [bool(rotates[i]) if rotates else True for i in layers]}
-    if case.get("hidden_size") == TINY["hidden_size"]:  # what the modules themselves say
+    if "hidden_size" in case:  # what the modules themselves say
         model = AutoModelForCausalLM.from_config(config)
         found["padding_idx"] = model.model.embed_tokens.padding_idx
         rotary = model.model.rotary_emb
@@ -94,8 +97,10 @@ def read(case):
         found["attention_factor"] = getattr(rotary, "attention_scaling", 1.0)
         found["score_scale"] = model.model.layers[0].self_attn.scaling
         found["embed_scale"] = {str(dt)[6:]: getattr(model.to(dt).model.embed_tokens, "embed_scale", torch.tensor(1.0)).to(dt).item()
-                                for dt in (torch.bfloat16, torch.float32)}
+                                for dt in (torch.float32, torch.bfloat16)}
         found["logit_cap"] = getattr(config, "final_logit_softcapping", None) or 0
+        # Gemma 3's own attention does not hand the cap on: what its configuration says is not computed
+        found["score_cap"] = (config.model_type == "gemma2" and config.attn_logit_softcapping) or 0
         for i, layer in enumerate(model.model.layers):
             attention = layer.self_attn
             if hasattr(attention, "sliding_window"):

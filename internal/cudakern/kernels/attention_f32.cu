@@ -1,6 +1,6 @@
 // Attention with float multiply-adds: for float32 models, for mixed dtypes, and for heads larger than the tensor-core kernels take. Twin:
-// cpukern/attention*.go. It is made to be right for any head of up to 512 elements, not fast. Block 128. A tile is R rows of queries or keys,
-// in shared memory as floats, rows hd+1 apart so that they begin in different banks; R·hd is at most 2048, R at most 16.
+// cpukern/attention*.go. It is made to be right for any head of up to 512 elements, and for capped scores (limit above 0), not fast. Block 128. A tile
+// is R rows of queries or keys, in shared memory as floats, rows hd+1 apart so that they begin in different banks; R·hd is at most 2048, R at most 16.
 //   attention_f32      grid (ceil(Tq/R), Hq, B), dynamic shared memory 4·(2·R·(hd+1) + R·R + 3·R) bytes
 //   attention_dq_f32   grid the same, 4·(4·R·(hd+1) + 2·R·R + 2·R) bytes
 //   attention_dkv_f32  grid (ceil(Tk/R), Hkv, B), the same
@@ -69,10 +69,13 @@ struct Tiles {
     }
 };
 
+// capped is limit·tanh(score/limit), where there is a limit.
+__device__ __forceinline__ float capped(float score, float limit) { return limit > 0 ? limit * tanhf(score / limit) : score; }
+
 extern __shared__ float shared[];
 
 KERNEL __launch_bounds__(THREADS, 2) attention_f32(const u32* stop, void* o, float* lse, const void* q, const void* k, const void* v, SHAPE, u32 halfO, u32 halfQ,
-                                                u32 halfK, u32 halfV, int R) {
+                                                u32 halfK, u32 halfV, int R, float limit) {
     if (stopped(stop)) return;
     Shape s = SHAPE_ARGS;
     Tiles t = {R, hd, hd + 1};
@@ -92,7 +95,7 @@ KERNEL __launch_bounds__(THREADS, 2) attention_f32(const u32* stop, void* o, flo
         for (int r = threadIdx.x / WARP; r < R; r += THREADS / WARP) { // a warp a row, a lane a key
             int i = i0 + r, j = j0 + lane;
             bool sees = lane < R && s.first(b, i) <= j && j <= s.last(i);
-            float score = sees ? p[r * R + lane] * scale * LOG2E : -INF, old = top[r], most = fmaxf(old, warpMax(score));
+            float score = sees ? capped(p[r * R + lane] * scale, limit) * LOG2E : -INF, old = top[r], most = fmaxf(old, warpMax(score));
             float under = most == -INF ? 0 : most, w = sees ? exp2f(score - under) : 0, total = warpSum(w);
             __syncwarp();
             if (lane < R) p[r * R + lane] = w;
@@ -122,13 +125,15 @@ struct Pairs {
     float *p, *ds, *lse, *delta;
 
     // make turns scores and do·v of queries i0 … and keys j0 … into them.
-    __device__ __forceinline__ void make(const Shape& s, int R, int b, int i0, int j0) const {
+    __device__ __forceinline__ void make(const Shape& s, int R, int b, int i0, int j0, float limit) const {
         for (int x = threadIdx.x; x < R * R; x += THREADS) {
             int r = x / R, i = i0 + r, j = j0 + x % R;
             bool sees = s.first(b, i) <= j && j <= s.last(i);
-            float w = sees ? exp2f(p[x] * s.scale * LOG2E - lse[r] * LOG2E) : 0;
+            float score = capped(p[x] * s.scale, limit), w = sees ? exp2f(score * LOG2E - lse[r] * LOG2E) : 0;
             p[x] = w;
-            ds[x] = sees ? w * (ds[x] - delta[r]) : 0;
+            float d = sees ? w * (ds[x] - delta[r]) : 0;
+            if (limit > 0) d *= 1 - (score / limit) * (score / limit);
+            ds[x] = d;
         }
     }
 
@@ -142,7 +147,7 @@ struct Pairs {
 };
 
 #define FACTORS const void *q, const void *k, const void *v, const void *dO, const float *lse, const float *delta
-#define HALVES u32 halfQ, u32 halfK, u32 halfV, u32 halfDO, int R
+#define HALVES u32 halfQ, u32 halfK, u32 halfV, u32 halfDO, int R, float limit
 
 KERNEL __launch_bounds__(THREADS, 2) attention_dq_f32(const u32* stop, void* dq, FACTORS, SHAPE, u32 halfDQ, HALVES) {
     if (stopped(stop)) return;
@@ -164,7 +169,7 @@ KERNEL __launch_bounds__(THREADS, 2) attention_dq_f32(const u32* stop, void* dq,
         t.along(pairs.p, sq, sk);
         t.along(pairs.ds, sdo, sv);
         __syncthreads();
-        pairs.make(s, R, b, i0, j0);
+        pairs.make(s, R, b, i0, j0, limit);
         __syncthreads();
         t.weigh(c, pairs.ds, sk, false);
         __syncthreads();
@@ -194,7 +199,7 @@ KERNEL __launch_bounds__(THREADS, 2) attention_dkv_f32(const u32* stop, void* dk
             t.along(pairs.p, sq, sk);
             t.along(pairs.ds, sdo, sv);
             __syncthreads();
-            pairs.make(s, R, b, i0, j0);
+            pairs.make(s, R, b, i0, j0, limit);
             __syncthreads();
             t.weigh(cv, pairs.p, sdo, true);
             t.weigh(ck, pairs.ds, sq, true);

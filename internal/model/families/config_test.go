@@ -65,7 +65,7 @@ func TestInvFreqLlama3(t *testing.T) {
 // TestParseConfigRefuses: what is wrong or not computed is named with its key and value.
 func TestParseConfigRefuses(t *testing.T) {
 	for keys, want := range map[string]string{
-		`"model_type": "gemma2"`: `model_type is "gemma2"`, `"model_type": null`: "model_type is null", `"model_type": 3`: "model_type is 3",
+		`"model_type": "gpt2"`: `model_type is "gpt2"`, `"model_type": null`: "model_type is null", `"model_type": 3`: "model_type is 3",
 		`"num_key_value_heads": 3`: "not a multiple", `"num_attention_heads": 3, "head_dim": 4, "num_key_value_heads": 3`: "hidden_size 16 is not a multiple of num_attention_heads 3", `"head_dim": 5`: "odd", `"vocab_size": 0`: "vocab_size is 0", `"hidden_size": -4`: "hidden_size is -4",
 		`"num_hidden_layers": 99999999`: "num_hidden_layers",
 		// types, without Go's words

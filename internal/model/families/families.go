@@ -45,6 +45,7 @@ const firstRow = -1
 // all is the families by model_type.
 var all = map[string]Family{
 	"gemma":       gemma,
+	"gemma2":      gemma2,
 	"gemma3_text": gemma3,
 	"granite":     granite,
 	"llama":       llama,

@@ -37,6 +37,7 @@ func TestFamiliesOfTransformers(t *testing.T) {
 			Factor       float64                             `json:"attention_factor"`
 			ScoreScale   float64                             `json:"score_scale"`
 			LogitCap     float64                             `json:"logit_cap"`
+			ScoreCap     float64                             `json:"score_cap"`
 			EmbedScale   struct{ BFloat16, Float32 float64 } `json:"embed_scale"`
 		}
 	}
@@ -57,13 +58,16 @@ func TestFamiliesOfTransformers(t *testing.T) {
 			"num_hidden_layers": {c.NumHiddenLayers, want.Layers}, "num_attention_heads": {c.NumAttentionHeads, want.Heads},
 			"num_key_value_heads": {c.NumKeyValueHeads, want.KVHeads}, "head_dim": {c.HeadDim, want.HeadDim}, "max_position_embeddings": {c.MaxPositions, want.Positions},
 			"tie_word_embeddings": {c.TieWordEmbeddings, want.Tied}, "rms_norm_eps": {c.RMSNormEps, float32(want.Eps)}, "rope_theta": {c.RopeTheta, want.Theta},
-			"padding": {c.PaddingRow, padding}, "final_logit_softcapping": {c.LogitCap, want.LogitCap}, "rope_theta of layers with a window": {c.LocalTheta, want.LocalTheta},
+			"padding": {c.PaddingRow, padding}, "rope_theta of layers with a window": {c.LocalTheta, want.LocalTheta},
 		} {
 			if v[0] != v[1] {
 				t.Errorf("%s: %s is %v, transformers has %v", want.Config, what, v[0], v[1])
 			}
 		}
 		if want.ScoreScale != 0 { // what the modules say
+			if c.LogitCap != want.LogitCap || c.ScoreCap != want.ScoreCap {
+				t.Errorf("%s: caps %v and %v, transformers has %v and %v", want.Config, c.LogitCap, c.ScoreCap, want.LogitCap, want.ScoreCap)
+			}
 			modules++
 			scale := cmp.Or(c.ScoreScale, 1/math.Sqrt(float64(c.HeadDim)))
 			apart := math.Abs(scale/want.ScoreScale - 1)
@@ -200,6 +204,14 @@ func TestFamiliesRefuse(t *testing.T) {
 		`"model_type": "mixtral", "attention_bias": true`:                                                                                  "attention_bias is true",
 		`"model_type": "mistral", "num_local_experts": 8`:                                                                                  "num_local_experts is 8: mixtures of experts",
 		`"model_type": "mixtral", "architectures": ["MistralForCausalLM"]`:                                                                 "architectures names MistralForCausalLM",
+		`"model_type": "gemma2", "hidden_activation": "gelu"`:                                                                              "hidden_activation is \"gelu\"",
+		`"model_type": "gemma2", "attn_logit_softcapping": 0`:                                                                              "attn_logit_softcapping is 0, want a number above 0, or null",
+		`"model_type": "gemma2", "attn_logit_softcapping": -50`:                                                                            "attn_logit_softcapping is -50, want",
+		`"model_type": "gemma2", "sliding_window": null`:                                                                                   "sliding_window is null, and layer 0 has a window",
+		`"model_type": "gemma2", "rope_local_base_freq": 10000`:                                                                            "rope_local_base_freq is 10000: a second",
+		`"model_type": "gemma2", "sliding_window_pattern": 6`:                                                                              "sliding_window_pattern is 6",
+		`"model_type": "gemma2", "use_bidirectional_attention": true`:                                                                      "use_bidirectional_attention is true",
+		`"model_type": "gemma2", "architectures": ["Gemma3ForCausalLM"]`:                                                                   "architectures names Gemma3ForCausalLM",
 	} {
 		_, err := Parse([]byte("{" + strings.Replace(tiny, layersOnce(keys), "", 1) + ", " + keys + "}"))
 		if err == nil || !strings.Contains(fmt.Sprint(err), want) {

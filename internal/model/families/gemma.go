@@ -18,8 +18,24 @@ var gemma = Family{Class: "gemmafor", Defaults: Defaults{Vocab: 256000, Hidden: 
 		return branch(b, "mlp.down_proj", b.GeGLU(gateAndUp(b, b.Norm("post_attention_layernorm", h))), h, false)
 	}}
 
-// gemma3 is Gemma 3's language model: norms behind attention and MLP too and over the heads of queries and keys, and layers with a window, which turn by
-// a table of their own, five for each without.
+// gemma2 has norms behind attention and MLP too, capped scores and logits, and a window in every other layer.
+var gemma2 = Family{Class: "gemma2", Defaults: Defaults{Vocab: 256000, Hidden: 2304, Intermediate: 9216, Layers: 26, Heads: 8, KVHeads: 4, HeadDim: 256,
+	Positions: 8192, Window: 4096, Tied: true, Padding: firstRow},
+	Reads: []string{"hidden_act", "hidden_activation", "attention_bias", "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping"},
+	Read: func(c *model.Config, r *reader, d Defaults) {
+		gemmas(c, r, "hidden_activation", "hidden_act")
+		wholeHeads(c, r)
+		scoreScale(c, r)
+		c.ScoreCap, c.LogitCap = limit(r, "attn_logit_softcapping", 50), limit(r, "final_logit_softcapping", 30)
+		slidingLayers(c, r, d, func(layer int) bool { return layer%2 == 0 })
+	},
+	Layers: func(b *model.Builder, x model.Slot) model.Slot {
+		q, k, v := qkv(b, b.Norm("input_layernorm", x))
+		return fourNorms(b, attention(b, q, k, v), x)
+	}}
+
+// gemma3 is Gemma 3's language model: gemma2 with norms over the heads of queries and keys in place of the cap of scores, and a table of their own for
+// layers with a window to turn by, of which five are for each without.
 var gemma3 = Family{Class: "gemma3", Defaults: Defaults{Vocab: 262208, Hidden: 2304, Intermediate: 9216, Layers: 26, Heads: 8, KVHeads: 4, HeadDim: 256,
 	Positions: 131072, Window: 4096, Theta: 1e6, Tied: true, Padding: firstRow, BOS: 2, EOS: 1},
 	Reads: []string{"hidden_act", "hidden_activation", "attention_bias", "query_pre_attn_scalar", "final_logit_softcapping", "sliding_window_pattern", "rope_local_base_freq"},
