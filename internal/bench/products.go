@@ -21,6 +21,7 @@ func groups(c *model.Config) []group {
 	return append(all,
 		group{name: "attention", kernels: attention},
 		group{name: "rows of a block", kernels: blockRows},
+		group{name: "rows to experts, and learned logits", kernels: routing},
 		group{name: "embedding", kernels: embedding},
 		group{name: "loss", only: tensor.F32, kernels: loss},
 		group{name: "optimizers", kernels: optimizers},

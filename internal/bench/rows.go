@@ -48,6 +48,29 @@ func embedding(b *bed) []kernel {
 	}
 }
 
+// routing is what a mixture does with its rows, two experts of sixteen each, and what attention does with a learned logit of each head.
+func routing(b *bed) []kernel {
+	c, n, k := b.o.Model, b.o.Tokens, 2
+	z, w, dw, ids := b.f32(n, 16), b.f32(n, k), b.f32(n, k), b.indices(n*k, 0)
+	x, y, a, at := b.of(n*k, c.HiddenSize), b.of(n, c.HiddenSize), b.of(n*k, c.HiddenSize), b.indices(n*k, 1)
+	o, do, lse := b.of(1, n, c.QSize()), b.of(1, n, c.QSize()), b.full(tensor.F32, 4, 1, c.NumAttentionHeads, n)
+	sinks, dsinks := b.full(b.dt, -30, c.NumAttentionHeads), b.f32(c.NumAttentionHeads) // so small that results stay what they are
+	if b.err != nil {
+		return nil
+	}
+	ids = ids.View(n, k)
+	pairs := at.View(n, k)
+	return []kernel{
+		moves("Route", z, func() { b.d.Route(w, ids, z, true) }, z, z, w, ids),
+		moves("RouteBackward", z, func() { b.d.RouteBackward(z, dw, w, ids, z, true) }, z, z, dw, w, ids),
+		moves("SumRows", x, func() { b.d.SumRows(y, x, pairs, false) }, x, y),
+		moves("ScaleRows", x, func() { b.d.ScaleRows(a, x, w.View(n*k), at) }, x, a),
+		moves("RowDots", x, func() { b.d.RowDots(dw.View(n*k), a, x, at) }, a, x),
+		moves("Sink", o, func() { b.d.Sink(o, lse, sinks) }, o, o, lse, lse),
+		moves("SinkBackward", o, func() { b.d.SinkBackward(dsinks, do, o, lse, sinks, false) }, do, o, lse),
+	}
+}
+
 // loss is the softmax over a block of logits, which are float32 always.
 func loss(b *bed) []kernel {
 	n, block := b.o.Tokens, b.vocabBlock()
