@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"lomo/internal/fault"
 	"lomo/internal/job"
+	"lomo/internal/model"
 	"lomo/internal/report"
 	"lomo/internal/train"
 )
@@ -20,7 +22,8 @@ type modelFacts struct {
 	Kind      string          `json:"kind"` // model or checkpoint
 	Path      string          `json:"path"`
 	Params    int64           `json:"params"`
-	Bytes     map[string]int  `json:"bytes"` // of tensors by dtype, as they are decoded
+	Active    int64           `json:"active_params,omitempty"` // of a mixture: those that work on one token
+	Bytes     map[string]int  `json:"bytes"`                   // of tensors by dtype, as they are decoded
 	Config    json.RawMessage `json:"config"`
 	State     *train.State    `json:"state,omitempty"` // of a checkpoint
 	Tokenizer *tokenizerFacts `json:"tokenizer,omitempty"`
@@ -44,6 +47,9 @@ func inspectModel(s *Streams, o *inspectOptions) error {
 	}
 	defer m.Close()
 	f := modelFacts{Kind: "model", Path: o.Path, Params: m.Net.NumParams(), Bytes: map[string]int{}, Config: m.Source.Config()}
+	if a := m.Net.Active(); a < f.Params {
+		f.Active = a
+	}
 	for _, t := range m.Source.Tensors() {
 		n := t.DType.Size()
 		for _, d := range t.Shape {
@@ -118,13 +124,20 @@ func stateOf(path string) (*train.State, error) {
 
 func printModel(s *Streams, m *job.Model, f *modelFacts) {
 	c := m.Config
-	fmt.Fprintf(s.Out, "%s: %s of %s weights\n", f.Path, f.Kind, report.Count(float64(f.Params)))
+	fmt.Fprintf(s.Out, "%s: %s of %s\n", f.Path, f.Kind, strings.TrimSuffix(weights(f.Params, f.Active), ","))
 	fmt.Fprintf(s.Out, "%d blocks, hidden %d, intermediate %d, %d query and %d key-value heads of %d, vocabulary %d, %d positions, ",
 		c.NumHiddenLayers, c.HiddenSize, c.IntermediateSize, c.NumAttentionHeads, c.NumKeyValueHeads, c.HeadDim, c.VocabSize, c.Positions())
 	if c.TieWordEmbeddings {
 		fmt.Fprintln(s.Out, "head tied to the embedding")
 	} else {
 		fmt.Fprintln(s.Out, "head of its own")
+	}
+	if c.NumExperts > 0 {
+		fmt.Fprintf(s.Out, "mixtures of %d experts of %d, %d to a token", c.NumExperts, c.ExpertSize, c.ExpertsPerToken)
+		if n := denseBlocks(c); n > 0 {
+			fmt.Fprintf(s.Out, ", but in %d of the blocks", n)
+		}
+		fmt.Fprintln(s.Out)
 	}
 	if n, key := c.Exact(); n > 0 {
 		fmt.Fprintf(s.Out, "sequences of up to %d tokens (%s)\n", n, key)
@@ -165,4 +178,23 @@ func printModel(s *Streams, m *job.Model, f *modelFacts) {
 	for _, t := range f.Tensors {
 		fmt.Fprintf(s.Out, "%-60s %-5s %v\n", t.Name, t.DType, t.Shape)
 	}
+}
+
+// weights says how many weights a model has, and of a mixture how many of them work on one token.
+func weights(all, active int64) string {
+	text := report.Count(float64(all)) + " weights"
+	if active > 0 && active < all {
+		text += ", " + report.Count(float64(active)) + " of them at work on a token,"
+	}
+	return text
+}
+
+// denseBlocks is how many blocks of a mixture have one MLP.
+func denseBlocks(c *model.Config) (n int) {
+	for _, dense := range c.Dense {
+		if dense {
+			n++
+		}
+	}
+	return n
 }

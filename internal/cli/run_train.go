@@ -94,7 +94,7 @@ func (r *runReport) Planned(p job.Summary) {
 	if p.Memory != nil && c.Device != "cuda" {
 		r.plannedPeak = p.Memory.Peak
 	}
-	fmt.Fprintf(w, "%s: %s weights in %s on %s, %s at %v\n", p.Model, report.Count(float64(p.Params)), c.DType, p.Device, c.Optimizer, c.LearningRate)
+	fmt.Fprintf(w, "%s: %s in %s on %s, %s at %v\n", p.Model, weights(p.Params, p.Active), c.DType, p.Device, c.Optimizer, c.LearningRate)
 	if p.Train.Samples > 0 {
 		fmt.Fprintf(w, "training data: %s\n", statsLine(p.Train))
 	}

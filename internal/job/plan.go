@@ -176,7 +176,8 @@ func planWithout(c *config.Loaded, name string, rep Reporter, cards Cards) error
 		where.noteMissing(rep.Note, cards)
 	}
 	c.FitSequenceLen(m.Reach())
-	s := Summary{Model: c.Model, Params: model.NewNetwork(m).NumParams(), Device: deviceName(&c.Config), Cards: cards}
+	net := model.NewNetwork(m)
+	s := Summary{Model: c.Model, Params: net.NumParams(), Active: net.Active(), Device: deviceName(&c.Config), Cards: cards}
 	s.Memory, err = PlanOnly(&c.Config, m, cards)
 	if err != nil {
 		return err

@@ -41,6 +41,7 @@ type Reporter interface {
 type Summary struct {
 	Model      string
 	Params     int64
+	Active     int64 // of them, those that work on one token: fewer where there are experts
 	Train, Val data.Stats
 	Rows       data.PackStats // of the first epoch
 	Steps      int
@@ -224,7 +225,7 @@ func asTokenizer(t *tokenizer.Tokenizer) data.Tokenizer {
 
 // summarize plans steps and memory. Without packing no sequence is longer than the longest sample, so o.SequenceLen may shrink.
 func summarize(c *config.Config, o *train.Options, m *Model, ds *dataset, cards Cards) (Summary, error) {
-	s := Summary{Model: m.Given, Params: m.Net.NumParams(), Train: ds.train.Stats(), Val: ds.val.Stats(), Device: deviceName(c), Cards: cards}
+	s := Summary{Model: m.Given, Params: m.Net.NumParams(), Active: m.Net.Active(), Train: ds.train.Stats(), Val: ds.val.Stats(), Device: deviceName(c), Cards: cards}
 	if !c.Packing {
 		o.SequenceLen = max(1, min(o.SequenceLen, max(s.Train.MaxLen, s.Val.MaxLen)))
 	}

@@ -31,6 +31,16 @@ var (
 	smollm3 = map[string]any{"model_type": "smollm3", "architectures": []string{"SmolLM3ForCausalLM"}, "pad_token_id": 128004}
 )
 
+// mixture is the keys of a model of Qwen3's mixtures: heads of headDim, and of experts each of the given size perToken to a token.
+func mixture(headDim, experts, perToken, size int) map[string]any {
+	return map[string]any{"model_type": "qwen3_moe", "architectures": []string{"Qwen3MoeForCausalLM"}, "head_dim": headDim, "use_sliding_window": false,
+		"num_experts": experts, "num_experts_per_tok": perToken, "moe_intermediate_size": size, "norm_topk_prob": true, "decoder_sparse_step": 1,
+		"mlp_only_layers": []int{}, "output_router_logits": false, "router_aux_loss_coef": 0.001}
+}
+
+var mixtral = map[string]any{"model_type": "mixtral", "architectures": []string{"MixtralForCausalLM"}, "sliding_window": nil, "num_local_experts": 8,
+	"num_experts_per_tok": 2, "output_router_logits": false, "router_aux_loss_coef": 0.02}
+
 // gemmas is the keys of a model of the Gemma family, beside which more stand.
 func gemmas(kind, class string, headDim int, more map[string]any) map[string]any {
 	keys := map[string]any{"model_type": kind, "architectures": []string{class}, "head_dim": headDim, "hidden_act": "gelu_pytorch_tanh",
@@ -81,6 +91,10 @@ var presets = map[string]geometry{
 	"qwen3-8b":       {151936, 4096, 12288, 36, 32, 8, 40960, 1e6, 1e-6, false, 0, qwen3},
 	"qwen3-14b":      {151936, 5120, 17408, 40, 40, 8, 40960, 1e6, 1e-6, false, 0, qwen3},
 	"qwen3-32b":      {151936, 5120, 25600, 64, 64, 8, 40960, 1e6, 1e-6, false, 0, qwen3},
+	"qwen3-30b-a3b":  {151936, 2048, 6144, 48, 32, 4, 40960, 1e6, 1e-6, false, 0, mixture(128, 128, 8, 768)},
+	"mixtral-8x7b":   {32000, 4096, 14336, 32, 32, 8, 32768, 1e6, 1e-5, false, 0, mixtral},
+	"moe-tiny":       {320, 64, 176, 2, 4, 2, 512, 1e4, 1e-6, true, 0, mixture(16, 8, 2, 48)},
+	"moe-2b-a0.3b":   {32000, 1024, 3072, 24, 16, 4, 8192, 1e6, 1e-6, true, 0, mixture(64, 64, 8, 384)},
 	"qwen2.5-0.5b":   {151936, 896, 4864, 24, 14, 2, 32768, 1e6, 1e-6, true, 0, qwen2},
 	"qwen2.5-1.5b":   {151936, 1536, 8960, 28, 12, 2, 32768, 1e6, 1e-6, true, 0, qwen2},
 	"qwen2.5-7b":     {152064, 3584, 18944, 28, 28, 4, 32768, 1e6, 1e-6, false, 0, qwen2},

@@ -22,6 +22,7 @@ func TestParameterCounts(t *testing.T) {
 		"llama2-70b": 68976648192, "llama3-8b": 8030261248, "llama3.2-1b": 1235814400,
 		"llama3.1-8b": 8030261248, "llama3.1-70b": 70553706496, "llama3.2-3b": 3212749824, "mistral-7b": 7241732096, "smollm3-3b": 3075098624,
 		"qwen3-0.6b": 596049920, "qwen3-1.7b": 1720574976, "qwen3-4b": 4022468096, "qwen3-8b": 8190735360, "qwen3-14b": 14768307200, "qwen3-32b": 32762123264,
+		"qwen3-30b-a3b": 30532122624, "mixtral-8x7b": 46702792704,
 		"qwen2.5-0.5b": 494032768, "qwen2.5-1.5b": 1543714304, "qwen2.5-7b": 7615616512, "olmo2-7b": 7298617344,
 		"gemma-2b": 2506172416, "gemma-7b": 8537680896, "gemma2-2b": 2614341888, "gemma2-9b": 9241705984, "gemma2-27b": 27227128320,
 		"gemma3-270m": 268098176, "gemma3-1b": 999885952, "gemma3-4b": 3880263168, "gemma3-12b": 11766034176, "gemma3-27b": 27009346304,
@@ -42,6 +43,19 @@ func TestParameterCounts(t *testing.T) {
 	}
 	if _, err := Config("llama-8b-instruct"); err == nil {
 		t.Error("an unknown preset is accepted")
+	}
+}
+
+// TestActiveParameters: of a mixture a token passes the experts that it is sent to, and all else.
+func TestActiveParameters(t *testing.T) {
+	for name, want := range map[string]int64{"qwen3-30b-a3b": 3353032704, "mixtral-8x7b": 12879925248, "qwen3-0.6b": 596049920} {
+		cfg, err := Config(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := model.NewNetwork(cfg).Active(); got != want {
+			t.Errorf("%s: %d parameters work on a token, want %d", name, got, want)
+		}
 	}
 }
 

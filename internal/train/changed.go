@@ -119,24 +119,38 @@ func (t *Trainer) saveWeights(w store.Writer) error {
 		return err
 	}
 	same, first := 0, ""
+	experts, idle := 0, 0 // matrices of experts, and those of them that are the same
 	for i, v := range now {
-		if v == begun[i] {
-			if same++; same == 1 {
-				first = t.net.Params()[i].Name
-			}
+		p := t.net.Params()[i]
+		if p.Expert {
+			experts++
+		}
+		if v != begun[i] {
+			continue
+		}
+		if same++; p.Expert {
+			idle++
+		} else if first == "" {
+			first = p.Name
 		}
 	}
-	last := t.state.Step == t.state.Total
+	all := len(now)
+	last, unchanged := t.state.Step == t.state.Total, same == all
+	same, all = same-idle, all-experts // experts may wait for their tokens: what is said of the others is not about them
 	switch {
-	case same == len(now) && last:
-		return &UnchangedError{Tensors: same, Steps: t.state.Step, o: t.o}
+	case unchanged && last:
+		return &UnchangedError{Tensors: len(now), Steps: t.state.Step, o: t.o}
 	case t.o.Note == nil || t.compared == t.state.Step:
-	case same == len(now):
+	case unchanged:
 		t.o.Note("lomo: warning: after %d steps every weight is as the run began with it; %s", t.state.Step, unchangedAdvice(t.o))
-	case 2*same >= len(now) && last:
-		t.o.Note("lomo: warning: %s as at the start of the run, the first: %s; %s", sameTensors(same, len(now)), first, unchangedAdvice(t.o))
-	case same > 0 && last:
-		t.o.Note("%s as at the start of the run, the first: %s", sameTensors(same, len(now)), first)
+	case !last:
+	case 2*same >= all:
+		t.o.Note("lomo: warning: %s as at the start of the run, the first: %s; %s", sameTensors(same, all), first, unchangedAdvice(t.o))
+	case same > 0:
+		t.o.Note("%s as at the start of the run, the first: %s", sameTensors(same, all), first)
+	}
+	if idle > 0 && !unchanged && last && t.o.Note != nil && t.compared != t.state.Step {
+		t.o.Note("%d of %d matrices of experts are bit for bit as at the start of the run: no token came to them, or too little to move them", idle, experts)
 	}
 	t.compared = t.state.Step
 	return nil

@@ -311,7 +311,7 @@ func (t *Trainer) speed(m *StepMetrics, batches []data.Batch, took time.Duration
 		m.TokS = float64(tokens) / took.Seconds()
 	}
 	if t.o.PeakFLOPS > 0 && took > 0 {
-		mfu := 6 * float64(t.net.NumParams()) * float64(tokens) / took.Seconds() / t.o.PeakFLOPS
+		mfu := 6 * float64(t.net.Active()) * float64(tokens) / took.Seconds() / t.o.PeakFLOPS
 		m.MFU = &mfu
 	}
 }
