@@ -22,7 +22,7 @@ MIXED = [SLIDING, FULL, SLIDING, FULL, FULL, SLIDING]
 CASES = [  # model_type alone: what is missing
     dict(model_type="llama"), dict(model_type="mistral"), dict(model_type="ministral"), dict(model_type="qwen3"), dict(model_type="smollm3"),
     dict(model_type="qwen2"), dict(model_type="olmo2"), dict(model_type="granite"), dict(model_type="gemma"), dict(model_type="gemma3_text"),
-    dict(model_type="gemma2"), dict(model_type="phi3"),
+    dict(model_type="gemma2"), dict(model_type="phi3"), dict(model_type="exaone4"), dict(model_type="olmo3"),
     dict(TINY, model_type="qwen2", use_sliding_window=True, sliding_window=5, max_window_layers=2),
     dict(TINY, model_type="qwen2", use_sliding_window=True, sliding_window=5, layer_types=MIXED),
     dict(TINY, model_type="olmo2", pad_token_id=None),
@@ -72,6 +72,15 @@ CASES = [  # model_type alone: what is missing
          rope_scaling=dict(type="yarn", factor=4.0, short_factor=[1.1], long_factor=[3.0])),
     dict(TINY, model_type="phi3", pad_token_id=None, max_position_embeddings=64, original_max_position_embeddings=16,
          rope_scaling=dict(rope_type="longrope", factor=2.5, attention_factor=1.4, short_factor=[1.1, 1.3], long_factor=[3, 4])),
+    dict(TINY, model_type="exaone4", sliding_window=5),
+    dict(TINY, model_type="exaone4", sliding_window=5, sliding_window_pattern=2),
+    dict(TINY, model_type="exaone4", sliding_window=5, sliding_window_pattern="LLLG", layer_types=MIXED),
+    dict(TINY, model_type="exaone4", sliding_window=None, sliding_window_pattern=None, layer_types=[FULL] * 6, rope_theta=1e6),
+    dict(TINY, model_type="olmo3", pad_token_id=None, sliding_window=5),
+    dict(TINY, model_type="olmo3", pad_token_id=3, sliding_window=5, layer_types=MIXED, rope_theta=7e5),
+    dict(TINY, model_type="olmo3", pad_token_id=3, max_position_embeddings=65536,
+         rope_scaling=dict(rope_type="yarn", factor=8.0, original_max_position_embeddings=8192, attention_factor=1.2079441541679836, beta_fast=32.0, beta_slow=1.0)),
+    dict(TINY, model_type="olmo3", pad_token_id=None, rope_parameters=dict(full_attention=dict(rope_type="linear", factor=4.0, rope_theta=3e5), sliding_attention=dict(rope_type="default", rope_theta=2e4))),
 ]
 
 
@@ -81,6 +90,8 @@ def read(case):
     window = getattr(config, "sliding_window", None) if config.model_type != "llama" else None
     layers = range(config.num_hidden_layers)
     rotates = getattr(config, "no_rope_layers", None)
+    if config.model_type == "exaone4" and window:
+        rotates = [t == SLIDING for t in types]
     found = {k: getattr(config, k) for k in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
                                              "num_key_value_heads", "max_position_embeddings", "tie_word_embeddings", "rms_norm_eps")}
     found |= {"head_dim": getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
@@ -94,7 +105,7 @@ def read(case):
         rotary = model.model.rotary_emb
         found["inv_freq"] = getattr(rotary, "full_attention_inv_freq" if hasattr(rotary, "full_attention_inv_freq") else "inv_freq", None)
         found["inv_freq"] = None if found["inv_freq"] is None else found["inv_freq"].tolist()
-        found["attention_factor"] = getattr(rotary, "attention_scaling", 1.0)
+        found["attention_factor"] = getattr(rotary, "attention_scaling", getattr(rotary, "full_attention_attention_scaling", 1.0))
         found["score_scale"] = model.model.layers[0].self_attn.scaling
         found["embed_scale"] = {str(dt)[6:]: getattr(model.to(dt).model.embed_tokens, "embed_scale", torch.tensor(1.0)).to(dt).item()
                                 for dt in (torch.float32, torch.bfloat16)}
@@ -104,7 +115,8 @@ def read(case):
         for i, layer in enumerate(model.model.layers):
             attention = layer.self_attn
             if hasattr(attention, "sliding_window"):
-                assert (attention.sliding_window or 0) == found["windows"][i], (case, i)
+                slides = getattr(attention, "is_sliding", True)  # where sliding_window is the model's
+                assert (attention.sliding_window or 0) * slides == found["windows"][i], (case, i)
             if hasattr(attention, "use_rope"):
                 assert bool(attention.use_rope) == found["rotates"][i], (case, i)
     else:

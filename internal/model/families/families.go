@@ -36,10 +36,11 @@ type Defaults struct {
 	Padding                                    int     // 0: none; firstRow: 0
 	Eps                                        float64 // 0: 1e-6
 	Original                                   int     // original_max_position_embeddings; 0: none
-	BOS, EOS                                   int     // of a file that does not say; 0: none
+	BOS, EOS                                   int     // of a file that does not say; 0: none; firstRow: 0
+	LocalTheta                                 float64 // of layers with a window, where they have their own; 0: 10000
 }
 
-// firstRow is a padding token that is the first of the vocabulary.
+// firstRow is a token that is the first of the vocabulary.
 const firstRow = -1
 
 // all is the families by model_type.
@@ -52,6 +53,8 @@ var all = map[string]Family{
 	"ministral":   ministral,
 	"mistral":     mistral,
 	"mixtral":     mixtral,
+	"exaone4":     exaone4,
+	"olmo3":       olmo3,
 	"phi3":        phi3,
 	"olmo2":       olmo2,
 	"qwen2":       qwen2,
@@ -98,8 +101,8 @@ func Parse(data []byte) (*model.Config, error) {
 	c.InitializerRange = r.float("initializer_range", 0.02)
 	c.BOSTokenID = r.intOrNull("bos_token_id", -1)
 	c.EOSTokenIDs = r.ints("eos_token_id")
-	if d.BOS > 0 && !r.has("bos_token_id") {
-		c.BOSTokenID = d.BOS
+	if d.BOS != 0 && !r.has("bos_token_id") {
+		c.BOSTokenID = max(d.BOS, 0)
 	}
 	if d.EOS > 0 && !r.has("eos_token_id") {
 		c.EOSTokenIDs = []int{d.EOS}

@@ -68,7 +68,10 @@ func over(c *model.Config, d, scaling *reader) *reader {
 // localTheta is θ of the layers with a window, whose frequencies are not scaled.
 func localTheta(c *model.Config, r, d *reader, f Family) float64 {
 	const old = "rope_local_base_freq"
-	theta := r.float(old, 10000)
+	theta := cmp.Or(f.LocalTheta, 10000)
+	if slices.Contains(f.Reads, old) {
+		theta = r.float(old, theta)
+	}
 	if d == nil {
 		return theta
 	}
