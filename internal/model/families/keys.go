@@ -123,7 +123,7 @@ func init() {
 	add(word("rmsnorm", "rms_norm", "rms", "llamarmsnorm"), "another norm", "norm_type", "normalization_type", "normalization_layer", "layernorm_type")
 	add(off, "attention and MLP side by side are of another family", "use_parallel_residual", "parallel_attn", "parallel_residual", "parallel_attn_mlp_res", "sandwich_norm")
 
-	add(off, "mixtures of experts are not computed by this build", "num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts",
+	add(off, "mixtures of experts are of other families", "num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts",
 		"n_experts", "n_shared_experts", "moe_layers", "num_experts_per_layer")
 	add(off, "experts that all tokens see are of another family", "shared_expert_intermediate_size", "num_shared_experts", "moe_shared_expert_intermediate_size", "shared_intermediate_size")
 	of := func(neutral func(*model.Config, any) bool) func(*model.Config, any) bool { // of mixtures: elsewhere the key is left over
@@ -137,7 +137,7 @@ func init() {
 	add(of(on), "the weights of a token's experts are divided by their sum in this family", "norm_topk_prob")
 	add(of(off), "layers without experts are of another family", "mlp_only_layers", "first_k_dense_replace", "dense_layers")
 	add(of(one), "layers without experts are of another family", "decoder_sparse_step", "moe_layer_freq", "interleave_moe_layer_step")
-	advise("take a dense model: one without experts", "num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts", "n_experts", "n_shared_experts")
+	advise("take a dense model, or one of model_type qwen3_moe or mixtral", "num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts", "n_experts", "n_shared_experts")
 	add(off, "low-rank attention is of another family", "kv_lora_rank", "q_lora_rank", "qk_rope_head_dim")
 	add(off, "attention within chunks or windows of another family", "attention_chunk_size", "attention_window_size", "attn_window_size", "local_attention_window")
 	add(off, "attention sinks are of another family", "use_attention_sinks", "attention_sink", "attention_sinks", "swiglu_limit", "swiglu_alpha")
