@@ -218,6 +218,10 @@ func settled(c *model.Config) reflect.Value {
 	if c.RopeScaling != nil && (c.RopeScaling.Type == "dynamic" || c.RopeScaling.Type == "linear" && c.RopeScaling.Factor == 1) {
 		s.RopeScaling = nil
 	}
+	if s.RopeScaling != nil && s.RopeScaling.Type == "longrope" { // whose factor is that of attention alone
+		r := *s.RopeScaling
+		r.Factor, s.RopeScaling = 0, &r
+	}
 	if !slices.Contains(c.NoRope, true) {
 		s.NoRope = nil
 	}

@@ -231,6 +231,10 @@ func (m *Model) toGGUF(o ConvertOptions, shard int64) (*Converted, error) {
 	if err := o.freeFiles(files); err != nil {
 		return nil, err
 	}
+	recipe, said := export.Modelfile(files[0], tok, m.Config)
+	if said != "" {
+		plan.Notes = append(plan.Notes, said)
+	}
 	if err := roomFor(o.Out, plan.Bytes); err != nil {
 		return nil, err
 	}
@@ -253,8 +257,21 @@ func (m *Model) toGGUF(o ConvertOptions, shard int64) (*Converted, error) {
 		}
 		return nil, err
 	}
-	_ = tok
+	c.Modelfile = modelfileFor(files[0])
+	if err := checkpoint.WriteFile(c.Modelfile, []byte(recipe)); err != nil {
+		return nil, err
+	}
 	return c, nil
+}
+
+// modelfileFor is where the Modelfile of a GGUF file is written: beside it, under its own name where that is taken by another model's.
+func modelfileFor(file string) string {
+	path := filepath.Join(filepath.Dir(file), "Modelfile")
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && strings.HasPrefix(string(raw), "FROM ./"+filepath.Base(file)+"\n") {
+		return path
+	}
+	return strings.TrimSuffix(file, filepath.Ext(file)) + ".Modelfile"
 }
 
 // planGGUF plans the GGUF file of a model, or refuses it.
