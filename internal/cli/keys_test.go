@@ -235,6 +235,8 @@ var keyEffects = []struct {
 	{set: "save_steps=2", changes: "files", is: map[string]string{"files": "+checkpoint-2 +checkpoint-4"}},
 	{set: "save_total_limit=1", with: []string{"save_steps=1"}, changes: "files", is: map[string]string{"files": "-checkpoint-3"}},
 	{set: "save_final=false", with: []string{"save_steps=4"}, changes: "files", is: map[string]string{"files": "-config.json -generation_config.json -model.safetensors -special_tokens_map.json -tokenizer.json -tokenizer_config.json"}},
+	{set: "export=gguf", changes: "files", is: map[string]string{"files": "+Modelfile +model.gguf"}},
+	{set: "export_dtype=q8_0", with: []string{"export=gguf"}, check: says("in q8_0")},
 	{set: "max_shard_size=100KB", changes: "files", is: map[string]string{"files": "-model.safetensors +model-00001-of-00003.safetensors +model-00002-of-00003.safetensors +model-00003-of-00003.safetensors +model.safetensors.index.json"}},
 	{set: "logging_steps=3", changes: "steps epochs rates tokens losses", is: map[string]string{"steps": "1 3 4"}},
 	{set: "report_to=[json, tensorboard]", changes: "files", is: map[string]string{"files": "+runs/events.out.tfevents"}},

@@ -150,6 +150,9 @@ func (l *Loaded) combinations(p *problems) {
 	if err := (optim.Schedule{Kind: l.LRScheduler, LR: l.LearningRate}).Check(); err != nil {
 		p.add(l.where("learning_rate"), "raise learning_rate, or choose lr_scheduler: linear, which falls to 0", "%v", err)
 	}
+	if l.Export != "none" && !l.SaveFinal {
+		p.add(l.where("export"), "set save_final: true, or export: none", "export: %s with save_final: false: no trained model is written that could be exported", l.Export)
+	}
 	l.ranks(p)
 	if l.Offload != "none" && l.Optimizer == "adamw" {
 		p.add(l.where("offload"), "choose optimizer: lomo or adalomo, or offload: none",

@@ -67,6 +67,8 @@ type Config struct {
 	SaveSteps      int      `yaml:"save_steps" resume:"free" example:"200" help:"How many steps lie between checkpoints. There is one after the last step too, from which a run can go on; 0 saves only on interrupt."`
 	SaveTotalLimit int      `yaml:"save_total_limit" resume:"free" example:"1" help:"How many checkpoints are kept; 0 keeps all."`
 	SaveFinal      bool     `yaml:"save_final" resume:"free" example:"false" help:"Write the trained model into output_dir at the end."`
+	Export         string   `yaml:"export" oneof:"none,gguf" resume:"free" example:"gguf" help:"Write the trained model once more at the end: gguf makes output_dir/model.gguf for llama.cpp and Ollama, with a Modelfile."`
+	ExportDType    string   `yaml:"export_dtype" oneof:"f32,f16,bf16,q8_0,q4_0,q4_k,q6_k" resume:"free" example:"q8_0" help:"The type of the matrices in the file of export; q4_k is llama.cpp's Q4_K_M."`
 	MaxShardSize   string   `yaml:"max_shard_size" resume:"free" example:"5GB" help:"The largest safetensors file of a saved model; a larger model is several files."`
 	LoggingSteps   int      `yaml:"logging_steps" resume:"free" example:"10" help:"How many steps lie between lines of metrics.jsonl."`
 	ReportTo       []string `yaml:"report_to" oneof:"json,tensorboard" resume:"free" example:"[json, tensorboard]" help:"Where metrics go: json is metrics.jsonl, which is always written; tensorboard adds event files in output_dir/runs."`

@@ -15,7 +15,7 @@ func Default() Config {
 		Method: "full", Optimizer: "adalomo", LearningRate: rates["adalomo"].usual, LRScheduler: "linear",
 		ClipPolicy: "exact", OnNonfinite: "stop", LossSpike: "off",
 		GradientCheckpointing: true, Seed: 42, EvalOnStart: true,
-		SamplePrompts: 2, SaveSteps: 500, SaveTotalLimit: 2, SaveFinal: true, MaxShardSize: "50GB", LoggingSteps: 1,
+		SamplePrompts: 2, SaveSteps: 500, SaveTotalLimit: 2, SaveFinal: true, Export: "none", ExportDType: "bf16", MaxShardSize: "50GB", LoggingSteps: 1,
 		ReportTo: []string{"json"}, Resume: "auto",
 		AdaLomo: AdaLomo{ClipThreshold: ada.ClipThreshold, DecayRate: ada.DecayRate, Eps: []float64{ada.Eps1, ada.Eps2}, Importance: "none"},
 		AdamW:   AdamW{Betas: []float64{adam.Beta1, adam.Beta2}, Eps: adam.Eps, Master: "f32", DecayVectors: adam.DecayVectors},

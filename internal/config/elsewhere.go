@@ -195,6 +195,9 @@ var foreign = []row{
 	renamed("logging_steps", "the steps between two lines of metrics.jsonl", "logging_strategy logging_first_step"),
 	renamed("eval_datasets", "held-out data are evaluated whenever they are given", "do_eval"),
 	needless("`lomo train` trains", "do_train"),
+	renamed("export_dtype", "lomo's export_dtype is a type of GGUF files, such as q8_0 or q4_k; export: gguf asks for one", "export_quantization_bit gguf_quantization"),
+	notHere("`lomo convert` writes the trained model in another format or type", "export_device export_quantization_dataset export_quantization_nsamples export_quantization_maxlen"),
+	notHere(byUpload, "export_hub_model_id"),
 	notHere(afterwards, "do_predict do_sample generate_samples predict_with_generate max_new_tokens temperature top_p top_k num_beams repetition_penalty length_penalty eval_causal_lm_metrics do_causal_lm_eval do_bench_eval bench_dataset bench_split compute_accuracy n_shot lang task eval_num_beams include_for_metrics eval_do_concat_batches eval_use_gather_object"),
 	renamed("resume", "auto goes on with the run in output_dir, none starts afresh and overwrites nothing of another run", "overwrite_output_dir"),
 	renamed("resume", "auto, none or the folder of a checkpoint", "resume_from_checkpoint auto_resume_from_checkpoints resume_from recipe_checkpoint continue_from"),
@@ -227,7 +230,7 @@ var families = []struct {
 	{"image_", Answer{NotHere, "", textOnly}}, {"video_", Answer{NotHere, "", textOnly}}, {"audio_", Answer{NotHere, "", textOnly}},
 	{"fsdp_", Answer{Renamed, "sharding", zero3}}, {"ddp_", Answer{NotNeeded, "", "lomo starts its ranks itself"}}, {"deepspeed_", Answer{Renamed, "sharding", zero3}},
 	{"dataloader_", Answer{NotNeeded, "", readAnew}}, {"flash_attn_", Answer{NotNeeded, "", scores}}, {"torch_compile_", Answer{NotNeeded, "", fused}}, {"unsloth_", Answer{NotNeeded, "", fused}}, {"liger_", Answer{NotNeeded, "", fused}},
-	{"hub_", Answer{NotHere, "", byUpload}}, {"export_", Answer{NotHere, "", afterwards}}, {"generation_", Answer{NotHere, "", afterwards}}, {"gradio_", Answer{NotHere, "", afterwards}}, {"vllm_", Answer{NotHere, "", afterwards}}, {"sglang_", Answer{NotHere, "", afterwards}}, {"infer_", Answer{NotHere, "", afterwards}}, {"eval_table_", Answer{NotHere, "", afterwards}}, {"eval_max_", Answer{NotHere, "", afterwards}},
+	{"hub_", Answer{NotHere, "", byUpload}}, {"generation_", Answer{NotHere, "", afterwards}}, {"gradio_", Answer{NotHere, "", afterwards}}, {"vllm_", Answer{NotHere, "", afterwards}}, {"sglang_", Answer{NotHere, "", afterwards}}, {"infer_", Answer{NotHere, "", afterwards}}, {"eval_table_", Answer{NotHere, "", afterwards}}, {"eval_max_", Answer{NotHere, "", afterwards}},
 	{"profiler_", Answer{NotHere, "", "`lomo train --cpuprofile FILE` writes a profile of the CPU"}}, {"ray_", Answer{NotNeeded, "", "lomo starts its ranks itself"}}, {"pose_", Answer{NotHere, "", "config.json of the model holds how far its positions go"}}, {"use_pose", Answer{NotHere, "", "config.json of the model holds how far its positions go"}},
 	{"kt_", Answer{NotHere, "", "offload: disk or host keeps the weights outside the device"}}, {"use_kt", Answer{NotHere, "", "offload: disk or host keeps the weights outside the device"}}, {"early_stopping_", Answer{NotHere, "", lastModel}},
 }

@@ -30,6 +30,7 @@ var idle = []struct {
 	{"max_shard_size", func(l *Loaded) string {
 		return when(!l.SaveFinal && l.SaveSteps == 0, "save_final is false and save_steps is 0: no model is saved")
 	}},
+	{"export_dtype", func(l *Loaded) string { return when(l.Export == "none", "export is none") }},
 	{"train_on_inputs", withoutPrompts}, {"train_on_eos", withoutChats}, {"roles_to_train", withoutChats},
 	{"adamw.master", func(l *Loaded) string {
 		return when(l.DType == "f32", "dtype is f32, so the weights are float32 already")

@@ -44,6 +44,9 @@ func writes(c *config.Config, o train.Options, sum *Summary, found int) (list []
 	if c.SaveFinal && n == 0 { // else it is the files of the last checkpoint
 		list = append(list, written{"the trained model " + checkpoint.FormatSize(weights), weights})
 	}
+	if c.Export == toGGUF {
+		list = append(list, written{"the GGUF file, at most " + checkpoint.FormatSize(2*weights), 2 * weights}) // f32 of bf16 weights; smaller types take less
+	}
 	if o.Offload == train.OnDisk {
 		list = append(list, written{"the weights while it runs (offload: disk) " + checkpoint.FormatSize(weights), weights})
 	}

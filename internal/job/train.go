@@ -111,6 +111,9 @@ func Train(ctx context.Context, c *config.Loaded, rep Reporter, t TrainOptions) 
 	if c.ChatTemplate, err = ChatTemplate(tok, c.ChatTemplate); err != nil {
 		return err
 	}
+	if err := m.exportable(&c.Config, rep.Note); err != nil {
+		return err
+	}
 	if !t.AnyFolder {
 		if err := outsideData(&c.Config); err != nil {
 			return err
@@ -260,6 +263,9 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 	}
 	defer out.unlock()
 	if out.finished {
+		if err := exportRun(ctx, &c.Config, rep.Note, false); err != nil {
+			return err
+		}
 		return rep.Finished(o.OutputDir, Done{Steps: sum.Steps, Model: o.OutputDir, Already: true})
 	}
 	if err := announce(c, &o, out, ds, &sum, rep); err != nil {
@@ -319,6 +325,9 @@ func runTraining(ctx context.Context, c *config.Loaded, o train.Options, m *Mode
 		return err
 	}
 	if err := os.RemoveAll(filepath.Join(o.OutputDir, tokenizerDir)); err != nil {
+		return err
+	}
+	if err := exportRun(ctx, &c.Config, rep.Note, true); err != nil {
 		return err
 	}
 	done := Done{Steps: sum.Steps, Chat: chat}
