@@ -180,6 +180,20 @@ func readables(t *testing.T) []readable {
 	piece := func(s string) string { return "\x0a" + string(rune(len(s)+2)) + "\x0a" + string(rune(len(s))) + s }
 	return []readable{
 		{"m.gguf", load(testdata + "llama.gguf"), weights},
+		{"gemma3.gguf", load(testdata + "families/gemma3.gguf"), func(path string) error {
+			if err := openTokenizer(path); err != nil {
+				return err
+			}
+			return weights(path)
+		}},
+		{"qwen3-00002-of-00003.gguf", load(testdata + "families/qwen3-00002-of-00003.gguf"), func(path string) error {
+			for _, name := range []string{"qwen3-00001-of-00003.gguf", "qwen3-00003-of-00003.gguf"} {
+				if err := os.WriteFile(filepath.Join(filepath.Dir(path), name), load(testdata+"families/"+name), 0o644); err != nil {
+					return err
+				}
+			}
+			return weights(path)
+		}},
 		{"model.safetensors", load(filepath.Join(model, "model.safetensors")), openModel},
 		{"config.json", load(filepath.Join(model, "config.json")), openModel},
 		{"tokenizer_config.json", []byte(`{"eos_token":"</s>","added_tokens_decoder":{"5":{"content":"b","normalized":true}},"chat_template":"{% for m in messages %}{{ m.content }}{% endfor %}"}`), openModel},

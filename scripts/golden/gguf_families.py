@@ -75,7 +75,7 @@ def write_model(options, folder, gen):
 
 def write_tokenizer(folder, sentencepiece):
     """Of letters. What is in it does not matter here, but the converter wants one."""
-    tokens = ["<pad>", "<s>", "</s>"] + [chr(ord("a") + i) for i in range(V - 3)]
+    tokens = ["<pad>", "<s>", "</s>"] + [chr(ord("a") + i) for i in range(V - 4)] + ["ab"]
     if sentencepiece:
         m = spm.ModelProto()
         for i, t in enumerate(["<unk>"] + tokens[1:]):
@@ -84,7 +84,7 @@ def write_tokenizer(folder, sentencepiece):
         (folder / "tokenizer.model").write_bytes(m.SerializeToString())
         (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "GemmaTokenizer", "bos_token": "<s>", "eos_token": "</s>"}))
         return
-    t = Tokenizer(BPE({x: i for i, x in enumerate(tokens)}, []))
+    t = Tokenizer(BPE({x: i for i, x in enumerate(tokens)}, [("a", "b")]))
     t.pre_tokenizer, t.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     PreTrainedTokenizerFast(tokenizer_object=t, bos_token="<s>", eos_token="</s>").save_pretrained(folder)
     text = json.loads((folder / "tokenizer_config.json").read_text())

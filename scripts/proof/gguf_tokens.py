@@ -1,22 +1,25 @@
 #!/usr/bin/env python3
 """Tokenizers of GGUF files, 2,000 hard lines each: `lomo tokenize` gives the ids of llama.cpp itself, without and with special tokens.
 
-    LOMO_BIN=bin/lomo python scripts/proof/gguf_tokens.py [--count 2000] FILE.gguf...
+    LOMO_BIN=bin/lomo python scripts/proof/gguf_tokens.py [--count 2000] FILE.gguf | FOLDER=PRE,PRE...
 
-The files may be vocabularies without weights, such as those in llama.cpp's folder models. It needs llama-cpp-python.
+The files may be vocabularies without weights, such as those in llama.cpp's folder models. Of a FOLDER with a byte-level tokenizer.json one is made for
+each pre-tokenizer that is named, as llama.cpp's converter would write it: it need not be the tokenizer's own to be compared. It needs llama-cpp-python.
 
 Where llama.cpp and Hugging Face's tokenizers differ, lomo is held to the latter (scripts/proof/tokenizers.py). Such lines are counted apart, by what makes
 them differ:
-  marks     the tokenizer puts marks in order first (NFC: Qwen's), which llama.cpp does not
+  marks     the tokenizer puts marks in order first (NFC: Qwen's), which llama.cpp does not, or has them in words (tekken, gpt-4o), where llama.cpp cuts
   endings   llama.cpp takes an ordinary token that looks like the end of a text (</s> in Qwen's vocabulary) for a special one
   spaces    a special token of Phi-3's takes all white space behind it, for llama.cpp only that of ASCII
 """
 import argparse
 import contextlib
+import json
 import os
 import pathlib
 import re
 import sys
+import tempfile
 import unicodedata
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -30,6 +33,9 @@ import gguf
 import llama_cpp
 
 spec = importlib.util.spec_from_file_location("proof_tokenizers", HERE / "tokenizers.py")
+
+
+MARKS = {"tekken", "gpt-4o"}
 
 
 @contextlib.contextmanager
@@ -68,11 +74,48 @@ class Reference:
         """Why llama.cpp and Hugging Face differ on a text; None where they do not."""
         if self.pre in ("qwen2", "qwen35", "deepseek-r1-qwen") and unicodedata.normalize("NFC", row) != row:
             return "marks"
+        if self.pre in MARKS and any(unicodedata.category(c)[0] == "M" for c in row):
+            return "marks"
         if any(t in row for t in self.endings):
             return "endings"
         if self.phi3 and any(re.match(r"[ \t\n\r\x0b\x0c]*[^\S \t\n\r\x0b\x0c]", row[m.end():]) for m in self.strips.finditer(row)):
             return "spaces"
         return None
+
+
+def vocabulary(folder, pre, out):
+    """A GGUF file without weights, of the tokens and merges of a tokenizer.json."""
+    file = json.loads((pathlib.Path(folder) / "tokenizer.json").read_bytes())
+    ids, added = dict(file["model"]["vocab"]), {t["id"]: t for t in file["added_tokens"]}
+    ids.update((t["content"], i) for i, t in added.items())
+    back = {i: t for t, i in ids.items()}
+    w = gguf.GGUFWriter(out, "llama")
+    w.add_tokenizer_model("gpt2")
+    w.add_tokenizer_pre(pre)
+    n = max(back) + 1
+    w.add_token_list([back.get(i, f"[PAD{i}]") for i in range(n)])
+    w.add_token_types([5 if i not in back else 1 if i not in added else 3 if added[i]["special"] else 4 for i in range(n)])
+    w.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in file["model"]["merges"]])
+    special = [i for i, t in added.items() if t["special"]]
+    w.add_bos_token_id(special[0])
+    w.add_eos_token_id(special[-1])
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.close()
+    return out
+
+
+def made(names, folder):
+    """The files, those of folders made one at a time."""
+    for name in names:
+        if "=" not in name:
+            yield pathlib.Path(name)
+            continue
+        source, pres = name.split("=")
+        for pre in pres.split(","):
+            file = vocabulary(source, pre, pathlib.Path(folder) / f"{pathlib.Path(source).name}-{pre}.gguf")
+            yield file
+            file.unlink()
 
 
 def main():
@@ -86,7 +129,8 @@ def main():
     common = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(common)
     failed = 0
-    for file in map(pathlib.Path, a.files):
+    folder = tempfile.TemporaryDirectory()
+    for file in made(a.files, folder.name):
         ref = Reference(file)
         rows = common.hard_lines(a.count + a.count // 2, ref.special)
         why = [ref.unlike(r) for r in rows]
