@@ -10,6 +10,7 @@ Where llama.cpp and Hugging Face's tokenizers differ, lomo is held to the latter
 them differ:
   marks     the tokenizer puts marks in order first (NFC: Qwen's), which llama.cpp does not, or has them in words (tekken, gpt-4o), where llama.cpp cuts
   endings   llama.cpp takes an ordinary token that looks like the end of a text (</s> in Qwen's vocabulary) for a special one
+  gaps      a byte that has no token: what stands around it is joined, and by llama.cpp it is not (SmolLM2's vocabulary lacks some control characters)
   spaces    a special token of Phi-3's takes all white space behind it, for llama.cpp only that of ASCII
 """
 import argparse
@@ -31,6 +32,7 @@ import importlib.util
 
 import gguf
 import llama_cpp
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 spec = importlib.util.spec_from_file_location("proof_tokenizers", HERE / "tokenizers.py")
 
@@ -61,6 +63,8 @@ class Reference:
         tokens, types = get("tokens"), get("token_type") or []
         vocab = llama_cpp.llama_model_get_vocab(self.model.model)
         self.endings = [t for i, t in enumerate(tokens) if types and types[i] == 1 and llama_cpp.llama_vocab_get_attr(vocab, i) & llama_cpp.LLAMA_TOKEN_ATTR_CONTROL]
+        known = set(tokens)
+        self.gaps = [bytes([b]) for b, c in bytes_to_unicode().items() if self.kind == "gpt2" and c not in known]
         self.strips = re.compile("|".join(re.escape(t) for t, k in zip(tokens, types) if k in (2, 3, 4)) or "$^")
         self.phi3 = "phi3" in (fields["general.name"].contents().lower().replace("-", "") if "general.name" in fields else "")
         self.special = [t for t, kind in zip(tokens, types) if kind in (3, 4)][:40]
@@ -76,6 +80,8 @@ class Reference:
             return "marks"
         if self.pre in MARKS and any(unicodedata.category(c)[0] == "M" for c in row):
             return "marks"
+        if any(b in row.encode() for b in self.gaps):
+            return "gaps"
         if any(t in row for t in self.endings):
             return "endings"
         if self.phi3 and any(re.match(r"[ \t\n\r\x0b\x0c]*[^\S \t\n\r\x0b\x0c]", row[m.end():]) for m in self.strips.finditer(row)):
@@ -135,7 +141,7 @@ def main():
         rows = common.hard_lines(a.count + a.count // 2, ref.special)
         why = [ref.unlike(r) for r in rows]
         rows = [r for r, w in zip(rows, why) if not w][:a.count]
-        apart = ", ".join(f"{n} {w} apart" for w in ("marks", "endings", "spaces") if (n := why.count(w)))
+        apart = ", ".join(f"{n} {w} apart" for w in ("marks", "gaps", "endings", "spaces") if (n := why.count(w)))
         counts = [common.compare(f"{file.name} {what}", rows, common.lomo(a.lomo, file, rows, *flags), ref.ids(rows, special))
                   for what, special, flags in (("plain", False, ()), ("special", True, ("--special",)))]
         failed += sum(counts) > 0
