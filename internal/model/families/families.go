@@ -80,6 +80,9 @@ func Parse(data []byte) (*model.Config, error) {
 	if !ok && r.err == nil && !r.given("model_type") {
 		return nil, &ConfigError{Msg: "model_type is missing: which family the model is of is not known", Advice: "where it is one, set model_type to \"llama\" or \"mistral\" in config.json"}
 	}
+	if kind == "gemma3" && r.err == nil {
+		return nil, textAndImages
+	}
 	if !ok && r.err == nil {
 		return nil, &ConfigError{Msg: fmt.Sprintf("model_type is %q; this build trains %s", kind, strings.Join(Names(), ", "))}
 	}

@@ -213,6 +213,7 @@ func TestFamiliesRefuse(t *testing.T) {
 		`"model_type": "mixtral", "attention_bias": true`:                                                                                  "attention_bias is true",
 		`"model_type": "mistral", "num_local_experts": 8`:                                                                                  "num_local_experts is 8: mixtures of experts",
 		`"model_type": "mixtral", "architectures": ["MistralForCausalLM"]`:                                                                 "architectures names MistralForCausalLM",
+		`"model_type": "gemma3", "text_config": {"hidden_size": 2560}`:                                                                     "model_type is \"gemma3\": a model of text and images",
 		`"model_type": "gemma2", "hidden_activation": "gelu"`:                                                                              "hidden_activation is \"gelu\"",
 		`"model_type": "gemma2", "attn_logit_softcapping": 0`:                                                                              "attn_logit_softcapping is 0, want a number above 0, or null",
 		`"model_type": "gemma2", "attn_logit_softcapping": -50`:                                                                            "attn_logit_softcapping is -50, want",

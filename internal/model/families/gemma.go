@@ -60,6 +60,10 @@ var gemma3 = Family{Class: "gemma3", Defaults: Defaults{Vocab: 262208, Hidden: 2
 		return fourNorms(b, attention(b, q, k, v), x)
 	}}
 
+// textAndImages is Gemma 3 as its larger sizes are published. transformers' own Gemma3ForCausalLM finds none of its tensors there, and begins anew in silence.
+var textAndImages = &ConfigError{Msg: "model_type is \"gemma3\": a model of text and images, of which this build trains the text alone (gemma3_text)",
+	Advice: "docs/models.md shows how transformers saves its language model, m.model.language_model, as a folder of its own"}
+
 // fourNorms ends a block whose branches have a norm at both ends.
 func fourNorms(b *model.Builder, att, x model.Slot) model.Slot {
 	c := b.Cfg
