@@ -3,6 +3,7 @@ package model
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -111,8 +112,11 @@ func (b *Builder) bias(name string, cols int, is bool) *grad.Param {
 	return b.param(name+".bias", cols)
 }
 
-// Rotate turns queries and keys to their tokens' positions, in layers that do so.
+// Rotate turns queries and keys to their tokens' positions, in layers that do so. Of scores of another scale it stretches the queries.
 func (b *Builder) Rotate(q, k Slot) {
+	if scale := b.Cfg.ScoreScale; scale > 0 && !b.Cfg.Rotates(b.Layer) {
+		b.then(stretch{q: q, by: float32(scale * math.Sqrt(float64(b.Cfg.HeadDim)))})
+	}
 	if b.Cfg.Rotates(b.Layer) {
 		l := rotate{q: q, k: k, headDim: b.Cfg.HeadDim}
 		l.qTable, l.kTable = b.Cfg.tables(b.Layer)

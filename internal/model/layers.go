@@ -132,6 +132,21 @@ func (l rotate) wires() wires {
 	return wires{from: both, to: both}
 }
 
+// stretch is q *= by, in place: what the tables of rotate do to queries beside turning them.
+type stretch struct {
+	q  Slot
+	by float32
+}
+
+func (l stretch) forward(f *Frame) { scale(f.d, f.acts[l.q], l.by) }
+
+func (l stretch) backward(f *Frame) error {
+	scale(f.d, f.grads[l.q], l.by)
+	return nil
+}
+
+func (l stretch) wires() wires { return wires{from: []Slot{l.q}, to: []Slot{l.q}} }
+
 // attention is causal attention within documents; with a cache, over the tokens before the frame's too.
 type attention struct {
 	q, k, v, to, lse Slot

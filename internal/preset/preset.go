@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -27,6 +28,12 @@ var (
 	qwen3   = map[string]any{"model_type": "qwen3", "architectures": []string{"Qwen3ForCausalLM"}, "head_dim": 128, "use_sliding_window": false}
 	mistral = map[string]any{"model_type": "mistral", "architectures": []string{"MistralForCausalLM"}, "sliding_window": 4096}
 	qwen2   = map[string]any{"model_type": "qwen2", "architectures": []string{"Qwen2ForCausalLM"}, "use_sliding_window": false}
+	phi3    = map[string]any{"model_type": "phi3", "architectures": []string{"Phi3ForCausalLM"}, "pad_token_id": 32000}
+	phi4    = map[string]any{"model_type": "phi3", "architectures": []string{"Phi3ForCausalLM"}, "pad_token_id": 100349, "original_max_position_embeddings": 16384}
+	olmo3   = map[string]any{"model_type": "olmo3", "architectures": []string{"Olmo3ForCausalLM"}, "pad_token_id": 100277, "sliding_window": 4096, "rope_scaling": map[string]any{
+		"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 8192, "attention_factor": 1.2079441541679836, "beta_fast": 32.0, "beta_slow": 1.0}}
+	exaone4 = map[string]any{"model_type": "exaone4", "architectures": []string{"Exaone4ForCausalLM"}, "sliding_window": nil, "rope_scaling": map[string]any{
+		"rope_type": "llama3", "factor": 16.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}}
 	olmo2   = map[string]any{"model_type": "olmo2", "architectures": []string{"Olmo2ForCausalLM"}, "pad_token_id": 100277}
 	smollm3 = map[string]any{"model_type": "smollm3", "architectures": []string{"SmolLM3ForCausalLM"}, "pad_token_id": 128004}
 )
@@ -109,7 +116,31 @@ var presets = map[string]geometry{
 	"gemma3-4b":      {262208, 2560, 10240, 34, 8, 4, 131072, 1e6, 1e-6, true, 0, gemma3(256, 1024, 256, true)},
 	"gemma3-12b":     {262208, 3840, 15360, 48, 16, 8, 131072, 1e6, 1e-6, true, 0, gemma3(256, 1024, 256, true)},
 	"gemma3-27b":     {262208, 5376, 21504, 62, 32, 16, 131072, 1e6, 1e-6, true, 0, gemma3(128, 1024, 168, true)},
+	"phi-3-mini":     {32064, 3072, 8192, 32, 32, 32, 4096, 1e4, 1e-5, false, 0, with(phi3, "sliding_window", 2047)},
+	"phi-3.5-mini":   {32064, 3072, 8192, 32, 32, 32, 131072, 1e4, 1e-5, false, 0, with(phi3, "rope_scaling", longRope(48, 64.8), "sliding_window", 262144)},
+	"phi-4":          {100352, 5120, 17920, 40, 40, 10, 16384, 2.5e5, 1e-5, false, 0, phi4},
+	"phi-4-mini":     {200064, 3072, 8192, 32, 24, 8, 131072, 1e4, 1e-5, true, 0, with(phi3, "rope_scaling", longRope(48, 47.8), "partial_rotary_factor", 0.75, "sliding_window", 262144, "pad_token_id", 199999)},
+	"olmo3-7b":       {100278, 4096, 11008, 32, 32, 32, 65536, 5e5, 1e-6, false, 0, olmo3},
+	"exaone4-1.2b":   {102400, 2048, 4096, 30, 32, 8, 65536, 1e6, 1e-5, true, 0, exaone4},
 	"smollm3-3b":     {128256, 2048, 11008, 36, 16, 4, 65536, 5e6, 1e-6, true, 0, smollm3},
+}
+
+// with is keys and others.
+func with(keys map[string]any, more ...any) map[string]any {
+	all := maps.Clone(keys)
+	for i := 0; i < len(more); i += 2 {
+		all[more[i].(string)] = more[i+1]
+	}
+	return all
+}
+
+// longRope is a scaling of so many pairs up to a factor. A random model has learned no factors of its own, so they rise evenly in size.
+func longRope(pairs int, to float64) map[string]any {
+	short, long := make([]float64, pairs), make([]float64, pairs)
+	for i := range pairs {
+		short[i], long[i] = 1, math.Round(1000*math.Pow(to, float64(i)/float64(pairs-1)))/1000
+	}
+	return map[string]any{"rope_type": "longrope", "short_factor": short, "long_factor": long, "original_max_position_embeddings": 4096}
 }
 
 var aliases = map[string]string{

@@ -23,6 +23,7 @@ var kinds = []tinyOptions{
 	{kind: "phi3", keys: `"pad_token_id":null,"sliding_window":6,"partial_rotary_factor":0.75,"original_max_position_embeddings":8,"rope_scaling":{"rope_type":"longrope","short_factor":[1,1.5],"long_factor":[3,5]}`},
 	{kind: "exaone4", keys: `"sliding_window":5,"sliding_window_pattern":2`},
 	{kind: "olmo3", keys: `"pad_token_id":null,"sliding_window":6,"layer_types":["sliding_attention","full_attention","sliding_attention"],"rope_scaling":{"rope_type":"yarn","factor":4,"original_max_position_embeddings":16}`},
+	{kind: "granitemoehybrid", keys: `"num_local_experts":0,"layer_types":["attention","attention","attention"],"shared_intermediate_size":40,"position_embedding_type":"rope","embedding_multiplier":3,"residual_multiplier":0.5,"attention_multiplier":0.2,"logits_scaling":2`},
 	{kind: "olmo2", keys: `"pad_token_id":null,"attention_bias":true`},
 	{kind: "granite", keys: `"embedding_multiplier":3,"residual_multiplier":0.5,"attention_multiplier":0.2,"logits_scaling":2,"mlp_bias":true`},
 	{kind: "gemma", keys: `"attention_bias":true`, kvHeads: 1},

@@ -22,7 +22,7 @@ var goldenModels = []string{"mha_tied", "mha_untied", "gqa_tied", "gqa_untied", 
 	"llama_biases", "qwen2_gqa", "qwen2_window", "olmo2_mha", "olmo2_gqa", "granite_tied", "granite_untied",
 	"gemma_mqa", "gemma_mha", "gemma3_gqa", "gemma3_mha", "qwen3_yarn", "llama_longrope", "phi3_plain", "phi3_partial", "phi3_cross",
 	"qwen3_moe_idle", "qwen3_moe_renorm", "mixtral_window", "mixtral_fused", "gemma2_gqa", "gemma2_mha",
-	"exaone4_gqa", "exaone4_full", "olmo3_yarn", "olmo3_untied"}
+	"exaone4_gqa", "exaone4_full", "olmo3_yarn", "olmo3_untied", "granite4_dense", "granite4_norope"}
 
 // goldenModel is a tiny model that transformers wrote, with what PyTorch and lomo-optim compute on it.
 type goldenModel struct {

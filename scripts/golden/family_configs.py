@@ -4,6 +4,7 @@ It writes testdata/golden/family_configs.json.
 Run:  python scripts/golden/family_configs.py          (needs torch, transformers)
 """
 
+import copy
 import hashlib
 import json
 import pathlib
@@ -77,6 +78,9 @@ CASES = [  # model_type alone: what is missing
     dict(TINY, model_type="exaone4", sliding_window=5, sliding_window_pattern="LLLG", layer_types=MIXED),
     dict(TINY, model_type="exaone4", sliding_window=None, sliding_window_pattern=None, layer_types=[FULL] * 6, rope_theta=1e6),
     dict(TINY, model_type="olmo3", pad_token_id=None, sliding_window=5),
+    dict(TINY, model_type="granitemoehybrid", num_local_experts=0, layer_types=["attention"] * 6, shared_intermediate_size=24, position_embedding_type="rope",
+         attention_multiplier=0.3, mamba_n_heads=4, mamba_d_head=8),
+    dict(TINY, model_type="granitemoehybrid", num_local_experts=0, layer_types=[FULL] * 6, shared_intermediate_size=24, mamba_n_heads=4, mamba_d_head=8),
     dict(TINY, model_type="olmo3", pad_token_id=3, sliding_window=5, layer_types=MIXED, rope_theta=7e5),
     dict(TINY, model_type="olmo3", pad_token_id=3, max_position_embeddings=65536,
          rope_scaling=dict(rope_type="yarn", factor=8.0, original_max_position_embeddings=8192, attention_factor=1.2079441541679836, beta_fast=32.0, beta_slow=1.0)),
@@ -85,6 +89,7 @@ CASES = [  # model_type alone: what is missing
 
 
 def read(case):
+    given = copy.deepcopy(case)  # transformers writes into its dictionaries
     config = AutoConfig.for_model(**case)
     types = getattr(config, "layer_types", None)
     window = getattr(config, "sliding_window", None) if config.model_type != "llama" else None
@@ -92,6 +97,8 @@ def read(case):
     rotates = getattr(config, "no_rope_layers", None)
     if config.model_type == "exaone4" and window:
         rotates = [t == SLIDING for t in types]
+    if config.model_type == "granitemoehybrid" and config.position_embedding_type != "rope":
+        rotates = [False for _ in layers]
     found = {k: getattr(config, k) for k in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
                                              "num_key_value_heads", "max_position_embeddings", "tie_word_embeddings", "rms_norm_eps")}
     found |= {"head_dim": getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
@@ -121,7 +128,7 @@ def read(case):
                 assert bool(attention.use_rope) == found["rotates"][i], (case, i)
     else:
         found["padding_idx"] = config.pad_token_id
-    return {"config": case, **found}
+    return {"config": given, **found}
 
 
 def main():
