@@ -79,7 +79,7 @@ ptx-second: ## a second compiler's PTX through the tests of the kernels (needs c
 
 golden: ## the golden files, anew, from PyTorch and the reference libraries (network: pip)
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet -r scripts/proof/requirements.txt huggingface_hub accelerate datasets llama-cpp-python==0.3.36
+	.venv/bin/python -m pip install --quiet -r scripts/proof/requirements.txt huggingface_hub accelerate datasets
 	.venv/bin/python scripts/golden/vectors.py
 	.venv/bin/python scripts/golden/models.py
 	.venv/bin/python scripts/golden/gguf_vectors.py

@@ -22,8 +22,8 @@ func (p *Plan) metadata() error {
 	c := p.m.Config
 	p.put("general.architecture", p.arch.Name)
 	p.put("general.type", "model")
-	if p.m.Name != "" {
-		p.put("general.name", p.m.Name)
+	if name := p.name(); name != "" {
+		p.put("general.name", name)
 	}
 	p.put("general.file_type", p.dtype.file)
 	p.put("general.quantization_version", uint32(2))
@@ -51,6 +51,21 @@ func (p *Plan) metadata() error {
 	}
 	p.windows()
 	return p.rope()
+}
+
+// name is general.name. llama.cpp takes a model with phi-3 in it to have Phi-3's tokenizer, and does not load it where that lacks the tokens of that.
+func (p *Plan) name() string {
+	lower := strings.ToLower(p.m.Name)
+	if p.m.Tokenizer == nil || !strings.Contains(lower, "phi-3") && !strings.Contains(lower, "phi3") {
+		return p.m.Name
+	}
+	for _, token := range []string{"</s>", "<unk>", "<s>", "<|endoftext|>"} {
+		if id, ok := p.m.Tokenizer.ID(token); !ok || int(id) >= p.m.Config.VocabSize {
+			p.note("the name %q is left out of the file: llama.cpp would look for the tokens of Phi-3's tokenizer, of which %s is missing", p.m.Name, token)
+			return ""
+		}
+	}
+	return p.m.Name
 }
 
 // rotated is how many values of a head turn with the position.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"lomo/internal/checkpoint"
+	"lomo/internal/checkpoint/gguf"
 	"lomo/internal/tensor"
 	"lomo/internal/tokenizer"
 )
@@ -61,6 +62,9 @@ func weightsOf(t *testing.T, path string) map[string][]byte {
 func TestConvertThereAndBack(t *testing.T) {
 	refused := map[string]string{
 		"gemma_mha": `tensor "lm_head.weight" has no place in the architecture gemma`, "gemma3_gqa": "cannot say the model's scale of attention scores",
+		"gemma2_gqa": "cannot say the model's scale of attention scores", "gemma2_mha": `tensor "lm_head.weight" has no place`, "olmo3_yarn": "only with a head of their own",
+		"exaone4_full": `models of model_type "exaone4" have no architecture in GGUF files`, "exaone4_gqa": `model_type "exaone4"`,
+		"mixtral_fused": `model_type "mixtral"`, "mixtral_window": `model_type "mixtral"`, "qwen3_moe_idle": `model_type "qwen3_moe"`, "qwen3_moe_renorm": `model_type "qwen3_moe"`,
 		"gemma3_mha": "cannot say the model's biases of queries", "olmo2_gqa": "only with a head of their own", "smollm3_window": "cannot say the model's layers without rotation",
 	}
 	models, err := filepath.Glob(filepath.Join("..", "..", "testdata", "golden", "*", "config.json"))
@@ -233,6 +237,31 @@ func TestConvertLeavesNothing(t *testing.T) {
 	for _, out := range []string{"m.gguf", "folder"} {
 		if _, _, err := convert(ConvertOptions{In: dir, Out: filepath.Join(t.TempDir(), out)}); err == nil || !strings.Contains(err.Error(), "and 1000 B are free there") {
 			t.Errorf("%s: %v", out, err)
+		}
+	}
+}
+
+// TestConvertNamed: llama.cpp goes by phi-3 in the name of a model, so that another's is left out, and said.
+func TestConvertNamed(t *testing.T) {
+	dir := goldenModel(t, "gqa_tied")
+	for name, kept := range map[string]bool{"mine": true, "my-Phi-3-run": false, "phi3": false} {
+		in, file := filepath.Join(t.TempDir(), name), filepath.Join(t.TempDir(), "m.gguf")
+		if err := os.Rename(dir, in); err != nil {
+			t.Fatal(err)
+		}
+		dir = in
+		_, notes, err := convert(ConvertOptions{In: in, Out: file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := gguf.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _ := f.String("general.name")
+		f.Close()
+		if said := strings.Contains(strings.Join(notes, "\n"), "is left out of the file"); (got == name) != kept || said == kept {
+			t.Errorf("%s: %q, notes %q", name, got, notes)
 		}
 	}
 }

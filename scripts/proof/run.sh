@@ -4,7 +4,7 @@
 #
 #   LOMO_DATA=DIR scripts/proof/run.sh [PROOF...]
 #
-#   PROOF            losses rounding logits gguf_weights opened multiple_choice perplexity memory data_memory gsm8k memprofile ranks templates tokenizers events mutants; all when none is named
+#   PROOF            losses rounding logits gguf_weights gguf_out opened multiple_choice perplexity memory data_memory gsm8k memprofile ranks templates tokenizers events mutants; all when none is named
 #   LOMO_DATA        folder with tinyshakespeare.txt, gsm8k/{train,test}.jsonl and superglue/RTE/val.jsonl
 #   LOMO_BIN         the program to prove; built from this tree when not given
 #   LOMO_PROOF_DIR   reference libraries, model and kept figures, several GB; .proof in the repository when not given
@@ -18,7 +18,7 @@ export LOMO_DATA
 . "$here/setup.sh"
 
 failed=
-for proof in ${*:-losses rounding logits gguf_weights opened multiple_choice perplexity memory data_memory gsm8k memprofile ranks templates tokenizers events mutants}; do
+for proof in ${*:-losses rounding logits gguf_weights gguf_out opened multiple_choice perplexity memory data_memory gsm8k memprofile ranks templates tokenizers events mutants}; do
 	echo "== $proof"
 	if [ "$proof" = mutants ]; then # 500 broken files of each format
 		(cd "$root" && LOMO_MUTANTS=500 go test ./internal/cli -run '^TestMutants$' -count 1 -v) || failed="$failed $proof"
