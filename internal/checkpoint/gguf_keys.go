@@ -54,7 +54,7 @@ func (m *ggufModel) settings(f *gguf.File) error {
 func (m *ggufModel) reads(name string) bool {
 	is := func(k arch.Key) bool { return k.GGUF == name }
 	return slices.ContainsFunc(arch.Common, is) || slices.ContainsFunc(m.Keys, is) || slices.Contains(ggufHarmless, name) ||
-		name == "rope.freq_base_swa" && m.Rotary.Local || strings.HasPrefix(name, "attention.sliding_window")
+		name == "rope.freq_base_swa" || strings.HasPrefix(name, "attention.sliding_window") // rotation and windows read those
 }
 
 // setting refuses a key that the architecture's table does not have and that changes something.
@@ -203,11 +203,25 @@ func (m *ggufModel) pattern(f *gguf.File, key string) (slides []bool, listed boo
 	return slides, listed, nil
 }
 
+// byLayer writes the rotary settings of each type of layer.
+func (m *ggufModel) byLayer(local float64) {
+	full := m.scaling
+	if full == nil {
+		full = &ropeScaling{Type: "default"}
+	}
+	full.Theta = m.theta
+	m.config["rope_parameters"] = map[string]any{"full_attention": full, "sliding_attention": &ropeScaling{Type: "default", Theta: local}}
+	delete(m.config, "rope_theta")
+	m.scaling = nil
+}
+
 // rotation reads what an architecture's positions have beside a base and a scaling.
 func (m *ggufModel) rotation(f *gguf.File) error {
 	k := keys{f: f}
 	if m.Rotary.Local {
 		m.config["rope_local_base_freq"] = shortest(k.floatOr(m.Key("rope.freq_base_swa"), 10000))
+	} else if m.Rotary.ByLayer && m.config["sliding_window"] != nil {
+		m.byLayer(shortest(k.floatOr(m.Key("rope.freq_base_swa"), m.theta)))
 	} else if key := m.Key("rope.freq_base_swa"); f.KV[key] != nil {
 		if x := k.float(key); k.err == nil && x != m.theta {
 			return fault.Refuse(useFolder, "metadata key %q is %v, %q %v: a rotary base of its own for layers with a window is of another family", key, x, m.Key("rope.freq_base"), m.theta)

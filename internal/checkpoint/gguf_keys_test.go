@@ -131,6 +131,9 @@ func TestGGUFSettingsOfFamilies(t *testing.T) {
 		{arch: "olmo2", key: "attention.sliding_window", value: uint32(0), want: `"model_type":"olmo2"`},
 		{arch: "olmo2", key: "attention.sliding_window", value: uint32(7), more: map[string]any{"block_count": uint32(4)}, // every fourth has none
 			want: `"model_type":"olmo3" "layer_types":["sliding_attention","sliding_attention","sliding_attention","full_attention"]`},
+		{arch: "olmo2", key: "attention.sliding_window", value: uint32(7), more: map[string]any{"rope.freq_base_swa": float32(20000), "rope.scaling.type": "yarn", "rope.scaling.factor": float32(4)},
+			want: `"rope_parameters":{"full_attention":{"rope_type":"yarn","rope_theta":500000,"factor":4,"original_max_position_embeddings":64},"sliding_attention":{"rope_type":"default","rope_theta":20000}} "rope_scaling":null`},
+		{arch: "olmo2", key: "rope.freq_base_swa", value: float32(20000), refuse: `"olmo2.rope.freq_base_swa" is 20000`},
 		{arch: "smollm3", key: "vocab_size", value: uint32(24), want: `"no_rope_layer_interval":4`},
 		{arch: "gemma", key: "vocab_size", value: uint32(24), want: `"hidden_act":"gelu_pytorch_tanh" "tie_word_embeddings":true`},
 		{arch: "gemma2", key: "vocab_size", value: uint32(24), want: `"attn_logit_softcapping":50 "final_logit_softcapping":30 "sliding_window":4096 "layer_types":["sliding_attention","full_attention"] "query_pre_attn_scalar":8`},

@@ -13,6 +13,7 @@ import (
 // ropeScaling is rope_scaling as config.json has it.
 type ropeScaling struct {
 	Type      string    `json:"rope_type"`
+	Theta     float64   `json:"rope_theta,omitempty"` // where it stands by type of layer
 	Factor    float64   `json:"factor,omitempty"`
 	Low       float64   `json:"low_freq_factor,omitempty"`
 	High      float64   `json:"high_freq_factor,omitempty"`

@@ -39,6 +39,8 @@ MODELS = {
                        rope_parameters=dict(rope_type="yarn", rope_theta=1e4, factor=2.5, original_max_position_embeddings=48, attention_factor=1.3, beta_fast=16.0, beta_slow=2.0)),
     "qwen3": dict(model_type="qwen3", head_dim=8, tie_word_embeddings=False, rope_parameters=dict(ROPE, rope_theta=1e6)),
     "olmo2": dict(model_type="olmo2", head_dim=4, tie_word_embeddings=False, rope_parameters=dict(ROPE, rope_theta=5e5)),
+    "olmo3": dict(model_type="olmo3", head_dim=4, num_hidden_layers=5, tie_word_embeddings=False, sliding_window=6,
+                  rope_parameters={"full_attention": dict(rope_type="yarn", rope_theta=3e5, factor=2.0, original_max_position_embeddings=48), "sliding_attention": dict(ROPE, rope_theta=3e5)}),
     "granite": dict(model_type="granite", head_dim=4, tie_word_embeddings=True, embedding_multiplier=3.5, logits_scaling=2.5, residual_multiplier=0.6,
                     attention_multiplier=0.3, rope_parameters=ROPE),
     "granite_biases": dict(model_type="granite", head_dim=4, tie_word_embeddings=False, embedding_multiplier=12.0, logits_scaling=8.0, residual_multiplier=0.22,

@@ -83,6 +83,7 @@ type Rotary struct {
 	Original   bool // original_max_position_embeddings stands at the top level, scaled or not
 	Divisors   bool // llama.cpp divides the inverse frequencies by the tensor RopeFreqs
 	ScaledFull bool // a scaling holds for the layers without a window only
+	ByLayer    bool // with windows, rope.freq_base_swa counts and config.json has rope_parameters for each type of layer
 }
 
 // all is the architectures by name.

@@ -8,7 +8,7 @@ var olmo2 = Arch{
 	OwnHead:    true,
 	Biases:     []string{"attention_bias"},
 	Window:     Window{Key: true, Every: 4, Family: Family{"olmo3", "Olmo3ForCausalLM"}},
-	Rotary:     Rotary{ScaledFull: true},
+	Rotary:     Rotary{ScaledFull: true, ByLayer: true},
 	Blocks: block("attn_norm", "", "ffn_norm", "", "attn_q_norm", "self_attn.q_norm", "attn_k_norm", "self_attn.k_norm",
 		"post_attention_norm", "post_attention_layernorm", "post_ffw_norm", "post_feedforward_layernorm"),
 }
