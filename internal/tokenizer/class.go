@@ -55,7 +55,7 @@ func init() {
 var familyClass = map[string]string{
 	"qwen2": "Qwen2Tokenizer", "qwen2_moe": "Qwen2Tokenizer", "qwen3": "Qwen2Tokenizer", "qwen3_moe": "Qwen2Tokenizer",
 	"gemma": "GemmaTokenizer", "gemma2": "GemmaTokenizer", "gemma3": "GemmaTokenizer", "gemma3_text": "GemmaTokenizer", "cohere": "CohereTokenizer", "gpt2": "GPT2Tokenizer",
-	"mistral": "", "mixtral": "", "ministral": "", "granite": "", "olmo2": "", "stablelm": "", "phi3": "",
+	"mistral": "", "mixtral": "", "ministral": "", "granite": "", "granitemoehybrid": "", "olmo2": "", "olmo3": "", "stablelm": "", "phi3": "",
 }
 
 // wrongClass are the families whose folders are known to name a class that is not theirs: transformers takes the family's.
