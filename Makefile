@@ -18,8 +18,8 @@ build: ## the program, bin/lomo
 cuda: ## the program with CUDA, bin/lomo: it starts with an NVIDIA driver or without one (needs gcc; network the first time: pip)
 	scripts/cuda/go.sh build -tags cuda -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/lomo ./cmd/lomo
 
-demo: build ## fine-tune a real 135M model on invented facts and check that it learned them (at most 6 minutes on 2 cores)
-	$(PYTHON) scripts/demo/demo.py --lomo bin/lomo
+demo: build ## fine-tune a real 135M model on invented facts and check that it learned them (at most 6 minutes on 2 cores; MODEL=gemma3: Gemma 3 270M, at most 15)
+	$(PYTHON) scripts/demo/demo.py --lomo bin/lomo --model $(or $(MODEL),smollm2)
 
 test: ## vet and all tests; fails on a skipped test that testdata/skips.txt does not list (at most 10 minutes on 2 cores)
 	$(GO) vet ./...

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The demo: teach a model facts about a town that does not exist, and check that it knows them.
 
-Fine-tunes all weights of SmolLM2-135M-Instruct with AdaLomo on examples/demo/train.jsonl. The run itself asks every fact, before
+Fine-tunes all weights of SmolLM2-135M-Instruct, or of Gemma 3 270M, with AdaLomo on examples/demo/train.jsonl. The run itself asks every fact, before
 its first step and after its last, in a wording that is not in the training data. Exits 1 unless the answers hold the facts and the
 held-out loss fell.
 Without network it does the same with a small model that `lomo new` makes, on part of the facts.
@@ -20,6 +20,8 @@ DATA = pathlib.Path("examples/demo")
 WORK = pathlib.Path("demo")
 LOSS_RATIO = 0.5  # the held-out loss must fall below this share of what it was
 
+CONFIGS = {"smollm2": ("configs/demo.yaml", "tuned"), "gemma3": ("configs/demo-gemma3.yaml", "tuned-gemma3")}  # and the folder that it trains into
+
 # What the small model of the offline demo learns: facts whose held-out questions name the thing asked about as the
 # training questions do. A model that starts from nothing knows no synonyms: it cannot tell that goods are products.
 OFFLINE = ["7:40", "Odessa Pell", "1783", "Tavish", "orange", "Thursday", "bakery", "eleven", "October", "52"]
@@ -28,10 +30,10 @@ OFFLINE = ["7:40", "Odessa Pell", "1783", "Tavish", "orange", "Thursday", "baker
 class Demo:
     """One way through the demo: which model, which configuration, which part of the facts."""
 
-    def __init__(self, lomo, config, data, needed):
+    def __init__(self, lomo, config, data, needed, tuned="tuned"):
         self.lomo, self.config = lomo, config
         self.needed = needed  # share of the answers that must hold their fact
-        self.tuned = WORK / "tuned"
+        self.tuned = WORK / tuned
         self.facts = read_jsonl(data / "facts.jsonl")
 
     def run(self):
@@ -102,14 +104,19 @@ def say(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lomo", default="bin/lomo", help="the program")
+    parser.add_argument("--model", default="smollm2", choices=CONFIGS, help="which model learns")
     parser.add_argument("--offline", action="store_true", help="do as if there were no network")
     args = parser.parse_args()
     start = time.monotonic()
     WORK.mkdir(exist_ok=True)
-    model = None if args.offline else fetch.model(WORK)
+    real = fetch.MODELS[args.model]
+    model = None if args.offline else fetch.model(real, WORK)
+    if model is None and not args.offline and args.model != "smollm2":
+        sys.exit(f"without it there is no demo of {args.model}; `make demo` goes on without network, with a model of its own")
     if model:
-        say("the real model: SmolLM2-135M-Instruct")
-        demo = Demo(args.lomo, "configs/demo.yaml", DATA, needed=0.9)
+        say(f"the real model: {real.title}")
+        config, tuned = CONFIGS[args.model]
+        demo = Demo(args.lomo, config, DATA, needed=0.9, tuned=tuned)
     else:
         say("no network: a small model made by `lomo new` learns part of the facts from nothing")
         model, data = WORK / "new", part_of_data(OFFLINE, WORK / "data")
