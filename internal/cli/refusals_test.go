@@ -553,7 +553,7 @@ var whatBreaks = map[string]func(b broken) string{
 		return "m.gguf"
 	},
 	"gguf: IQ2_XXS":      func(b broken) string { b.write("m.gguf", typed(b, 16)); return "m.gguf" },
-	"gguf: Q2_K":         func(b broken) string { b.write("m.gguf", typed(b, 10)); return "m.gguf" },
+	"gguf: IQ2_XS":       func(b broken) string { b.write("m.gguf", typed(b, 17)); return "m.gguf" },
 	"gguf: unknown type": func(b broken) string { b.write("m.gguf", typed(b, 77)); return "m.gguf" },
 }
 

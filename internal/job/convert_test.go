@@ -65,7 +65,7 @@ func TestConvertThereAndBack(t *testing.T) {
 		"gemma2_gqa": "cannot say the model's scale of attention scores", "gemma2_mha": `tensor "lm_head.weight" has no place`, "olmo3_yarn": "only with a head of their own",
 		"exaone4_full": `models of model_type "exaone4" have no architecture in GGUF files`, "exaone4_gqa": `model_type "exaone4"`,
 		"mixtral_fused": `model_type "mixtral"`, "mixtral_window": `model_type "mixtral"`, "qwen3_moe_idle": `model_type "qwen3_moe"`, "qwen3_moe_renorm": `model_type "qwen3_moe"`,
-		"gemma3_mha": "cannot say the model's biases of queries", "olmo2_gqa": "only with a head of their own", "smollm3_window": "cannot say the model's layers without rotation",
+		"gemma3_mha": "cannot say the model's biases of queries", "granite4_dense": `model_type "granitemoehybrid"`, "granite4_norope": `model_type "granitemoehybrid"`, "olmo2_gqa": "only with a head of their own", "smollm3_window": "cannot say the model's layers without rotation",
 	}
 	models, err := filepath.Glob(filepath.Join("..", "..", "testdata", "golden", "*", "config.json"))
 	if err != nil || len(models) < 20 {

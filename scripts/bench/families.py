@@ -37,6 +37,8 @@ FAMILIES = {
     "gemma2": dict(sliding_window=128),
     "gemma3_text": dict(sliding_window=128),
     "phi3": dict(sliding_window=None),
+    "olmo3": dict(sliding_window=128),
+    "exaone4": dict(sliding_window=128),
 }
 STEPS, ROWS, TOKENS = 4, 4, 256
 
