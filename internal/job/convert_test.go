@@ -12,6 +12,7 @@ import (
 
 	"lomo/internal/checkpoint"
 	"lomo/internal/checkpoint/gguf"
+	"lomo/internal/checkpoint/gguf/arch"
 	"lomo/internal/tensor"
 	"lomo/internal/tokenizer"
 )
@@ -63,9 +64,7 @@ func TestConvertThereAndBack(t *testing.T) {
 	refused := map[string]string{
 		"gemma_mha": `tensor "lm_head.weight" has no place in the architecture gemma`, "gemma3_gqa": "cannot say the model's scale of attention scores",
 		"gemma2_gqa": "cannot say the model's scale of attention scores", "gemma2_mha": `tensor "lm_head.weight" has no place`, "olmo3_yarn": "only with a head of their own",
-		"exaone4_full": `models of model_type "exaone4" have no architecture in GGUF files`, "exaone4_gqa": `model_type "exaone4"`,
-		"mixtral_fused": `model_type "mixtral"`, "mixtral_window": `model_type "mixtral"`, "qwen3_moe_idle": `model_type "qwen3_moe"`, "qwen3_moe_renorm": `model_type "qwen3_moe"`,
-		"gemma3_mha": "cannot say the model's biases of queries", "granite4_dense": `model_type "granitemoehybrid"`, "granite4_norope": `model_type "granitemoehybrid"`, "olmo2_gqa": "only with a head of their own", "smollm3_window": "cannot say the model's layers without rotation",
+		"gemma3_mha": "cannot say the model's biases of queries", "olmo2_gqa": "only with a head of their own", "smollm3_window": "cannot say the model's layers without rotation",
 	}
 	models, err := filepath.Glob(filepath.Join("..", "..", "testdata", "golden", "*", "config.json"))
 	if err != nil || len(models) < 20 {
@@ -78,7 +77,12 @@ func TestConvertThereAndBack(t *testing.T) {
 			dir := goldenModel(t, name)
 			file, back := filepath.Join(t.TempDir(), "m.gguf"), filepath.Join(t.TempDir(), "back")
 			_, _, err := convert(ConvertOptions{In: dir, Out: file, DType: "f32"})
-			if want, is := refused[name]; is {
+			want, is := refused[name]
+			kind := modelType(t, dir)
+			if _, stored := arch.ForFamily(kind); !stored {
+				want, is = fmt.Sprintf("models of model_type %q have no architecture in GGUF files that this build writes", kind), true
+			}
+			if is {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("%v, want %q", err, want)
 				}
@@ -93,11 +97,11 @@ func TestConvertThereAndBack(t *testing.T) {
 			if _, _, err := convert(ConvertOptions{In: file, Out: back}); err != nil {
 				t.Fatal(err)
 			}
-			want, have := weightsOf(t, dir), weightsOf(t, back)
-			if len(want) != len(have) {
-				t.Errorf("%d tensors, want %d", len(have), len(want))
+			had, have := weightsOf(t, dir), weightsOf(t, back)
+			if len(had) != len(have) {
+				t.Errorf("%d tensors, want %d", len(have), len(had))
 			}
-			for n, w := range want {
+			for n, w := range had {
 				if strings.HasPrefix(name, "gemma") && strings.HasSuffix(n, "norm.weight") {
 					if !nearBits(w, have[n], 1e-6) {
 						t.Errorf("%s differs by more than what adding one rounds", n)
@@ -106,17 +110,23 @@ func TestConvertThereAndBack(t *testing.T) {
 					t.Errorf("%s differs", n)
 				}
 			}
-			a, err := OpenModel(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer a.Close()
-			families[a.Config.ModelType] = true
+			families[kind] = true
 		})
 	}
 	if len(families) < 8 {
 		t.Errorf("only the families %v went through", families)
 	}
+}
+
+// modelType is what a model's config.json says of its family.
+func modelType(t *testing.T, dir string) string {
+	t.Helper()
+	m, err := OpenModel(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	return m.Config.ModelType
 }
 
 // nearBits compares float32 numbers.
