@@ -477,6 +477,18 @@ var whatBreaks = map[string]func(b broken) string{
 	},
 	"too many": func(b broken) string { b.more("visual.a", "visual.b", "visual.c"); return "" },
 	"biases":   func(b broken) string { b.more("model.layers.0.mlp.up_proj.bias"); return "" },
+	"too many for mistral": func(b broken) string {
+		b.config("model_type", `"mistral"`)
+		b.config("architectures", `["MistralForCausalLM"]`)
+		b.more("model.layers.0.self_attn.q_norm.weight")
+		return ""
+	},
+	"llama as phi3": func(b broken) string {
+		b.config("model_type", `"phi3"`)
+		b.config("architectures", `["Phi3ForCausalLM"]`)
+		b.config("pad_token_id", "null")
+		return ""
+	},
 	"lora inside": func(b broken) string {
 		b.more("model.layers.0.self_attn.q_proj.lora_A.weight", "model.layers.0.self_attn.q_proj.lora_B.weight")
 		return ""

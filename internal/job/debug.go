@@ -108,6 +108,9 @@ func Logits(modelPath, ids, out string, dtype string) error {
 		return err
 	}
 	defer l.Close()
+	if n, key := l.Config.Exact(); n > 0 && len(list) > n {
+		return hint(fmt.Sprintf("give no more than %d", n), "%s: %d token ids: this build computes the model exactly up to %d (%s)", ids, len(list), n, key)
+	}
 	b := data.Batch{B: 1, T: len(list), IDs: list, Tokens: len(list)}
 	for i, id := range list {
 		if id < 0 || int(id) >= l.Config.VocabSize {

@@ -149,7 +149,8 @@ func (m *Model) check() error {
 	rest := m.rest(have)
 	switch {
 	case len(missing) > 0 && len(rest) > 0:
-		return hint(otherModel, "%s %q missing, and %s %q not part of this llama model", fault.Count(len(missing), "tensor"), missing[0], fault.Count(len(rest), "tensor"), fault.Line(rest[0]))
+		return hint(otherModel, "%s %q missing, and %s %q not part of this %s model", fault.Count(len(missing), "tensor"), missing[0], fault.Count(len(rest), "tensor"), fault.Line(rest[0]),
+			m.Config.ModelType)
 	case len(missing) == 1 && missing[0] == headName:
 		return hint("set tie_word_embeddings: true in config.json if the head is the embedding; a model saved without its head (AutoModel) must be saved again with it (AutoModelForCausalLM)",
 			"tensor %q is missing, and tie_word_embeddings is false", headName)
@@ -189,10 +190,12 @@ func (m *Model) refuseRest(rest []string) error {
 			return hint(otherModel, "%s %q beyond those of config.json (num_hidden_layers is %d)", fault.Count(len(rest), "tensor"), first, m.Config.NumHiddenLayers)
 		}
 		if strings.HasSuffix(name, ".bias") {
-			return hint("take a model without biases", "%s %q: biases are not supported by this build", fault.Count(len(rest), "tensor"), fault.Line(name))
+			return hint("models of some families have biases where attention_bias or mlp_bias in config.json is true; else the model is of another family than its model_type says",
+				"%s %q: a bias that this %s model does not have", fault.Count(len(rest), "tensor"), fault.Line(name), m.Config.ModelType)
 		}
 	}
-	return hint("is this a model with adapters, of another family, or not a language model?", "%s %q not part of a llama model", fault.Count(len(rest), "tensor"), first)
+	return hint("is this a model with adapters, of another family, or not a language model?", "%s %q not part of this %s model", fault.Count(len(rest), "tensor"), first,
+		m.Config.ModelType)
 }
 
 // layerOf is the number of the block that a tensor belongs to, -1 for none.

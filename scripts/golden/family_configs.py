@@ -85,6 +85,13 @@ CASES = [  # model_type alone: what is missing
     dict(TINY, model_type="olmo3", pad_token_id=3, max_position_embeddings=65536,
          rope_scaling=dict(rope_type="yarn", factor=8.0, original_max_position_embeddings=8192, attention_factor=1.2079441541679836, beta_fast=32.0, beta_slow=1.0)),
     dict(TINY, model_type="olmo3", pad_token_id=None, rope_parameters=dict(full_attention=dict(rope_type="linear", factor=4.0, rope_theta=3e5), sliding_attention=dict(rope_type="default", rope_theta=2e4))),
+    dict(TINY, model_type="olmo3", pad_token_id=None, max_position_embeddings=65536,
+         rope_parameters=dict(full_attention=dict(rope_type="yarn", factor=8.0, original_max_position_embeddings=8192, rope_theta=1e4, truncate=False),
+                              sliding_attention=dict(rope_type="default", rope_theta=2e4))),
+    dict(TINY, model_type="gemma3_text", pad_token_id=None, max_position_embeddings=65536, head_dim=4,
+         rope_scaling=dict(rope_type="yarn", factor=8.0, original_max_position_embeddings=8192, truncate=False), rope_theta=1e4),
+    dict(TINY, model_type="llama", max_position_embeddings=65536,
+         rope_scaling=dict(rope_type="yarn", factor=8.0, original_max_position_embeddings=8192, truncate=False), rope_theta=1e4),
 ]
 
 

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -193,8 +194,8 @@ func check(c *model.Config) error {
 	if c.HeadDim%2 != 0 {
 		return &ConfigError{Msg: fmt.Sprintf("head_dim %d is odd; rotary embeddings need pairs", c.HeadDim), Advice: again}
 	}
-	if !(c.RMSNormEps >= 0) {
-		return &ConfigError{Msg: fmt.Sprintf("rms_norm_eps %v must be positive", c.RMSNormEps), Advice: again}
+	if !(c.RMSNormEps >= 0) || math.IsInf(float64(c.RMSNormEps), 0) {
+		return &ConfigError{Msg: fmt.Sprintf("rms_norm_eps %v must be positive, and a float32", c.RMSNormEps), Advice: again}
 	}
 	return nil
 }

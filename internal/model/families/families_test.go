@@ -119,7 +119,9 @@ func layersOnce(keys string) string {
 func TestFamiliesRefuse(t *testing.T) {
 	const tiny = `"vocab_size": 32, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": null`
 	for keys, want := range map[string]string{
-		`"model_type": "phi3", "attention_bias": true`:                                                                                       "attention_bias is true: biases",
+		`"model_type": "phi3", "attention_bias": true`: "attention_bias is true: biases",
+		`"model_type": "phi3", "partial_rotary_factor": "x", "rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}`: "partial_rotary_factor is \"x\", want a number",
+		`"model_type": "mixtral", "rms_norm_eps": 1e308`:                                                                                     "rms_norm_eps",
 		`"model_type": "phi3", "partial_rotary_factor": 1.5`:                                                                                 "partial_rotary_factor is 1.5",
 		`"model_type": "phi3", "partial_rotary_factor": 0`:                                                                                   "partial_rotary_factor is 0: of heads of 4 values that is none",
 		`"model_type": "phi3", "partial_rotary_factor": "half"`:                                                                              "partial_rotary_factor is \"half\", want a number",
@@ -231,6 +233,31 @@ func TestFamiliesRefuse(t *testing.T) {
 		_, err := Parse([]byte("{" + strings.Replace(tiny, layersOnce(keys), "", 1) + ", " + keys + "}"))
 		if err == nil || !strings.Contains(fmt.Sprint(err), want) {
 			t.Errorf("%s: %v, want %q", keys, err, want)
+		}
+	}
+}
+
+// TestFamiliesNote: of two spellings that disagree both values are said, and so is what transformers does not read.
+func TestFamiliesNote(t *testing.T) {
+	const tiny = `{"vocab_size": 32, "hidden_size": 32, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": null, `
+	const yarn = `"rope_type": "yarn", "factor": 8, "original_max_position_embeddings": 64, "truncate": `
+	for keys, want := range map[string]string{
+		`"model_type": "phi3", "partial_rotary_factor": 0.5, "rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.75}`: "rope_parameters.partial_rotary_factor 0.75 is used, as transformers does; partial_rotary_factor says 0.5",
+		`"model_type": "phi3", "partial_rotary_factor": 0.5, "rope_parameters": {"rope_type": "default", "partial_rotary_factor": null}`: "partial_rotary_factor 1 is used",
+		`"model_type": "phi3", "partial_rotary_factor": 0.5, "rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}`:  "",
+		`"model_type": "phi3", "partial_rotary_factor": 0.5, "rope_parameters": {"rope_type": "default"}`:                                "",
+		`"model_type": "olmo3", "rope_parameters": {"full_attention": {` + yarn + `false}}`:                                              "rope_parameters.full_attention.truncate is false and means nothing",
+		`"model_type": "gemma3_text", "rope_scaling": {` + yarn + `false}`:                                                               "rope_scaling.truncate is false and means nothing",
+		`"model_type": "olmo3", "rope_scaling": {` + yarn + `true}`:                                                                      "",
+		`"model_type": "llama", "rope_scaling": {` + yarn + `false}`:                                                                     "",
+	} {
+		c, err := Parse([]byte(tiny + keys + "}"))
+		if err != nil {
+			t.Errorf("%s: %v", keys, err)
+			continue
+		}
+		if notes := strings.Join(c.Notes, "\n"); !strings.Contains(notes, want) || want == "" && notes != "" {
+			t.Errorf("%s: notes %q, want %q", keys, notes, want)
 		}
 	}
 }

@@ -81,7 +81,7 @@ func init() {
 			rules[k] = keyRule{neutral: neutral, what: what}
 		}
 	}
-	const biases = "biases are not computed by this build"
+	const biases = "biases that models of this family do not have"
 	add(off, biases, "attention_bias", "mlp_bias", "bias", "use_bias", "qkv_bias", "use_qkv_bias", "add_qkv_bias", "attn_bias", "attention_qkv_bias",
 		"attention_out_bias", "add_bias_linear", "lm_head_bias")
 	add(on, biases, "no_bias")
@@ -93,8 +93,8 @@ func init() {
 		}
 	}
 	advise("take a model without biases; where the files hold no bias tensors, the key may be set to false", "attention_bias", "mlp_bias")
-	add(word("silu", "swish", "swiglu"), "the activation is silu in the models of this build", "hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act")
-	advise("take a model whose activation is silu, as all that its makers call LLaMA have", "hidden_act")
+	add(word("silu", "swish", "swiglu"), "the activation is silu in models of this family", "hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act")
+	advise("take a model whose activation is silu, or set model_type to the family that the model is of", "hidden_act")
 
 	add(one, "a multiplier of another family", "embedding_multiplier", "residual_multiplier", "logits_scaling", "logit_scale", "scale_emb", "embedding_scale",
 		"embedding_multiplier_scale", "output_multiplier_scale", "lm_head_multiplier", "key_multiplier", "attention_in_multiplier", "attention_out_multiplier",

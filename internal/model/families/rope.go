@@ -33,6 +33,8 @@ func rope(c *model.Config, r *reader, f Family) {
 	}
 	if used == nil || !used.has("partial_rotary_factor") {
 		partial(c, r, f)
+	} else {
+		otherPart(c, r, used, f)
 	}
 	if used != nil {
 		ropeDict(c, r, used, f, true)
@@ -45,6 +47,17 @@ func rope(c *model.Config, r *reader, f Family) {
 		r.fail(&ConfigError{Msg: fmt.Sprintf("rope_theta is %v, want a number above 0", c.RopeTheta), Advice: again})
 	} else if s := c.RopeScaling; s != nil && s.Type == "yarn" && !(c.RopeTheta > 1) {
 		r.fail(&ConfigError{Msg: fmt.Sprintf("rope_theta is %v, scaling of type yarn wants a number above 1", c.RopeTheta), Advice: again})
+	}
+}
+
+// otherPart notes a partial_rotary_factor of the top level that says something else than the dictionary's, which is used.
+func otherPart(c *model.Config, r, used *reader, f Family) {
+	const key = "partial_rotary_factor"
+	if !slices.Contains(f.Reads, key) || !r.given(key) { // of other families mathematics looks at it
+		return
+	}
+	if top, inner := r.float(key, 1), used.floatOrNull(key, 1); r.err == nil && used.err == nil && top != inner {
+		note(c, "%s%s %v is used, as transformers does; %s says %v", used.prefix, key, inner, key, top)
 	}
 }
 
@@ -131,6 +144,10 @@ func ropeDict(c *model.Config, r, d *reader, f Family, notes bool) {
 	switch kind {
 	case "yarn":
 		yarn(s, d)
+		if f.Rope != nil && !s.Truncate {
+			s.Truncate = true
+			note("%struncate is %s and means nothing where settings differ by layer type, as in transformers", d.prefix, valueOf(d.raw["truncate"]))
+		}
 	case "longrope":
 		longRope(c, s, d)
 	}
