@@ -20,6 +20,15 @@ func (g *ggufSource) Config() []byte              { return g.config }
 func (g *ggufSource) AuxFiles() map[string]string { return nil }
 func (g *ggufSource) Close() error                { return g.file.Close() }
 
+// ReadFrom reports whether the file at path is one of those that the model is read from.
+func (g *ggufSource) ReadFrom(path string) bool { return g.file.ReadFrom(path) }
+
+// GGUFName is general.name, what the file calls the model.
+func (g *ggufSource) GGUFName() string {
+	name, _ := g.file.String("general.name")
+	return name
+}
+
 func openGGUF(path string) (Source, error) {
 	file, err := gguf.Open(path)
 	if err != nil {
@@ -98,8 +107,13 @@ func fromGGUF(file *gguf.File, t gguf.Tensor, name string, r0, r1 int) *stored {
 	rows, cols := dims(shape)
 	block, size := t.Type.Block()
 	start := int64(r0) * t.RowBytes()
+	packed := ""
+	if t.Type.Quantized() {
+		packed = t.Type.String()
+	}
 	return &stored{
-		info: Info{name, ggufDType(t.Type), shape}, rows: rows, cols: cols,
+		packed: packed,
+		info:   Info{name, ggufDType(t.Type), shape}, rows: rows, cols: cols,
 		block: block, size: size, exact: !t.Type.Quantized(),
 		read:   func(off int64, dst []byte) error { return file.ReadRaw(t, start+off, dst) },
 		decode: func(dst []float32, src []byte) error { return gguf.Dequantize(t.Type, dst, src) },

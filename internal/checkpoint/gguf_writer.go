@@ -41,7 +41,7 @@ func GGUFParts(path string, tensors []gguf.Tensor, limit int64) []string {
 	}
 	paths := make([]string, n)
 	for i := range paths {
-		paths[i] = fmt.Sprintf("%s-%05d-of-%05d.gguf", strings.TrimSuffix(path, ".gguf"), i+1, n)
+		paths[i] = fmt.Sprintf("%s-%05d-of-%05d.gguf", strings.TrimSuffix(path, filepath.Ext(path)), i+1, n)
 	}
 	return paths
 }
@@ -67,7 +67,7 @@ func NewGGUFWriter(path string, kv []gguf.KV, tensors []gguf.Tensor, limit int64
 	for i, part := range parts {
 		own := kv
 		if i > 0 {
-			own = nil // the first has the metadata
+			own = slices.DeleteFunc(slices.Clone(kv), func(k gguf.KV) bool { return !slices.Contains(gguf.PartOf, k.Key) }) // the first has the rest
 		}
 		if len(parts) > 1 {
 			own = append(own[:len(own):len(own)], gguf.KV{Key: gguf.SplitNumber, Value: uint16(i)}, gguf.KV{Key: gguf.SplitCount, Value: uint16(len(parts))},

@@ -20,6 +20,7 @@ type stored struct {
 	file        *os.File                              // for the advice to the page cache, may be nil
 	position    int64                                 // of the tensor in file
 	head        int                                   // rows of an attention head stored in Meta's order, else 0
+	packed      string                                // the type of blocks in the file, "" where it is info.DType
 }
 
 // chunkElements bounds the buffers of a conversion: 256 KiB of float32, a multiple of every block.
@@ -147,6 +148,18 @@ func (t *table) FileBytes(name string, r0, r1 int) int64 {
 		return 0
 	}
 	return int64(r1-r0) * int64(s.cols) / int64(s.block) * int64(s.size)
+}
+
+// FileType is the name of the type that a tensor has in the file; of a quantised one that is not the dtype it decodes to.
+func (t *table) FileType(name string) string {
+	s, ok := t.tensors[name]
+	switch {
+	case !ok:
+		return ""
+	case s.packed != "":
+		return s.packed
+	}
+	return s.info.DType.String()
 }
 
 // Counted is a Source that adds up what is read through it.

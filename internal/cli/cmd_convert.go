@@ -83,7 +83,7 @@ func runConvert(ctx context.Context, s *Streams, o *convertOptions) error {
 		w.talk.Say("written: %s", done.Out)
 	}
 	if done.Modelfile != "" {
-		w.talk.Say("for Ollama: ollama create NAME -f %s", done.Modelfile)
+		w.talk.Say("for Ollama: ollama create NAME -f %s", shellWord(done.Modelfile))
 	}
 	if o.JSON {
 		return json.NewEncoder(s.Out).Encode(done)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"lomo/internal/checkpoint"
 	"lomo/internal/fault"
 	"lomo/internal/job"
 	"lomo/internal/model"
@@ -23,7 +24,7 @@ type modelFacts struct {
 	Path      string          `json:"path"`
 	Params    int64           `json:"params"`
 	Active    int64           `json:"active_params,omitempty"` // of a mixture: those that work on one token
-	Bytes     map[string]int  `json:"bytes"`                   // of tensors by dtype, as they are decoded
+	Bytes     map[string]int  `json:"bytes"`                   // of tensors by their type in the file
 	Config    json.RawMessage `json:"config"`
 	State     *train.State    `json:"state,omitempty"` // of a checkpoint
 	Tokenizer *tokenizerFacts `json:"tokenizer,omitempty"`
@@ -51,13 +52,10 @@ func inspectModel(s *Streams, o *inspectOptions) error {
 		f.Active = a
 	}
 	for _, t := range m.Source.Tensors() {
-		n := t.DType.Size()
-		for _, d := range t.Shape {
-			n *= d
-		}
-		f.Bytes[t.DType.String()] += n
+		dtype, n := inFile(m, t)
+		f.Bytes[dtype] += n
 		if o.Tensors {
-			f.Tensors = append(f.Tensors, tensorFacts{t.Name, t.DType.String(), t.Shape})
+			f.Tensors = append(f.Tensors, tensorFacts{t.Name, dtype, t.Shape})
 		}
 	}
 	if f.State, err = stateOf(o.Path); err != nil {
@@ -97,6 +95,24 @@ func inspectModel(s *Streams, o *inspectOptions) error {
 		f.Problems = append(f.Problems, f.Run.Problems...)
 	}
 	return unusable(o.Path, f.Problems)
+}
+
+// inFile is the type and the bytes that a tensor has in the file, which for quantised ones are not those that it decodes to.
+func inFile(m *job.Model, t checkpoint.Info) (dtype string, bytes int) {
+	rows, n := 1, t.DType.Size()
+	for i, d := range t.Shape {
+		if n *= d; i == 0 {
+			rows = d
+		}
+	}
+	f, ok := m.Source.(interface {
+		FileType(name string) string
+		FileBytes(name string, r0, r1 int) int64
+	})
+	if !ok {
+		return t.DType.String(), n
+	}
+	return f.FileType(t.Name), int(f.FileBytes(t.Name, 0, rows))
 }
 
 // lacksTokenizer tells a model whose files have no tokenizer from one whose tokenizer is broken.

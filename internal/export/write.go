@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -76,7 +77,7 @@ func (p *Plan) fill(w *checkpoint.GGUFWriter, written func(bytes int64) error) e
 		})
 	}
 	workers.Wait()
-	return errors.Join(errs...)
+	return cmp.Or(errs...) // one: when the work is interrupted, all say so
 }
 
 // pieces cuts the tensors along their rows, between attention heads where those are written in another order.

@@ -49,6 +49,9 @@ const (
 	toGGUF        = "gguf"
 )
 
+// singleFiles end the names of files that a folder is no one's wish for.
+var singleFiles = []string{".safetensors", ".bin", ".pt", ".pth", ".ggml"}
+
 // Convert writes a model that is there in another format or another type. What it began is gone when it fails.
 func Convert(o ConvertOptions) (*Converted, error) {
 	if err := o.check(); err != nil {
@@ -63,8 +66,8 @@ func Convert(o ConvertOptions) (*Converted, error) {
 		return nil, err
 	}
 	defer m.Close()
-	if sameFile(m.Path, o.Out) {
-		return nil, hint("choose another name for OUT", "%s is the model itself", o.Out)
+	if err := o.apart(m); err != nil {
+		return nil, err
 	}
 	m.note(o.Note)
 	if o.To == toGGUF {
@@ -73,15 +76,39 @@ func Convert(o ConvertOptions) (*Converted, error) {
 	return m.toFolder(o, shard)
 }
 
+// apart refuses an OUT that is the model itself, or a folder in which it lies and which would be replaced.
+func (o *ConvertOptions) apart(m *Model) error {
+	if sameFile(m.Path, o.Out) {
+		return hint("choose another name for OUT", "%s is the model itself", o.Out)
+	}
+	if o.To == toGGUF {
+		return nil
+	}
+	at, err := filepath.Abs(m.Path)
+	if err != nil {
+		return nil
+	}
+	for dir := filepath.Dir(at); ; dir = filepath.Dir(dir) {
+		if sameFile(dir, o.Out) {
+			return hint("choose another folder", "%s is the folder in which the model %s lies, and would be replaced with all that is in it", o.Out, m.Path)
+		}
+		if dir == filepath.Dir(dir) {
+			return nil
+		}
+	}
+}
+
 // check settles the format and finds what cannot be asked for.
 func (o *ConvertOptions) check() error {
-	isGGUF := strings.EqualFold(filepath.Ext(o.Out), ".gguf")
+	ext := strings.ToLower(filepath.Ext(filepath.Clean(o.Out)))
+	isGGUF := ext == ".gguf"
 	formats := []string{toSafetensors, toGGUF}
+	if o.To == "" {
+		if o.To = toSafetensors; isGGUF {
+			o.To = toGGUF
+		}
+	}
 	switch {
-	case o.To == "" && isGGUF:
-		o.To = toGGUF
-	case o.To == "":
-		o.To = toSafetensors
 	case !slices.Contains(formats, o.To):
 		way := ""
 		if near := suggest.Nearest(strings.ToLower(o.To), formats); near != "" {
@@ -90,6 +117,10 @@ func (o *ConvertOptions) check() error {
 		return &UsageError{hint(way, "to %q is not one of %s", o.To, strings.Join(formats, ", "))}
 	case o.To == toGGUF && !isGGUF:
 		return &UsageError{hint("e.g. "+filepath.Join(o.Out, "model.gguf"), "OUT is %s: the name of a GGUF file ends in .gguf", o.Out)}
+	case o.To == toGGUF && os.IsPathSeparator(o.Out[len(o.Out)-1]):
+		return &UsageError{hint("take "+filepath.Clean(o.Out)+", or another name for a folder", "OUT is %s: a folder by its end, a GGUF file by its name", o.Out)}
+	case o.To == toSafetensors && slices.Contains(singleFiles, ext):
+		return &UsageError{hint("take a folder's name, e.g. "+strings.TrimSuffix(filepath.Clean(o.Out), ext), "OUT is %s, and safetensors are written into a folder", o.Out)}
 	case o.To == toSafetensors && isGGUF:
 		return &UsageError{hint("take a folder's name, or --to gguf", "OUT is %s, and safetensors are written into a folder", o.Out)}
 	}
@@ -228,7 +259,7 @@ func (m *Model) toGGUF(o ConvertOptions, shard int64) (*Converted, error) {
 		return nil, err
 	}
 	files := plan.Paths(o.Out, shard)
-	if err := o.freeFiles(files); err != nil {
+	if err := o.freeFiles(m, files); err != nil {
 		return nil, err
 	}
 	recipe, said := export.Modelfile(files[0], tok, m.Config)
@@ -290,8 +321,11 @@ func (m *Model) planGGUF(d export.DType) (*export.Plan, *tokenizer.Tokenizer, er
 	return plan, tok, nil
 }
 
-// name is what a model is called: its folder's or file's name.
+// name is what a model is called: what its GGUF file says, else its folder's or file's name.
 func (m *Model) name() string {
+	if f, ok := m.Source.(interface{ GGUFName() string }); ok && f.GGUFName() != "" {
+		return f.GGUFName()
+	}
 	path := m.Path
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
@@ -300,12 +334,18 @@ func (m *Model) name() string {
 		path = m.Given // its name on the hub
 	}
 	base := filepath.Base(path)
-	return cmp.Or(strings.TrimSuffix(base, ".gguf"), base)
+	if ext := filepath.Ext(base); strings.EqualFold(ext, ".gguf") {
+		return cmp.Or(strings.TrimSuffix(base, ext), base)
+	}
+	return base
 }
 
-// freeFiles refuses files that are there, unless they may be replaced.
-func (o *ConvertOptions) freeFiles(files []string) error {
+// freeFiles refuses files that are there, unless they may be replaced; never those that the model is read from.
+func (o *ConvertOptions) freeFiles(m *Model, files []string) error {
 	for _, f := range files {
+		if src, ok := m.Source.(interface{ ReadFrom(path string) bool }); ok && src.ReadFrom(f) {
+			return hint("choose another name for OUT", "%s is a part of the model itself", f)
+		}
 		info, err := os.Lstat(f)
 		switch {
 		case err != nil:

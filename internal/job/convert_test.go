@@ -202,6 +202,9 @@ func TestConvertRefuses(t *testing.T) {
 		{ConvertOptions{In: dir, Out: "x", To: "ggfu"}, `to "ggfu" is not one of safetensors, gguf`, 2},
 		{ConvertOptions{In: dir, Out: "x", To: "gguf"}, "OUT is x: the name of a GGUF file ends in .gguf", 2},
 		{ConvertOptions{In: dir, Out: "x.gguf", To: "safetensors"}, "OUT is x.gguf, and safetensors are written into a folder", 2},
+		{ConvertOptions{In: dir, Out: "x.safetensors"}, "OUT is x.safetensors, and safetensors are written into a folder", 2},
+		{ConvertOptions{In: dir, Out: "pytorch_model.bin"}, "OUT is pytorch_model.bin, and safetensors are written into a folder", 2},
+		{ConvertOptions{In: dir, Out: "x.gguf/"}, "OUT is x.gguf/: a folder by its end, a GGUF file by its name", 2},
 		{ConvertOptions{In: dir, Out: "x.gguf", MaxShardSize: "5"}, `max-shard-size: "5" has no unit`, 2},
 		{ConvertOptions{In: filepath.Join(tmp, "none"), Out: "x.gguf"}, "no such file", 1},
 		{ConvertOptions{In: dir, Out: dir}, "is the model itself", 1},
@@ -227,6 +230,75 @@ func TestConvertRefuses(t *testing.T) {
 	}
 }
 
+// TestConvertSpares: with Force too, neither the files that a model is read from are written over, nor the folder that it lies in.
+func TestConvertSpares(t *testing.T) {
+	dir := goldenModel(t, "gqa_tied")
+	c, _, err := convert(ConvertOptions{In: dir, Out: filepath.Join(dir, "m.gguf"), MaxShardSize: "5KB"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "*"))
+	for _, o := range []ConvertOptions{
+		{In: c.Files[0], Out: c.Files[2]},
+		{In: c.Files[2], Out: filepath.Join(dir, "m.gguf"), MaxShardSize: "5KB"},
+		{In: c.Files[0], Out: dir},
+		{In: c.Files[0], Out: filepath.Dir(dir)},
+	} {
+		o.Force = true
+		_, _, err := convert(o)
+		if err == nil || !strings.Contains(err.Error(), "is a part of the model itself") && !strings.Contains(err.Error(), "is the folder in which the model") {
+			t.Errorf("%s to %s: %v", o.In, o.Out, err)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*")); !slices.Equal(files, left) {
+		t.Errorf("%v became %v", files, left)
+	}
+}
+
+// TestConvertAgain: what is made of a GGUF file calls itself and its tokens as that does, so that q8_0 goes through f32 and comes back with the same
+// bytes. Rows without a token stay such rows, and parts of one model are not taken for those of another with the same shapes.
+func TestConvertAgain(t *testing.T) {
+	spare := filepath.Join(t.TempDir(), "spare") // 320 rows, 259 tokens
+	if _, err := New(NewOptions{Preset: "tiny", Dir: spare, DType: "f32"}); err != nil {
+		t.Fatal(err)
+	}
+	tmp := t.TempDir()
+	at := spare
+	for i, dtype := range []string{"q8_0", "f32", "q8_0"} {
+		out := filepath.Join(tmp, fmt.Sprintf("step %d.gguf", i))
+		if _, _, err := convert(ConvertOptions{In: at, Out: out, DType: dtype}); err != nil {
+			t.Fatal(err)
+		}
+		at = out
+	}
+	first, _ := os.ReadFile(filepath.Join(tmp, "step 0.gguf"))
+	last, _ := os.ReadFile(at)
+	if len(first) == 0 || !bytes.Equal(first, last) {
+		t.Errorf("%d bytes in q8_0 became %d others by way of f32", len(first), len(last))
+	}
+	if tok, err := OpenTokenizer(at); err != nil || tok.VocabSize() != 259 {
+		t.Errorf("%v, want 259 tokens", err)
+	}
+	var parts [2][]string
+	for i, seed := range []string{"a", "b"} {
+		in := filepath.Join(t.TempDir(), seed)
+		if err := os.CopyFS(in, os.DirFS(spare)); err != nil {
+			t.Fatal(err)
+		}
+		c, _, err := convert(ConvertOptions{In: in, Out: filepath.Join(t.TempDir(), "m.gguf"), MaxShardSize: "100KB"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts[i] = c.Files
+	}
+	if err := os.Rename(parts[0][1], parts[1][1]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenModel(parts[1][0]); err == nil || !strings.Contains(err.Error(), "general.name is a, the first part's is b") {
+		t.Errorf("a part of another model: %v", err)
+	}
+}
+
 // TestConvertLeavesNothing: an interrupted or failed conversion leaves neither file nor folder, and a full disk is told of before.
 func TestConvertLeavesNothing(t *testing.T) {
 	dir := goldenModel(t, "gqa_tied")
@@ -234,7 +306,7 @@ func TestConvertLeavesNothing(t *testing.T) {
 	for _, out := range []string{"sub/m.gguf", "sub/folder"} {
 		tmp := t.TempDir()
 		_, _, err := convert(ConvertOptions{In: dir, Out: filepath.Join(tmp, filepath.FromSlash(out)), Written: func(int64) error { return stop }})
-		if !errors.Is(err, stop) {
+		if !errors.Is(err, stop) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", out, err)
 		}
 		if left, _ := filepath.Glob(filepath.Join(tmp, "*")); len(left) > 0 {

@@ -84,6 +84,9 @@ func fromGGUF(f *gguf.File) (*Tokenizer, error) {
 	}
 	d := file{kind: "BPE", ids: make(map[string]int32, len(tokens))}
 	for id, token := range tokens {
+		if types != nil && types[id] == typeUnused && token == padName(id) {
+			continue // a row of the embedding without a token
+		}
 		if _, twice := d.ids[token]; !twice {
 			d.ids[token] = int32(id)
 		}
@@ -190,8 +193,8 @@ func (g *ggufTokenizer) byteLevel() error {
 
 // joined reports whether an ordinary token has several letters, which only merges make.
 func (g *ggufTokenizer) joined(token string) bool {
-	id := g.file.ids[token]
-	return utf8.RuneCountInString(token) > 1 && (g.types == nil || g.types[id] == typeNormal) &&
+	id, ok := g.file.ids[token]
+	return ok && utf8.RuneCountInString(token) > 1 && (g.types == nil || g.types[id] == typeNormal) &&
 		!slices.ContainsFunc(g.file.added, func(a addedToken) bool { return a.ID == id })
 }
 

@@ -73,6 +73,9 @@ func (w *ggufVocabulary) bytes() bool {
 	return yes
 }
 
+// padName is what a row of the embedding that has no token is called in GGUF files.
+func padName(id int) string { return fmt.Sprintf("[PAD%d]", id) }
+
 // fill lists the tokens, one for each row of the embedding, whose types typeOf refines. llama.cpp wants every text once.
 func (w *ggufVocabulary) fill(typeOf func(id int32, token string, kind int32) (string, int32)) error {
 	t := w.t
@@ -86,7 +89,7 @@ func (w *ggufVocabulary) fill(typeOf func(id int32, token string, kind int32) (s
 			}
 		}
 		if token == "" {
-			token, kind = fmt.Sprintf("[PAD%d]", id), typeUnused
+			token, kind = padName(id), typeUnused
 		}
 		token, kind = typeOf(int32(id), token, kind)
 		if other, twice := seen[token]; twice {
@@ -423,7 +426,7 @@ func (w *ggufVocabulary) roles() {
 	if len(stops) > 0 {
 		w.note("%s of the model left out of the GGUF file, which has room for three, first %.60q (%d)", fault.Number(len(stops), "stop"), w.t.Token(stops[0]), stops[0])
 	}
-	if n.eos < 0 {
+	if n.eos < 0 || int(n.eos) >= w.rows {
 		w.note("the tokenizer names no token that ends a text (eos_token): programs that read the GGUF file take one of their own, or go on to the end of the context")
 	}
 }
@@ -462,7 +465,7 @@ func (w *ggufVocabulary) flags() {
 		}
 	}
 	if n > 0 {
-		w.note("%s that take in spaces beside them, or stand for whole words only (lstrip, rstrip, single_word), which a GGUF file cannot say, first %.60q", fault.Number(n, "added token"), first)
+		w.note("%s with spaces beside it, or for whole words only (lstrip, rstrip, single_word), which a GGUF file cannot say, first %.60q", fault.Number(n, "added token"), first)
 	}
 }
 

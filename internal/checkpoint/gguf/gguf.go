@@ -78,6 +78,22 @@ func (f *File) Readable() error {
 // Path is the path that Open was given.
 func (f *File) Path() string { return f.path }
 
+// ReadFrom reports whether the file at path is one of those that f is read from.
+func (f *File) ReadFrom(path string) bool {
+	at, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	for _, p := range f.parts {
+		if h, ok := p.(*os.File); ok {
+			if mine, err := h.Stat(); err == nil && os.SameFile(mine, at) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Tensor finds a tensor by its name in the file.
 func (f *File) Tensor(name string) (Tensor, bool) {
 	i, ok := f.index[name]

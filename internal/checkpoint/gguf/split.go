@@ -19,6 +19,9 @@ const (
 	splitTensors = "split.tensors.count"
 )
 
+// PartOf are the keys by which a part is known to belong to the first.
+var PartOf = []string{"general.architecture", "general.name", "general.file_type"}
+
 var partName = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})\.gguf$`)
 
 // join opens the count files of a split model, of which f is the one at path, as one. The first has the metadata.
@@ -92,7 +95,7 @@ func (f *File) take(p *File, i, count int) error {
 			return fault.Damaged("it is a part of another model: %s is %d, the first part's is %d", splitTensors, mine, first)
 		}
 	}
-	for _, key := range []string{"general.architecture", "general.name", "general.file_type"} { // that later parts seldom have
+	for _, key := range PartOf { // that later parts of other programs seldom have
 		if mine, ok := p.KV[key]; ok && !reflect.DeepEqual(mine, f.KV[key]) {
 			return fault.Damaged("it is a part of another model: %s is %s, the first part's is %s", key, fault.Line(fmt.Sprint(mine)), fault.Line(fmt.Sprint(f.KV[key])))
 		}
