@@ -465,7 +465,7 @@ func (w *ggufVocabulary) flags() {
 		}
 	}
 	if n > 0 {
-		w.note("%s with spaces beside it, or for whole words only (lstrip, rstrip, single_word), which a GGUF file cannot say, first %.60q", fault.Number(n, "added token"), first)
+		w.note("%s with spaces beside, or for whole words only (lstrip, rstrip, single_word), which a GGUF file cannot say, first %.60q", fault.Number(n, "added token"), first)
 	}
 }
 

@@ -76,7 +76,7 @@ func TestGGUFOfPipelines(t *testing.T) {
 					}
 				}
 			}
-			if said := strings.Contains(strings.Join(notes, "\n"), "added tokens that take in spaces"); said != (differ[test.Name] > 0) {
+			if said := strings.Contains(strings.Join(notes, "\n"), "added tokens with spaces beside"); said != (differ[test.Name] > 0) {
 				t.Errorf("%d texts differ, notes %q", n, notes)
 			}
 		})
