@@ -120,7 +120,10 @@ func TestFamiliesRefuse(t *testing.T) {
 	const tiny = `"vocab_size": 32, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": null`
 	for keys, want := range map[string]string{
 		`"model_type": "phi3", "attention_bias": true`: "attention_bias is true: biases",
-		`"model_type": "phi3", "partial_rotary_factor": "x", "rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}`: "partial_rotary_factor is \"x\", want a number",
+		`"model_type": "phi3", "partial_rotary_factor": "x", "rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}`:      "partial_rotary_factor is \"x\", want a number",
+		`"model_type": "qwen3_moe", "use_sliding_window": true, "sliding_window": 3, "layer_types": ["full_attention", "sliding_attention"]`: "qwen3_moe has the same in all layers",
+		`"model_type": "mixtral", "sliding_window": 3, "layer_types": ["full_attention", "full_attention"]`:                                  "mixtral has the same in all layers",
+		`"model_type": "mixtral", "sliding_window": 3, "layer_types": ["sliding_attention", "chunked_attention"]`:                            "layer 1 is chunked_attention",
 		`"model_type": "mixtral", "rms_norm_eps": 1e308`:                                                                                     "rms_norm_eps",
 		`"model_type": "phi3", "partial_rotary_factor": 1.5`:                                                                                 "partial_rotary_factor is 1.5",
 		`"model_type": "phi3", "partial_rotary_factor": 0`:                                                                                   "partial_rotary_factor is 0: of heads of 4 values that is none",

@@ -13,8 +13,10 @@ var mistralDefaults = Defaults{Intermediate: 14336, KVHeads: 8, Positions: 13107
 var mistral = Family{Class: "mistral", Defaults: mistralDefaults, Read: everyLayer, Layers: Llama}
 
 // everyLayer reads the window of families that have it in all layers: transformers does not read layer_types of them.
-func everyLayer(c *model.Config, r *reader, d Defaults) {
-	w := window(r, d.Window)
+func everyLayer(c *model.Config, r *reader, d Defaults) { everyLayerHas(c, r, window(r, d.Window)) }
+
+// everyLayerHas gives all layers the window w, and refuses a layer_types that says otherwise.
+func everyLayerHas(c *model.Config, r *reader, w int) {
 	windows(c, r, w, func(int) bool { return true })
 	if w > 0 && (c.Windows == nil || slices.Contains(c.Windows, 0)) {
 		err := &ConfigError{Msg: fmt.Sprintf("layer_types has layers without a window: %s has the same in all layers", c.ModelType), Advice: again}

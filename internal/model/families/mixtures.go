@@ -12,7 +12,7 @@ var qwen3Moe = Family{Class: "qwen3moe", Defaults: Defaults{Vocab: 151936, Hidde
 	Read: func(c *model.Config, r *reader, d Defaults) {
 		c.QKVBias = r.bool("attention_bias", false)
 		c.OutBias = c.QKVBias
-		windows(c, r, used(r, window(r, d.Window)), func(int) bool { return true })
+		everyLayerHas(c, r, used(r, window(r, d.Window)))
 		mixture(c, r, 128, 8)
 		c.ExpertSize = r.int("moe_intermediate_size", 768)
 		c.NormTopK = r.bool("norm_topk_prob", false)
@@ -34,7 +34,7 @@ var qwen3Moe = Family{Class: "qwen3moe", Defaults: Defaults{Vocab: 151936, Hidde
 var mixtral = Family{Class: "mixtral", Defaults: Defaults{Intermediate: 14336, KVHeads: 8, Positions: 131072, Theta: 1e6, Eps: 1e-5},
 	Reads: []string{"num_experts", "num_local_experts"},
 	Read: func(c *model.Config, r *reader, d Defaults) {
-		windows(c, r, window(r, 0), func(int) bool { return true })
+		everyLayerHas(c, r, window(r, 0))
 		mixture(c, r, 8, 2)
 		c.ExpertSize, c.NormTopK = c.IntermediateSize, true
 		checkMixture(c, r, "intermediate_size")
