@@ -178,6 +178,11 @@ func (m *Model) toFolder(o ConvertOptions, shard int64) (*Converted, error) {
 		o.Note("%s: it has no tokenizer, so the folder has none", m.Path)
 		tok = nil
 	}
+	if tok != nil {
+		for _, n := range tok.Notes() {
+			o.Note("lomo: warning: tokenizer: %s", n)
+		}
+	}
 	need := m.Net.NumParams() * int64(dt.Size())
 	if err := roomFor(o.Out, need); err != nil {
 		return nil, err
@@ -265,6 +270,9 @@ func (m *Model) toGGUF(o ConvertOptions, shard int64) (*Converted, error) {
 	recipe, said := export.Modelfile(files[0], tok, m.Config)
 	if said != "" {
 		plan.Notes = append(plan.Notes, said)
+	}
+	for _, n := range tok.Notes() {
+		plan.Notes = append(plan.Notes, "tokenizer: "+n)
 	}
 	if err := roomFor(o.Out, plan.Bytes); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -335,6 +336,11 @@ func (g *ggufTokenizer) finish() (*Tokenizer, error) {
 	t.names.addEOS(g.token("eom")) // of a message that awaits a tool's answer
 	if t.names.unk < 0 {
 		t.names.unk = t.vocab.unk
+	}
+	for _, role := range []string{"bos", "eos", "eot", "eom", "unknown", "padding"} {
+		if id, given := g.gguf.Int("tokenizer.ggml." + role + "_token_id"); given && g.token(role) < 0 && id != -1 && int64(id) != math.MaxUint32 { // which stand for none
+			t.note("tokenizer.ggml.%s_token_id is %d, and there are %d tokens: it is left out", role, id, len(g.tokens))
+		}
 	}
 	t.source = g.file.source()
 	if chat, ok := g.gguf.String("tokenizer.chat_template"); ok {

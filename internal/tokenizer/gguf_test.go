@@ -106,6 +106,19 @@ func TestGGUFTemplateKeys(t *testing.T) {
 	}
 }
 
+// TestGGUFRolesBeyond: the id of a special token that is no token is said; -1, also as a uint32, stands for none.
+func TestGGUFRolesBeyond(t *testing.T) {
+	kv := ggufOf(t, "smollm", "gpt2", "smollm")
+	kv["tokenizer.ggml.eos_token_id"], kv["tokenizer.ggml.padding_token_id"], kv["tokenizer.ggml.unknown_token_id"] = uint32(99999), uint32(1<<32-1), int32(-1)
+	tok, err := fromGGUF(&gguf.File{KV: kv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if notes := tok.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "tokenizer.ggml.eos_token_id is 99999, and there are ") {
+		t.Errorf("%q", notes)
+	}
+}
+
 func TestGGUFRefuses(t *testing.T) {
 	good := ggufOf(t, "smollm", "gpt2", "smollm")
 	for _, c := range []struct {
