@@ -267,6 +267,10 @@ func (m *Model) toGGUF(o ConvertOptions, shard int64) (*Converted, error) {
 	if err := o.freeFiles(m, files); err != nil {
 		return nil, err
 	}
+	beside := modelfileFor(files[0])
+	if raw, err := os.ReadFile(beside); !errors.Is(err, fs.ErrNotExist) && (err != nil || !o.Force && !isModelfileOf(raw, files[0])) {
+		return nil, hint("choose another name for OUT, or move it", "%s is there already, and is not of %s", beside, files[0])
+	}
 	recipe, said := export.Modelfile(files[0], tok, m.Config)
 	if said != "" {
 		plan.Notes = append(plan.Notes, said)
@@ -296,7 +300,7 @@ func (m *Model) toGGUF(o ConvertOptions, shard int64) (*Converted, error) {
 		}
 		return nil, err
 	}
-	c.Modelfile = modelfileFor(files[0])
+	c.Modelfile = beside
 	if err := checkpoint.WriteFile(c.Modelfile, []byte(recipe)); err != nil {
 		return nil, err
 	}
@@ -307,10 +311,15 @@ func (m *Model) toGGUF(o ConvertOptions, shard int64) (*Converted, error) {
 func modelfileFor(file string) string {
 	path := filepath.Join(filepath.Dir(file), "Modelfile")
 	raw, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && strings.HasPrefix(string(raw), "FROM ./"+filepath.Base(file)+"\n") {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && isModelfileOf(raw, file) {
 		return path
 	}
 	return strings.TrimSuffix(file, filepath.Ext(file)) + ".Modelfile"
+}
+
+// isModelfileOf reports whether a Modelfile is one that was written for the file.
+func isModelfileOf(raw []byte, file string) bool {
+	return strings.HasPrefix(string(raw), "FROM ./"+filepath.Base(file)+"\n")
 }
 
 // planGGUF plans the GGUF file of a model, or refuses it.

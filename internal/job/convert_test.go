@@ -250,6 +250,14 @@ func TestConvertSpares(t *testing.T) {
 			t.Errorf("%s to %s: %v", o.In, o.Out, err)
 		}
 	}
+	tmp := t.TempDir()
+	for _, name := range []string{"Modelfile", "x.Modelfile"} {
+		os.WriteFile(filepath.Join(tmp, name), []byte("FROM elsewhere"), 0o644)
+	}
+	_, _, err = convert(ConvertOptions{In: dir, Out: filepath.Join(tmp, "x.gguf")})
+	if _, missing := os.Stat(filepath.Join(tmp, "x.gguf")); err == nil || !strings.Contains(err.Error(), "x.Modelfile is there already, and is not of ") || missing == nil {
+		t.Errorf("over another's Modelfile: %v, %v", err, missing)
+	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*")); !slices.Equal(files, left) {
 		t.Errorf("%v became %v", files, left)
 	}
