@@ -82,6 +82,10 @@ golden: ## the golden files, anew, from PyTorch and the reference libraries (net
 	.venv/bin/python -m pip install --quiet -r scripts/proof/requirements.txt huggingface_hub accelerate datasets
 	.venv/bin/python scripts/golden/vectors.py
 	.venv/bin/python scripts/golden/models.py
+	.venv/bin/python scripts/golden/families.py
+	.venv/bin/python scripts/golden/family_configs.py
+	.venv/bin/python scripts/golden/mixtures.py
+	.venv/bin/python scripts/golden/mixture_configs.py
 	.venv/bin/python scripts/golden/gguf_vectors.py
 	.venv/bin/python scripts/golden/gguf_quantize.py
 	.venv/bin/python scripts/golden/gguf_families.py $(LLAMA_CPP)
