@@ -285,17 +285,3 @@ func (n *Network) Active() int64 {
 	}
 	return all - idle/int64(n.Cfg.NumExperts)*int64(n.Cfg.NumExperts-n.Cfg.ExpertsPerToken)
 }
-
-// StreamExperts lets a store that brings experts' matrices one by one know which is read now and next. Other stores have them with their block.
-func (n *Network) StreamExperts(store any) {
-	s, ok := store.(interface {
-		Use(p *grad.Param)
-		Soon(p *grad.Param)
-	})
-	if !ok || n.Cfg.NumExperts == 0 {
-		return
-	}
-	for _, b := range n.Blocks {
-		b.Use, b.Soon = s.Use, s.Soon
-	}
-}

@@ -27,10 +27,21 @@ func (r ranks) AllReduce(t tensor.Tensor) error {
 	return nil
 }
 
+// streamExperts lets a store that brings experts' matrices one by one know which is read now and next. Other stores have them with their block.
+func (s *Sweep) streamExperts() {
+	st, ok := s.Store.(store.ByExpert)
+	if !ok || s.Net.Cfg.NumExperts == 0 {
+		return
+	}
+	for _, b := range s.Net.Blocks {
+		b.Use, b.Soon = st.Use, st.Soon
+	}
+}
+
 // join opens the sweep's channel to the other ranks.
 func (s *Sweep) join(o Options) (err error) {
 	if s.Comm.Size() == 1 {
-		s.Net.StreamExperts(s.Store)
+		s.streamExperts()
 		return nil
 	}
 	for _, b := range s.Net.Blocks {
